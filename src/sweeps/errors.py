@@ -1,0 +1,35 @@
+"""What a user can get wrong, as exceptions.
+
+    SweepsError             the base: its text is the whole message, printed without a traceback
+    ├── ConfigError         a key, a value, a search space or a combination of choices
+    ├── DataError           a file, a column, a row or a label
+    ├── ModelError          a fitted model that cannot be stored or loaded safely
+    ├── TrackingError       the tracking server, the model registry or a name in it
+    └── SweepFailed         a sweep that ended without a usable trial
+
+A message says what is wrong, where (file, key, row), what would be right and what to type.
+"""
+
+
+class SweepsError(Exception):
+    """An error that the user can mend; `str()` of it is shown as is."""
+
+
+class ConfigError(SweepsError):
+    """A key, a value, a search space or a combination of choices is wrong."""
+
+
+class DataError(SweepsError):
+    """A data file is missing, unreadable or unfit for the task."""
+
+
+class ModelError(SweepsError):
+    """A fitted model cannot be stored or loaded without trusting unknown code."""
+
+
+class TrackingError(SweepsError):
+    """The tracking server or the model registry is out of reach, or a name in it is unknown."""
+
+
+class SweepFailed(SweepsError):
+    """A sweep ended early, or without any trial that completed."""
