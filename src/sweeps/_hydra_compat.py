@@ -1,0 +1,32 @@
+"""Every semi-private name of Hydra that we touch, in one place. Read in the source of 1.3.8 and 1.4.0rc3."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from typing import Any
+
+from hydra.core.utils import JobStatus, run_job, setup_globals
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+__all__ = ["run_trial_job", "setup_globals"]
+
+
+def run_trial_job(config: DictConfig, task_function: TaskFunction, hydra_context: HydraContext) -> Any:
+    """Run a task function as a Hydra job in its own folder (`hydra.sweep.dir`/`hydra.sweep.subdir`).
+
+    Returns:
+        What the task function returned; what it raised is raised.
+    """
+    job = run_job(
+        hydra_context=hydra_context,
+        task_function=task_function,
+        config=config,
+        job_dir_key="hydra.sweep.dir",
+        job_subdir_key="hydra.sweep.subdir",
+    )
+    if job.status is JobStatus.COMPLETED:
+        return job.return_value
+    with contextlib.redirect_stderr(io.StringIO()):  # reading a failed job's value prints; the sweep reports failures
+        return job.return_value

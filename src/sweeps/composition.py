@@ -1,0 +1,324 @@
+"""From a sweep's command line to composed configs: one for each combination of swept group options, and its space.
+
+Hydra parses and composes; this module sorts the overrides into what is swept, what is fixed and what is refused.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from omegaconf import DictConfig, OmegaConf, open_dict
+from optuna.distributions import BaseDistribution
+
+from sweeps import overrides as override_text
+from sweeps import search_space
+from sweeps.config import SWEPT_GROUPS
+from sweeps.errors import ConfigError
+from sweeps.search_space import Leaf, Proposal, SearchSpace
+
+_GROUPS = (*SWEPT_GROUPS, "dataset")
+
+
+@dataclass(frozen=True)
+class Request:
+    """The overrides of one sweep, sorted.
+
+    Attributes:
+        options: the options typed for a group, in order: `{"model": ("svm", "logistic")}`.
+        leaf_sweeps: sweeps of hyperparameters by config key: `model.C='interval(0.1,1)'`.
+        leaf_values: hyperparameters fixed by an override, by config key; applied where an option has the key.
+        common: the other overrides, passed to every composition.
+    """
+
+    options: Mapping[str, tuple[str, ...]]
+    leaf_sweeps: Mapping[str, Override]
+    leaf_values: Mapping[str, str]
+    common: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, arguments: Iterable[str], config_loader: ConfigLoader) -> Request:
+        """Sort override texts; of several with one key the last counts.
+
+        Raises:
+            ConfigError: a sweep over something other than a group, or a hyperparameter under `model` or `vectorizer`.
+        """
+        parser = OverridesParser.create(config_loader=config_loader)
+        options: dict[str, tuple[str, ...]] = {}
+        leaf_sweeps: dict[str, Override] = {}
+        leaf_values: dict[str, str] = {}
+        common: dict[str, str] = {}
+        for override in parser.parse_overrides(list(arguments)):
+            key = override.key_or_group
+            if key in _GROUPS and not override.is_delete():
+                options[key] = _group_options(override)
+            elif not override.is_sweep_override():
+                if _is_leaf_key(key) and not (override.is_add() or override.is_force_add() or override.is_delete()):
+                    leaf_sweeps.pop(key, None)
+                    leaf_values[key] = override.get_value_element_as_str()
+                else:
+                    common[override.get_key_element()] = str(override.input_line)
+            else:
+                _check_sweepable(override)
+                values = list(override.sweep_string_iterator()) if override.is_choice_sweep() else []
+                leaf_sweeps.pop(key, None)
+                leaf_values.pop(key, None)
+                if len(values) == 1:  # the way to fix a key that the group's default option lacks
+                    leaf_values[key] = values[0]
+                else:
+                    leaf_sweeps[key] = override
+        return cls(options, leaf_sweeps, leaf_values, tuple(common.values()))
+
+    def datasets(self) -> tuple[str | None, ...]:
+        """The datasets typed, each a study of its own; `(None,)` where the config's own is meant."""
+        return self.options.get("dataset", (None,))
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One composed config with its group options, `{"model": "svm", "vectorizer": "tfidf"}`."""
+
+    choices: Mapping[str, str]
+    config: DictConfig
+
+    def option(self, group: str) -> dict[str, Any]:
+        """The composed config of a group's option as plain containers."""
+        return _plain(self.config, group)
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """Everything composed for one study.
+
+    Attributes:
+        dataset: the dataset's option name.
+        combinations: the composed configs, keyed by the options of `SWEPT_GROUPS` in that order.
+        space: the search space over them.
+    """
+
+    dataset: str
+    combinations: Mapping[tuple[str, ...], Combination]
+    space: SearchSpace
+
+    @property
+    def config(self) -> DictConfig:
+        """The first combination's config: the one that settings and dataset are read from."""
+        return next(iter(self.combinations.values())).config
+
+    def job_config(self, number: int, proposal: Proposal, directory: Path) -> DictConfig:
+        """The config that runs one trial as a Hydra job in `directory/<number>`."""
+        combination = self.combinations[tuple(proposal.choices[group] for group in SWEPT_GROUPS)]
+        config = copy.deepcopy(combination.config)
+        for key, value in proposal.values.items():
+            OmegaConf.update(config, key, override_text.from_text(override_text.to_text(value)), merge=False)
+        typed = {*(f"{group}=" for group in proposal.choices), *(f"{key}=" for key in proposal.values)}
+        with open_dict(config.hydra):
+            kept = [text for text in config.hydra.overrides.task if not text.startswith(tuple(typed))]
+            config.hydra.overrides.task = kept + proposal.override_texts()
+            config.hydra.job.id = f"{config.hydra.job.name}_{number}"
+            config.hydra.job.num = number
+            config.hydra.sweep.dir = str(directory)
+            config.hydra.sweep.subdir = str(number)
+        return config
+
+    def ambiguous_names(self) -> frozenset[str]:
+        """Hyperparameter names that stand in more than one group, logged as `<group>.<name>` throughout."""
+        names = {group: set[str]() for group in SWEPT_GROUPS}
+        for combination in self.combinations.values():
+            for group in SWEPT_GROUPS:
+                names[group] |= set(search_space.flatten(combination.option(group)))
+        return frozenset(a for left, right in itertools.combinations(names.values(), 2) for a in left & right)
+
+
+def plan_study(request: Request, dataset: str | None, master: DictConfig, config_loader: ConfigLoader) -> StudyPlan:
+    """Compose every combination of swept options for one dataset and collect the search space.
+
+    Args:
+        request: the sorted overrides.
+        dataset: the dataset's option, None for the config's own.
+        master: the config that Hydra composed for the sweep.
+        config_loader: Hydra's.
+
+    Raises:
+        ConfigError: an override that fits no option, or a search space that breaks a rule.
+        hydra.errors.HydraException: a combination that does not compose.
+    """
+    common = [*request.common, *([f"dataset={dataset}"] if dataset else [])]
+    first = {group: options[0] for group, options in request.options.items() if group in SWEPT_GROUPS}
+    own = _compose(common, first, {}, master, config_loader).hydra.runtime.choices
+    groups = {group: request.options.get(group, (str(own[group]),)) for group in SWEPT_GROUPS}
+
+    combinations: dict[tuple[str, ...], Combination] = {}
+    unused = {*request.leaf_values, *request.leaf_sweeps}
+    for options in itertools.product(*groups.values()):
+        typed = {g: o for g, o in zip(groups, options, strict=True) if g in request.options}
+        config = _compose(common, typed, {}, master, config_loader)
+        values = {key: text for key, text in request.leaf_values.items() if _has_key(config, key)}
+        if values:
+            config = _compose(common, typed, values, master, config_loader)
+        unused -= {*values, *(key for key in request.leaf_sweeps if _has_key(config, key))}
+        combinations[options] = Combination(dict(zip(groups, options, strict=True)), config)
+    if unused:
+        raise ConfigError(_unused_message(sorted(unused), combinations.values()))
+
+    leaves: dict[tuple[str, str], tuple[Leaf, ...]] = {}
+    for combination in combinations.values():
+        for group, choice in combination.choices.items():
+            found = _option_leaves(combination, group, choice, request)
+            if leaves.setdefault((group, choice), found) != found:
+                raise ConfigError(
+                    f"{found[0].source if found else choice}: the search space of {group}={choice} differs between "
+                    f"combinations; it must not depend on the other groups."
+                )
+    return StudyPlan(str(own["dataset"]), combinations, SearchSpace(groups, leaves))
+
+
+def own_space(config: DictConfig, choices: Mapping[str, str]) -> SearchSpace:
+    """The search space of one composed config as written, for a look at it without a sweep."""
+    combination = Combination(choices, config)
+    nothing = Request({}, {}, {}, ())
+    return SearchSpace(
+        {group: (choices[group],) for group in SWEPT_GROUPS},
+        {(g, choices[g]): _option_leaves(combination, g, choices[g], nothing) for g in SWEPT_GROUPS},
+    )
+
+
+def _compose(
+    common: Sequence[str],
+    typed: Mapping[str, str],
+    values: Mapping[str, str],
+    master: DictConfig,
+    config_loader: ConfigLoader,
+) -> DictConfig:
+    texts = [*common, *(f"{g}={o}" for g, o in typed.items()), *(f"{k}={v}" for k, v in values.items())]
+    return config_loader.load_sweep_config(master, texts)
+
+
+def _group_options(override: Override) -> tuple[str, ...]:
+    if not override.is_sweep_override():
+        return (str(override.value()),)
+    if not override.is_choice_sweep():
+        raise ConfigError(f"{override.input_line}: a group is swept over its options, as in {override.key_or_group}=a,b.")
+    options = tuple(dict.fromkeys(override.sweep_string_iterator()))
+    if not options:
+        raise ConfigError(f"{override.input_line}: no option of {override.key_or_group} fits.")
+    return options
+
+
+def _is_leaf_key(key: str) -> bool:
+    group, _, name = key.partition(".")
+    return group in SWEPT_GROUPS and bool(name) and not f"{name}.".startswith(f"{search_space.SEARCH_SPACE}.")
+
+
+def _check_sweepable(override: Override) -> None:
+    key = override.key_or_group
+    if not _is_leaf_key(key):
+        raise ConfigError(
+            f"{override.input_line}: {key} cannot be swept, since scores would not compare. Swept are model, "
+            f"vectorizer, dataset and the keys under model and vectorizer; run the command once for each value of {key}."
+        )
+    if override.is_add() or override.is_force_add():
+        raise ConfigError(
+            f"{override.input_line}: a searched key needs a default beside it. Write `{key.partition('.')[2]}: VALUE` "
+            f"into the option's YAML file, and drop the '+'."
+        )
+
+
+def _has_key(config: DictConfig, key: str) -> bool:
+    parent, _, name = key.rpartition(".")
+    node = OmegaConf.select(config, parent)
+    return isinstance(node, DictConfig) and name in node
+
+
+def _unused_message(unused: Sequence[str], combinations: Iterable[Combination]) -> str:
+    lines = []
+    for key in unused:
+        group, _, name = key.partition(".")
+        known = {c.choices[group]: ", ".join(search_space.flatten(c.option(group))) or "none" for c in combinations}
+        lines.append(f"No option of {group} has the key {name!r}. Their keys: ")
+        lines += [f"  {group}={choice}: {keys}" for choice, keys in known.items()]
+    return "\n".join(lines)
+
+
+def _option_leaves(combination: Combination, group: str, choice: str, request: Request) -> tuple[Leaf, ...]:
+    option = combination.option(group)
+    source = locate_option(combination.config, group, choice)
+    leaves = {leaf.key: leaf for leaf in search_space.collect(option, group, choice, source)}
+    values = {f"{group}.{name}": value for name, value in search_space.flatten(option).items()}
+    for key in request.leaf_values:
+        leaves.pop(key, None)
+    for key, override in request.leaf_sweeps.items():
+        if not key.startswith(f"{group}.") or not _has_key(combination.config, key):
+            continue
+        default = OmegaConf.to_object(combination.config[group])
+        for part in key.split(".")[1:]:
+            default = default[part]  # type: ignore[index,call-overload]
+        name = f"{group}/{choice}.{key.partition('.')[2]}"
+        distribution = _override_distribution(override, default)
+        leaf = leaves.get(key) or Leaf(key, name, distribution, default, {}, "")
+        leaves[key] = replace(leaf, distribution=distribution, source=f"command line: {override.input_line}")
+    return search_space.drop_unreachable(tuple(leaves.values()), values)
+
+
+def _override_distribution(override: Override, default: Any) -> BaseDistribution:
+    where = str(override.input_line)
+    if override.is_choice_sweep():
+        texts = list(override.sweep_string_iterator())
+        return search_space.categorical([override_text.from_text(text) for text in texts], where)
+    sweep = override.value()
+    is_int = isinstance(default, int) and not isinstance(default, bool)
+    if isinstance(sweep, IntervalSweep):
+        low, high = sweep.start, sweep.end
+        short: dict[str, Any] = {"low": low, "high": high}
+    else:
+        assert isinstance(sweep, RangeSweep)  # noqa: S101 - for mypy: Hydra has no other kind
+        numbers = list(itertools.islice(sweep.range(), 1_000_001))
+        if not numbers or len(numbers) > 1_000_000:
+            raise ConfigError(f"{where}: the range holds {'no' if not numbers else 'more than a million'} values.")
+        short = {"low": min(numbers), "high": max(numbers), "step": abs(sweep.step)}
+    if not isinstance(default, int | float) or isinstance(default, bool):
+        is_int = all(isinstance(value, int) for value in short.values())
+    if is_int and any(value != int(value) for value in short.values()):
+        raise ConfigError(f"{where}: the default {default} is a whole number, so the bounds must be, too.")
+    cast = int if is_int else float
+    short = {word: cast(value) for word, value in short.items()}
+    if "log" in sweep.tags:
+        short["log"] = True
+        short.pop("step", None)
+    unknown = sweep.tags - {"log"}
+    if unknown:
+        raise ConfigError(f"{where}: unknown tag {', '.join(sorted(unknown))}; the only one is log.")
+    return search_space.make_distribution({"type": "int" if is_int else "float", **short}, where)
+
+
+def locate_option(config: DictConfig, group: str, choice: str) -> str:
+    """The file of an option as a user would open it, found along Hydra's search path."""
+    for source in config.hydra.runtime.config_sources:
+        if source.schema == "file":
+            folder = Path(source.path)
+        elif source.schema == "pkg" and source.path:
+            try:
+                folder = Path(str(resources.files(source.path.replace("/", "."))))
+            except (ImportError, TypeError):
+                continue
+        else:
+            continue
+        file = folder / group / f"{choice}.yaml"
+        if file.is_file():
+            file = file.resolve()
+            here = Path.cwd().resolve()
+            return str(file.relative_to(here) if file.is_relative_to(here) else file)
+    return f"{group}/{choice}.yaml"
+
+
+def _plain(config: DictConfig, group: str) -> dict[str, Any]:
+    node = OmegaConf.to_container(config[group], resolve=True)
+    return {str(key): value for key, value in node.items()} if isinstance(node, dict) else {}

@@ -1,0 +1,118 @@
+"""The root config's schema, and the settings that a sweep reads from it.
+
+Importing this registers the schema with Hydra and the resolver `file_stem` with OmegaConf; every entry point does.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+
+from sweeps.errors import ConfigError
+
+SWEPT_GROUPS = ("model", "vectorizer")
+
+
+class Promote(Enum):
+    """What happens to the alias `champion` at the end of a sweep."""
+
+    auto = "auto"
+    never = "never"
+
+
+@dataclass
+class RootConfig:
+    """The keys of `conf/config.yaml`, where each is explained; Hydra refuses others and values of a wrong type."""
+
+    model: dict[str, Any] = field(default_factory=dict)
+    vectorizer: dict[str, Any] = field(default_factory=dict)
+    dataset: dict[str, Any] = field(default_factory=dict)
+    sampler: dict[str, Any] = field(default_factory=dict)
+    n_trials: int = 1
+    timeout: float | None = None
+    n_jobs: int = 1
+    seed: int = 0
+    metric: str | None = None
+    study_name: str | None = None
+    experiment_name: str = "sweeps"
+    registered_model_name: str = "sweeps"
+    promote: Promote = Promote.auto
+    max_failure_rate: float = 0.5
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The checked top-level values of one composed config.
+
+    Attributes:
+        timeout: seconds after which no new trial starts, or None.
+        n_jobs: trials at a time.
+        max_failure_rate: share of failed trials, judged after five, above which a sweep stops.
+        The others stand in `conf/config.yaml`.
+    """
+
+    n_trials: int
+    timeout: float | None
+    n_jobs: int
+    seed: int
+    metric: str | None
+    study_name: str | None
+    experiment_name: str
+    registered_model_name: str
+    promote: Promote
+    max_failure_rate: float
+
+    @classmethod
+    def from_config(cls, config: DictConfig) -> Settings:
+        """Read and check the settings.
+
+        Raises:
+            ConfigError: a value out of its range, or a name that the file system or MLflow refuses.
+        """
+        settings = cls(**{name: config[name] for name in cls.__dataclass_fields__})
+        settings._check()
+        return settings
+
+    def _check(self) -> None:
+        _require(self.n_trials >= 1, f"n_trials={self.n_trials}: a sweep needs at least 1 trial, e.g. n_trials=20.")
+        _require(
+            self.timeout is None or self.timeout > 0,
+            f"timeout={self.timeout}: seconds above 0, e.g. timeout=600, or timeout=null for none.",
+        )
+        _require(self.n_jobs >= 0, f"n_jobs={self.n_jobs}: trials at a time, 0 or more (0 runs them in this process).")
+        _require(
+            0 <= self.seed < 2**32, f"seed={self.seed}: a whole number from 0 to {2**32 - 1}, as numpy wants it."
+        )
+        _require(
+            0 <= self.max_failure_rate <= 1, f"max_failure_rate={self.max_failure_rate}: a share between 0 and 1."
+        )
+        _require(
+            self.study_name is None or re.fullmatch(r"[\w][\w.@ +-]{0,150}", self.study_name) is not None,
+            f"study_name={self.study_name!r}: it names a folder under multirun/, so letters, digits, '.', '_' and '-' only.",
+        )
+        _require(bool(self.experiment_name.strip()), "experiment_name is empty; name an MLflow experiment.")
+        _require(
+            re.fullmatch(r"[^/:]*[^/:\s][^/:]*", self.registered_model_name) is not None,
+            f"registered_model_name={self.registered_model_name!r}: MLflow wants a name without '/' and ':'.",
+        )
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise ConfigError(message)
+
+
+def file_stem(path: str | None, fallback: str) -> str:
+    """The name of a file without folder and extensions, `fallback` where there is no path: `${file_stem:${.path},x}`."""
+    return Path(path).name.split(".")[0] or fallback if path else fallback
+
+
+ConfigStore.instance().store(name="sweeps_schema", node=RootConfig, provider="sweeps")
+OmegaConf.register_new_resolver("file_stem", file_stem, replace=True)

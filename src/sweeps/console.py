@@ -1,0 +1,114 @@
+"""What a sweep says on the screen: a progress bar on a terminal, plain lines elsewhere, and a summary."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from optuna import Study
+from optuna.trial import FrozenTrial, TrialState
+from tqdm import tqdm
+
+from sweeps.sweep import Attribute, SweepResult, best_trial, is_counted
+
+
+def say(text: str = "") -> None:
+    """Write a line to standard output, above a progress bar if there is one."""
+    tqdm.write(text, file=sys.stdout)
+
+
+def table(rows: Iterable[Sequence[str]], header: Sequence[str]) -> str:
+    """Columns aligned left, two spaces apart."""
+    lines = [list(header), *(list(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+class Progress:
+    """Trial count, best value and time left; a callback of the sweep.
+
+    Args:
+        n_trials: the study's total.
+        done: trials that count already.
+        metric: the objective's name.
+    """
+
+    def __init__(self, n_trials: int, done: int, metric: str) -> None:
+        self._metric = metric
+        self._bar = tqdm(
+            total=n_trials, initial=done, unit="trial", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False
+        )
+
+    def on_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Advance the bar, or write a line."""
+        best = best_trial(study)
+        if self._bar.disable:
+            say(f"trial {trial.number}: {_describe(trial, self._metric)}{_best(best)}")
+        elif trial.state == TrialState.FAIL:
+            say(f"trial {trial.number}: {_describe(trial, self._metric)}")
+        if is_counted(trial):
+            self._bar.update()
+        if best is not None:
+            self._bar.set_postfix_str(f"best {self._metric} {best.values[0]:.4f}")
+
+    def on_end(self, study: Study, result: SweepResult) -> None:  # noqa: ARG002 - the callback's signature
+        """Take the bar away."""
+        self._bar.close()
+
+
+def best_of_each_model(study: Study) -> list[FrozenTrial]:
+    """The best completed trial of each `model` option, the best first."""
+    sign = -1 if study.direction.name == "MAXIMIZE" else 1
+    best: dict[str, FrozenTrial] = {}
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    for trial in sorted(complete, key=lambda t: (sign * t.values[0], t.number)):
+        best.setdefault(trial.user_attrs[Attribute.CHOICES].get("model", ""), trial)
+    return list(best.values())
+
+
+def summary_table(study: Study, metric: str, names: Mapping[str, str]) -> str:
+    """The best trial of each model: its score, the matching test score and its searched values.
+
+    Args:
+        study: the study.
+        metric: the objective's name.
+        names: how a hyperparameter is called, by config key.
+    """
+    test_metric = metric.replace("val_", "test_", 1)
+    rows = []
+    for trial in best_of_each_model(study):
+        metrics = trial.user_attrs[Attribute.METRICS]
+        shown = {key: value for key, value in trial.user_attrs[Attribute.HYPERPARAMETERS].items() if _is_drawn(trial, key)}
+        rows.append(
+            [
+                trial.user_attrs[Attribute.CHOICES].get("model", ""),
+                str(trial.number),
+                f"{trial.values[0]:.4f}",
+                f"{metrics[test_metric]:.4f}" if test_metric in metrics else "",
+                ", ".join(f"{names.get(key, key)}={_short(value)}" for key, value in shown.items()),
+            ]
+        )
+    return table(rows, ["model", "trial", metric, test_metric, "searched values"])
+
+
+def _is_drawn(trial: FrozenTrial, key: str) -> bool:
+    group, _, name = key.partition(".")
+    return f"{group}/{trial.user_attrs[Attribute.CHOICES].get(group)}.{name}" in trial.params
+
+
+def _describe(trial: FrozenTrial, metric: str) -> str:
+    what = " ".join(trial.user_attrs.get(Attribute.CHOICES, {}).values())
+    if trial.state == TrialState.COMPLETE:
+        return f"{what}, {metric} {trial.values[0]:.4f}"
+    return f"{what}, {trial.state.name}: {trial.user_attrs.get(Attribute.ERROR, '').splitlines()[0][:200]}"
+
+
+def _best(best: FrozenTrial | None) -> str:
+    return "" if best is None else f" (best {best.values[0]:.4f}, trial {best.number})"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,137 @@
+"""The files of a study: where they are, `trials.csv` and `sweep_result.yaml`."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from optuna import Study
+from optuna.trial import FrozenTrial
+
+from sweeps.errors import ConfigError
+from sweeps.sweep import Attribute, SweepResult
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """Owns every path of one study, `multirun/<study_name>/`."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, base: Path, study_name: str) -> StudyFolder:
+        """Make the folder of a new study.
+
+        Raises:
+            ConfigError: there is a study of that name, or the folder cannot be made.
+        """
+        path = base / study_name
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError as error:
+            raise ConfigError(
+                f"study_name={study_name}: {path} is there already. Choose another study_name, or leave it out for a "
+                f"new one."
+            ) from error
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be made: {error.strerror}. Choose another place: hydra.sweep.dir=FOLDER") from error
+        return cls(path)
+
+    @property
+    def storage_url(self) -> str:
+        """The study's own storage, a sqlite file that Optuna Dashboard opens."""
+        return f"sqlite:///{self.path / 'study.db'}"
+
+    @property
+    def config(self) -> Path:
+        """The composed config of the sweep."""
+        return self.path / "multirun.yaml"
+
+    @property
+    def trials(self) -> Path:
+        """Every trial, one row."""
+        return self.path / "trials.csv"
+
+    @property
+    def result(self) -> Path:
+        """The end of the sweep."""
+        return self.path / "sweep_result.yaml"
+
+
+def new_study_name(dataset: str) -> str:
+    """A name for a study that was given none: the dataset, the time and the process."""
+    return f"{dataset}-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}"
+
+
+def write_trials(study: Study, path: Path, names: Mapping[str, str]) -> None:
+    """Write every trial as one row: state, value, choices, hyperparameters, metrics, times and error.
+
+    Args:
+        study: the study.
+        path: the CSV file, replaced at once when it is complete.
+        names: how a hyperparameter is called, by config key.
+    """
+    rows = [_row(trial, names) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+    columns = list(dict.fromkeys(column for row in rows for column in row if column not in _LAST)) + list(_LAST)
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    partial.replace(path)
+
+
+def write_result(path: Path, content: Mapping[str, Any]) -> None:
+    """Write `sweep_result.yaml` at once."""
+    partial = path.with_name(f".{path.name}.partial")
+    OmegaConf.save(OmegaConf.create(dict(content)), partial)
+    partial.replace(path)
+
+
+def describe_result(study: Study, result: SweepResult, metric: str) -> dict[str, Any]:
+    """The end of a sweep as plain data."""
+    described: dict[str, Any] = {
+        "study_name": study.study_name,
+        "outcome": result.outcome.value,
+        "reason": result.reason,
+        "metric": metric,
+        "n_trials": len([t for t in study.get_trials(deepcopy=False) if t.state.is_finished()]),
+    }
+    if result.best is not None:
+        attributes = result.best.user_attrs
+        described["best"] = {
+            "trial": result.best.number,
+            "value": result.best.values[0],
+            "choices": attributes[Attribute.CHOICES],
+            "overrides": attributes[Attribute.OVERRIDES],
+            "metrics": attributes[Attribute.METRICS],
+        }
+    return described
+
+
+_LAST = ("start", "end", "warnings", "error")
+
+
+def _row(trial: FrozenTrial, names: Mapping[str, str]) -> dict[str, Any]:
+    attributes = trial.user_attrs
+    row: dict[str, Any] = {
+        "number": trial.number,
+        "state": trial.state.name,
+        "value": trial.values[0] if trial.values else "",
+        **attributes.get(Attribute.CHOICES, {}),
+    }
+    row |= {names.get(key, key): value for key, value in attributes.get(Attribute.HYPERPARAMETERS, {}).items()}
+    row |= attributes.get(Attribute.METRICS, {})
+    row |= {f"seconds_{phase}": round(value, 4) for phase, value in attributes.get(Attribute.SECONDS, {}).items()}
+    return row | {
+        "start": trial.datetime_start.isoformat() if trial.datetime_start else "",
+        "end": trial.datetime_complete.isoformat() if trial.datetime_complete else "",
+        "warnings": "; ".join(attributes.get(Attribute.WARNINGS, [])),
+        "error": attributes.get(Attribute.ERROR, ""),
+    }

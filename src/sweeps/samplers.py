@@ -1,0 +1,164 @@
+"""Samplers from the config group `sampler`: built, checked against the space, and made repeatable."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from optuna import Study
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import (
+    BaseSampler,
+    BruteForceSampler,
+    CmaEsSampler,
+    GPSampler,
+    GridSampler,
+    QMCSampler,
+    RandomSampler,
+    TPESampler,
+)
+from optuna.trial import FrozenTrial
+
+from sweeps.build import TARGET, build, locate
+from sweeps.errors import ConfigError
+from sweeps.search_space import INTERRUPTED, SearchSpace
+
+_NEEDS = {CmaEsSampler: "cmaes", GPSampler: "torch"}
+_STATELESS = (RandomSampler, TPESampler)  # all that carries over from trial to trial is the random state
+_NUMBERS_ONLY = (CmaEsSampler, QMCSampler)
+_MAX_GRID = 100_000
+
+
+class SamplerFactory:
+    """Makes the sampler of a study.
+
+    Args:
+        config: the resolved `sampler` option: `_target_` and arguments, `seed` among them.
+        space: what it is to sample.
+
+    Raises:
+        ConfigError: an unknown sampler, a missing package, or a space that the sampler cannot model at all.
+
+    Attributes:
+        warning: what of the space the sampler draws at random because it cannot model it, or None.
+    """
+
+    def __init__(self, config: Mapping[str, Any], space: SearchSpace) -> None:
+        self._config = dict(config)
+        self._class = locate(self._config.get(TARGET, ""), "sampler._target_")
+        for needs, package in _NEEDS.items():
+            if self._class is needs and importlib.util.find_spec(package) is None:
+                raise ConfigError(f"sampler: {needs.__name__} needs the package {package}: pip install {package}")
+        self.warning = _check_space(self._class, space)
+        if self._class is ConditionalGrid:
+            self._config["space"] = space
+        self._sampler = self._build(self._config.get("seed"))
+
+    def exhausted(self, study: Study) -> bool:
+        """Whether the sampler has nothing left to propose."""
+        return isinstance(self._sampler, ConditionalGrid) and self._sampler.next_point(study) is None
+
+    def sampler_for(self, n_accepted: int) -> BaseSampler:
+        """The sampler of the next trial.
+
+        Samplers that keep nothing but a random state are made anew with a seed from (seed, accepted trials), so that
+        one seed gives one sequence of trials, however often the sweep is taken up again.
+        """
+        if self._class in _STATELESS and self._config.get("seed") is not None:
+            seed = np.random.SeedSequence([self._config["seed"], n_accepted]).generate_state(1)[0]
+            return self._build(int(seed))
+        return self._sampler
+
+    def _build(self, seed: int | None) -> BaseSampler:
+        arguments = self._config | ({} if seed is None else {"seed": seed})
+        if self._class is ConditionalGrid:
+            return ConditionalGrid(**arguments)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)  # the sampler's YAML file chose its options
+            sampler = build(arguments, "sampler")
+        if not isinstance(sampler, BaseSampler):
+            raise ConfigError(f"sampler._target_: {self._config[TARGET]} is not an Optuna sampler.")
+        return sampler
+
+
+class ConditionalGrid(BaseSampler):
+    """Every point of a conditional space once, in an order drawn from the seed.
+
+    Optuna's GridSampler repeats points of a conditional space, and its BruteForceSampler ends a study through
+    `Study.stop`, which raises outside `Study.optimize`.
+
+    Args:
+        space: its leaves must be finite.
+        seed: of the order.
+
+    Raises:
+        ConfigError: a float without a step, or more points than can be listed.
+    """
+
+    def __init__(self, space: SearchSpace, seed: int) -> None:
+        points = list(itertools.islice(space.grid(), _MAX_GRID + 1))
+        if len(points) > _MAX_GRID:
+            raise ConfigError(f"sampler=grid: the space has more than {_MAX_GRID:,} points; use sampler=random.")
+        order = np.random.default_rng(seed).permutation(len(points))
+        self._points = [points[index] for index in order]
+
+    def next_point(self, study: Study) -> dict[str, Any] | None:
+        """The first point that no trial of the study has or had, interrupted ones aside; None when all have run."""
+        seen = {
+            frozenset(trial.params.items())
+            for trial in study.get_trials(deepcopy=False)
+            if INTERRUPTED not in trial.user_attrs
+        }
+        return next((point for point in self._points if frozenset(point.items()) not in seen), None)
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Nothing: points are looked up by name."""
+        return {}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Nothing: points are looked up by name."""
+        return {}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """The value of the first free point that agrees with what the trial has drawn so far."""
+        seen = {frozenset(t.params.items()) for t in study.get_trials(deepcopy=False) if t.number != trial.number}
+        for point in self._points:
+            agrees = all(name in point and point[name] == value for name, value in trial.params.items())
+            if agrees and param_name in point and frozenset(point.items()) not in seen:
+                return point[param_name]
+        raise RuntimeError(f"the grid has no free point with {param_name} and {trial.params}")
+
+
+def _check_space(sampler: type, space: SearchSpace) -> str | None:
+    if sampler in (GridSampler, BruteForceSampler):
+        raise ConfigError(f"sampler: {sampler.__name__} does not fit conditional spaces; use sampler=grid.")
+    if sampler not in (*_NUMBERS_ONLY, GPSampler):
+        return None
+    conditional_groups = set(space.swept_groups())
+    blind = [name for name in conditional_groups if sampler in _NUMBERS_ONLY]
+    n_modelled = len(conditional_groups) - len(blind)
+    for (group, _), leaves in space.leaves.items():
+        for leaf in leaves:
+            categorical = isinstance(leaf.distribution, CategoricalDistribution) and sampler in _NUMBERS_ONLY
+            if group in conditional_groups or leaf.when or categorical:
+                blind.append(leaf.name)
+            else:
+                n_modelled += 1
+    if not blind:
+        return None
+    what = "conditional or categorical" if sampler in _NUMBERS_ONLY else "conditional"
+    if n_modelled == 0:
+        raise ConfigError(
+            f"sampler: {sampler.__name__} cannot model {what} parameters, and all of this space are: "
+            f"{', '.join(blind)}. Use sampler=tpe, or sweep numbers of one option."
+        )
+    return f"{sampler.__name__} cannot model {what} parameters; drawn at random: {', '.join(blind)}."

@@ -1,0 +1,233 @@
+"""The story of a sweep, from the first trial to the last. No Hydra and no MLflow in it."""
+
+from __future__ import annotations
+
+import math
+import time
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
+
+from optuna import Study, Trial
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from sweeps.execution import Workers
+from sweeps.samplers import SamplerFactory
+from sweeps.search_space import DEFAULT_TRIAL, INTERRUPTED, SearchSpace
+from sweeps.trial import TrialResult
+
+_MIN_TRIALS_TO_JUDGE = 5
+_MAX_TRACEBACK = 20_000  # characters kept of a failure, the end of it
+
+
+class Outcome(Enum):
+    """How a sweep ended."""
+
+    COMPLETED = "COMPLETED"
+    INTERRUPTED = "INTERRUPTED"
+    FAILED = "FAILED"
+
+
+class Attribute:
+    """User attributes of a trial: all that is shown of it is in the study before the trial is told."""
+
+    METRICS = "sweeps.metrics"
+    HYPERPARAMETERS = "sweeps.hyperparameters"
+    CHOICES = "sweeps.choices"
+    OVERRIDES = "sweeps.overrides"
+    SECONDS = "sweeps.seconds"
+    WARNINGS = "sweeps.warnings"
+    ERROR = "sweeps.error"
+    TRACEBACK = "sweeps.traceback"
+    INTERRUPTED = INTERRUPTED
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When to stop.
+
+    Attributes:
+        n_trials: trials in all that count: complete, pruned, and failed by raising.
+        timeout: seconds after which no new trial starts, or None.
+        max_failure_rate: share of failed trials, judged after five, above which the sweep stops.
+    """
+
+    n_trials: int
+    timeout: float | None = None
+    max_failure_rate: float = 1.0
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """How the sweep ended, and its best trial if any completed."""
+
+    outcome: Outcome
+    reason: str
+    best: FrozenTrial | None
+
+
+class Callback(Protocol):
+    """Told what happens; must not raise for trouble of its own."""
+
+    def on_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """A trial has been told."""
+
+    def on_end(self, study: Study, result: SweepResult) -> None:
+        """The sweep is over, whatever ended it."""
+
+
+def run_sweep(
+    study: Study,
+    space: SearchSpace,
+    workers: Workers,
+    budget: Budget,
+    samplers: SamplerFactory,
+    metric: str,
+    callbacks: Sequence[Callback],
+) -> SweepResult:
+    """Run a study to its end.
+
+    Args:
+        study: where trials are asked and told.
+        space: what a trial is drawn from; the first trials are its defaults.
+        workers: where trials run.
+        budget: when to stop.
+        samplers: the sampler of each trial.
+        metric: the metric that is told.
+        callbacks: told of every trial and of the end.
+
+    Returns:
+        How it ended. An interrupt (`KeyboardInterrupt`) is an outcome, too; any other exception is raised after the
+        trials in flight have been failed and the callbacks told.
+    """
+    if not study.trials:
+        for parameters in space.defaults():
+            study.enqueue_trial(parameters, user_attrs={DEFAULT_TRIAL: True})
+    deadline = math.inf if budget.timeout is None else time.monotonic() + budget.timeout
+    in_flight: dict[Future[TrialResult], Trial] = {}
+    asked: dict[int, Trial] = {}
+    tally = _Tally.of(study.trials)
+    outcome, reason = Outcome.FAILED, "an error of the sweep itself"
+    try:
+        while True:
+            stop = tally.reason_to_stop(budget, len(in_flight), deadline)
+            while stop is None and len(in_flight) < workers.capacity:
+                study.sampler = samplers.sampler_for(tally.accepted + len(in_flight))
+                if samplers.exhausted(study):
+                    stop = Outcome.COMPLETED, "every point of the grid has run"
+                    break
+                trial = study.ask()
+                asked[trial.number] = trial
+                proposal = space.suggest(trial)
+                trial.set_user_attr(Attribute.CHOICES, dict(proposal.choices))
+                trial.set_user_attr(Attribute.OVERRIDES, proposal.override_texts())
+                in_flight[workers.submit(trial.number, proposal)] = trial
+                stop = tally.reason_to_stop(budget, len(in_flight), deadline)
+            if not in_flight:
+                break
+            done, _ = wait(in_flight, return_when=FIRST_COMPLETED)
+            for future in done:
+                told = _tell(study, in_flight.pop(future), future, metric)
+                del asked[told.number]
+                tally.add(told)
+                for callback in callbacks:
+                    callback.on_trial(study, told)
+        outcome, reason = stop if stop is not None else (Outcome.COMPLETED, "")
+    except KeyboardInterrupt:
+        outcome, reason = Outcome.INTERRUPTED, "interrupted"
+    finally:
+        for told in _fail_unfinished(study, asked.values()):
+            for callback in callbacks:
+                callback.on_trial(study, told)
+        best = best_trial(study)
+        if outcome is Outcome.COMPLETED and best is None:
+            outcome, reason = Outcome.FAILED, "no trial completed"
+        result = SweepResult(outcome, reason, best)
+        for callback in callbacks:
+            callback.on_end(study, result)
+    return result
+
+
+def best_trial(study: Study) -> FrozenTrial | None:
+    """The completed trial with the best value, the earliest of equals."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    sign = -1 if study.direction == StudyDirection.MAXIMIZE else 1
+    return min(complete, key=lambda trial: (sign * trial.values[0], trial.number), default=None)
+
+
+def is_counted(trial: FrozenTrial) -> bool:
+    """Whether a trial counts towards `n_trials`: finished, and not cut off from outside."""
+    return trial.state.is_finished() and Attribute.INTERRUPTED not in trial.user_attrs
+
+
+@dataclass
+class _Tally:
+    """Finished trials that count, and how many of them failed."""
+
+    accepted: int = 0
+    failed: int = 0
+
+    @classmethod
+    def of(cls, trials: Iterable[FrozenTrial]) -> _Tally:
+        tally = cls()
+        for trial in trials:
+            tally.add(trial)
+        return tally
+
+    def add(self, trial: FrozenTrial) -> None:
+        self.accepted += is_counted(trial)
+        self.failed += is_counted(trial) and trial.state == TrialState.FAIL
+
+    def reason_to_stop(self, budget: Budget, n_in_flight: int, deadline: float) -> tuple[Outcome, str] | None:
+        if self.accepted >= _MIN_TRIALS_TO_JUDGE and self.failed > budget.max_failure_rate * self.accepted:
+            return (
+                Outcome.FAILED,
+                f"{self.failed} of {self.accepted} trials failed, more than max_failure_rate={budget.max_failure_rate}",
+            )
+        if self.accepted + n_in_flight >= budget.n_trials:
+            return Outcome.COMPLETED, ""
+        if time.monotonic() >= deadline:
+            return Outcome.COMPLETED, f"timeout={budget.timeout:g} s is over"
+        return None
+
+
+def _tell(study: Study, trial: Trial, future: Future[TrialResult], metric: str) -> FrozenTrial:
+    """Put everything about a finished trial into the study, then its value or its failure."""
+    error = future.exception()
+    if error is not None:
+        text = "".join(traceback.format_exception(error))
+        return _tell_failure(study, trial, f"{type(error).__name__}: {error}", text)
+    result = future.result()
+    attributes: Mapping[str, Any] = {
+        Attribute.HYPERPARAMETERS: dict(result.hyperparameters),
+        Attribute.METRICS: {name: value for name, value in result.metrics.items() if math.isfinite(value)},
+        Attribute.SECONDS: dict(result.seconds),
+        Attribute.WARNINGS: list(result.warnings),
+    }
+    for name, value in attributes.items():
+        trial.set_user_attr(name, value)
+    value = result.metrics.get(metric)
+    if value is None or not math.isfinite(value):
+        found = "missing" if value is None else f"{value}"
+        return _tell_failure(study, trial, f"the objective {metric} is {found}", "")
+    return study.tell(trial, value)
+
+
+def _tell_failure(study: Study, trial: Trial, error: str, text: str) -> FrozenTrial:
+    trial.set_user_attr(Attribute.ERROR, error)
+    trial.set_user_attr(Attribute.TRACEBACK, text[-_MAX_TRACEBACK:])
+    return study.tell(trial, state=TrialState.FAIL)
+
+
+def _fail_unfinished(study: Study, asked: Iterable[Trial]) -> list[FrozenTrial]:
+    """Tell trials that were asked and never finished, so that none stays RUNNING."""
+    told = []
+    for trial in asked:
+        trial.set_user_attr(Attribute.INTERRUPTED, True)
+        trial.set_user_attr(Attribute.ERROR, "interrupted before it finished")
+        told.append(study.tell(trial, state=TrialState.FAIL, skip_if_finished=True))
+    return told

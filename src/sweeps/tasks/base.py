@@ -1,0 +1,126 @@
+"""What a kind of work must offer: load, evaluate, refit, store. A task in another package subclasses `Task`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import pandas as pd
+
+from sweeps.metrics import Direction
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The configured parts of one trial, resolved and without search space.
+
+    Attributes:
+        model: `_target_` and hyperparameters of the model.
+        vectorizer: the same of the vectorizer; empty for `vectorizer=none`.
+        seed: of everything random in the fit.
+        trusted_types: type names that the model's YAML allows in its stored form, beyond the built-in list.
+    """
+
+    model: Mapping[str, Any]
+    vectorizer: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    trusted_types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a trial measured.
+
+    Attributes:
+        metrics: by name, `val_` from the training part alone, `test_` from the held-out part.
+        seconds: wall time by phase, such as `vectorize`, `fit` and `score`.
+    """
+
+    metrics: Mapping[str, float]
+    seconds: Mapping[str, float]
+
+
+class Predictor(Protocol):
+    """A fitted, stored and loadable model."""
+
+    def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Predictions for a frame of inputs, one row each, with a column `prediction`."""
+
+    def save(self, directory: Path, trusted: Sequence[str] = ()) -> None:
+        """Write plain files from which `Task.load` gives the model back without running foreign code."""
+
+    def pip_requirements(self) -> list[str]:
+        """Pinned requirements (`name==version`) of what loading needs."""
+
+
+class Task(ABC):
+    """One kind of work on one dataset, with its split; made once for a study.
+
+    A dataset's YAML names the class under `task`. Keys of the YAML that the constructor names are its arguments; the
+    others belong to the dataset's own `_target_`, whose result is the first argument.
+
+    Attributes:
+        directions: the metrics that may be an objective, and which way each is better. For the gate, `val_x` needs a
+            `test_x` among the metrics.
+        default_metric: the objective where `metric=` is not given.
+    """
+
+    directions: ClassVar[Mapping[str, Direction]]
+    default_metric: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A hash of the dataset's content."""
+
+    @abstractmethod
+    def split_options(self) -> Mapping[str, Any]:
+        """All that, beside the content, decides what a `test_` score is measured on."""
+
+    @abstractmethod
+    def check(self, candidate: Candidate) -> None:
+        """Refuse, before the first trial, a candidate that does not fit the task or could not be stored.
+
+        Raises:
+            ConfigError: a model or vectorizer of another task, or arguments that it refuses.
+            ModelError: a model that cannot be stored as plain data.
+        """
+
+    @abstractmethod
+    def evaluate(self, candidate: Candidate) -> Evaluation:
+        """Fit and score a candidate."""
+
+    @abstractmethod
+    def refit(self, candidate: Candidate) -> Predictor:
+        """Fit a candidate on the whole training part."""
+
+    @abstractmethod
+    def test_scores(self, predictor: Predictor) -> dict[str, float]:
+        """The `test_` metrics of a refitted model."""
+
+    @abstractmethod
+    def example(self) -> pd.DataFrame:
+        """A small input for the model's signature; made up, so that no data leaves with the model."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, directory: Path, trusted: Sequence[str] = ()) -> Predictor:
+        """Read back what `Predictor.save` wrote.
+
+        Raises:
+            ModelError: the files need types that are neither built in nor among `trusted`.
+        """
+
+    def evaluation_id(self) -> str:
+        """Equal for two models if and only if their `test_` scores compare: same content, task, filters and split."""
+        described = {
+            "content": self.fingerprint,
+            "task": f"{type(self).__module__}.{type(self).__qualname__}",
+            "split": dict(self.split_options()),
+        }
+        return hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()[:32]

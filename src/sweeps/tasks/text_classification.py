@@ -1,0 +1,272 @@
+"""Text classification: a vectorizer and a scikit-learn classifier, selected by cross-validation inside the training part."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.model_selection import StratifiedKFold, train_test_split
+
+from sweeps.build import build
+from sweeps.cache import Cache
+from sweeps.datasets.text import TextData
+from sweeps.errors import ConfigError, DataError, ModelError
+from sweeps.metrics import Direction, classification_scores
+from sweeps.tasks.base import Candidate, Evaluation, Predictor, Task
+from sweeps.tasks.text_model import TextModel
+
+_CACHE_BYTES = 2 * 2**30
+_CHECK_ROWS_PER_CLASS = 50
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """The features of one part to fit on and of one to score, by a vectorizer fitted on the former alone.
+
+    Attributes:
+        fit: row numbers, shape (n_fit,), with their features `x_fit`, shape (n_fit, n_features).
+        score: row numbers, shape (n_score,), with their features `x_score`.
+    """
+
+    fit: np.ndarray
+    x_fit: Any
+    score: np.ndarray
+    x_score: Any
+
+    def n_bytes(self) -> int:
+        return sum(_n_bytes(x) for x in (self.x_fit, self.x_score))
+
+
+class TextClassification(Task):
+    """Stratified train/test split with its own seed; stratified k-fold inside the training part selects.
+
+    Args:
+        data: texts and labels.
+        test_size: share of the rows held out for `test_`.
+        split_seed: seed of the split and the folds; not the sweep's `seed`, so that sweeps compare.
+        n_folds: folds for `val_`, at least 2.
+
+    Raises:
+        ConfigError: a share or a number of folds out of range.
+        DataError: a class with too few rows for the split and the folds.
+    """
+
+    directions: ClassVar[Mapping[str, Direction]] = {
+        "val_f1": "maximize",
+        "val_accuracy": "maximize",
+        "val_precision": "maximize",
+        "val_recall": "maximize",
+    }
+    default_metric: ClassVar[str] = "val_f1"
+
+    def __init__(self, data: TextData, test_size: float = 0.2, split_seed: int = 42, n_folds: int = 3) -> None:
+        _check_options(test_size, split_seed, n_folds)
+        self.data = data
+        self.test_size = test_size
+        self.split_seed = split_seed
+        self.n_folds = n_folds
+        self._cache = Cache(_CACHE_BYTES)
+        self._train, self._test = self._split()
+        folds = StratifiedKFold(n_folds, shuffle=True, random_state=split_seed)
+        self._folds = [
+            (self._train[fit], self._train[score])
+            for fit, score in folds.split(self._train, self.data.labels[self._train])
+        ]
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of texts and labels in order."""
+        return self.data.fingerprint
+
+    def split_options(self) -> Mapping[str, Any]:
+        """Size and seed of the test part, and the class that its scores are of."""
+        return {
+            "test_size": float(self.test_size),
+            "split_seed": self.split_seed,
+            "positive_label": None if self.data.positive_label is None else str(self.data.positive_label),
+        }
+
+    def check(self, candidate: Candidate) -> None:
+        """Build the candidate, fit it on a few rows and store it for a trial."""
+        vectorizer, model = self._build(candidate)
+        labels = self.data.labels[self._train]
+        rows = np.concatenate([self._train[labels == c][:_CHECK_ROWS_PER_CLASS] for c in np.unique(labels)])
+        try:
+            fitted = TextModel.fit(
+                vectorizer,
+                model,
+                self.data.texts[rows],
+                self.data.labels[rows],
+                text_column=self.data.text_column,
+                seed=candidate.seed,
+                n_folds=2,
+            )
+        except Exception:  # noqa: BLE001 - so few rows may defeat a sound candidate (min_df, say); its trial will tell
+            return
+        with tempfile.TemporaryDirectory() as directory:
+            try:
+                fitted.save(Path(directory) / "model", candidate.trusted_types)
+            except ModelError as error:
+                raise ModelError(f"model {candidate.model.get('_target_')}: {error}") from error
+
+    def evaluate(self, candidate: Candidate) -> Evaluation:
+        """Score every fold for `val_` (the mean over folds), then a fit on the whole training part for the others."""
+        clock = _Clock()
+        with clock.phase("vectorize"):
+            *folds, whole = self._prepare(candidate)
+        fold_scores = []
+        for fold in folds:
+            model = self._fit(candidate, fold, clock)
+            with clock.phase("score"):
+                fold_scores.append(self._scores(fold.score, model.predict(fold.x_score)))
+        metrics = {f"val_{name}": float(np.mean([scores[name] for scores in fold_scores])) for name in fold_scores[0]}
+        model = self._fit(candidate, whole, clock)
+        with clock.phase("score"):
+            for part, rows, features in (("train", whole.fit, whole.x_fit), ("test", whole.score, whole.x_score)):
+                scores = self._scores(rows, model.predict(features))
+                metrics |= {f"{part}_{name}": value for name, value in scores.items()}
+        metrics["overfitting"] = metrics["train_f1"] - metrics["test_f1"]
+        return Evaluation(metrics, clock.seconds)
+
+    def refit(self, candidate: Candidate) -> Predictor:
+        """Fit vectorizer and model, and a calibration where the model has no probabilities, on the training part."""
+        vectorizer, model = self._build(candidate)
+        return TextModel.fit(
+            vectorizer,
+            model,
+            self.data.texts[self._train],
+            self.data.labels[self._train],
+            text_column=self.data.text_column,
+            seed=candidate.seed,
+            n_folds=self.n_folds,
+        )
+
+    def test_scores(self, predictor: Predictor) -> dict[str, float]:
+        """The `test_` metrics of a fitted model."""
+        frame = pd.DataFrame({self.data.text_column: self.data.texts[self._test]})
+        scores = self._scores(self._test, predictor.predict(frame)["prediction"].to_numpy())
+        return {f"test_{name}": value for name, value in scores.items()}
+
+    def example(self) -> pd.DataFrame:
+        """Two made-up texts."""
+        return pd.DataFrame({self.data.text_column: ["A first text.", "Another, somewhat longer text."]})
+
+    @classmethod
+    def load(cls, directory: Path, trusted: Sequence[str] = ()) -> Predictor:
+        """Read a `TextModel` back."""
+        return TextModel.load(directory, trusted)
+
+    def _split(self) -> tuple[np.ndarray, np.ndarray]:
+        labels = self.data.labels
+        counts = Counter(labels.tolist())
+        needed = self.n_folds + 1
+        rare = {label: count for label, count in counts.items() if count < needed}
+        if not rare and round(len(labels) * self.test_size) >= len(counts):
+            train, test = train_test_split(
+                np.arange(len(labels)), test_size=self.test_size, stratify=labels, random_state=self.split_seed
+            )
+            in_train, in_test = Counter(labels[train].tolist()), Counter(labels[test].tolist())
+            rare = {
+                label: count for label, count in counts.items() if in_train[label] < self.n_folds or not in_test[label]
+            }
+            if not rare:
+                return train, test
+        shown = ", ".join(
+            f"{label!r} has {count}" for label, count in sorted((rare or counts).items(), key=lambda x: x[1])[:5]
+        )
+        raise DataError(
+            f"{self.data.source}: too few rows in some classes ({shown}). With dataset.n_folds={self.n_folds} and "
+            f"dataset.test_size={self.test_size} every class needs {self.n_folds} rows in the training part and one in "
+            f"the test part: add rows, merge or leave out rare classes, or lower dataset.n_folds (at least 2)."
+        )
+
+    def _build(self, candidate: Candidate) -> tuple[Any, Any]:
+        if not candidate.vectorizer:
+            raise ConfigError("vectorizer=none does not fit text classification; choose vectorizer=tfidf or count.")
+        vectorizer, model = build(candidate.vectorizer, "vectorizer"), build(candidate.model, "model")
+        if not (hasattr(vectorizer, "fit_transform") and hasattr(vectorizer, "transform")):
+            raise ConfigError(
+                f"vectorizer: {candidate.vectorizer.get('_target_')} does not turn texts into features (no fit_transform "
+                f"and transform); text classification needs one such as vectorizer=tfidf."
+            )
+        if not (isinstance(model, BaseEstimator) and is_classifier(model)):
+            raise ConfigError(
+                f"model: {candidate.model.get('_target_', 'a model without _target_')} is not a classifier in "
+                f"scikit-learn's sense; text classification needs one such as model=svm."
+            )
+        return vectorizer, _seeded(model, candidate.seed)
+
+    def _fit(self, candidate: Candidate, part: _Prepared, clock: _Clock) -> Any:
+        _, model = self._build(candidate)
+        with clock.phase("fit"):
+            return model.fit(part.x_fit, self.data.labels[part.fit])
+
+    def _prepare(self, candidate: Candidate) -> list[_Prepared]:
+        """Features of every fold and of the whole training part, computed once for each vectorizer setting."""
+
+        def compute() -> tuple[list[_Prepared], int]:
+            prepared = []
+            for fit, score in [*self._folds, (self._train, self._test)]:
+                vectorizer, _ = self._build(candidate)
+                x_fit = vectorizer.fit_transform(self.data.texts[fit], self.data.labels[fit])
+                prepared.append(_Prepared(fit, x_fit, score, vectorizer.transform(self.data.texts[score])))
+            return prepared, sum(part.n_bytes() for part in prepared)
+
+        key = json.dumps(candidate.vectorizer, sort_keys=True, default=repr)
+        prepared: list[_Prepared] = self._cache.get_or_compute(key, compute)
+        return prepared
+
+    def _scores(self, rows: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+        return classification_scores(self.data.labels[rows], predicted, self.data.positive_label)
+
+
+class _Clock:
+    """Wall seconds by phase."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+def _check_options(test_size: Any, split_seed: Any, n_folds: Any) -> None:
+    if isinstance(test_size, bool) or not isinstance(test_size, int | float) or not 0 < test_size < 1:
+        raise ConfigError(f"dataset.test_size={test_size}: a share of the rows above 0 and below 1, such as 0.2.")
+    if isinstance(split_seed, bool) or not isinstance(split_seed, int) or not 0 <= split_seed < 2**32:
+        raise ConfigError(f"dataset.split_seed={split_seed}: a whole number from 0 to {2**32 - 1}.")
+    if isinstance(n_folds, bool) or not isinstance(n_folds, int) or n_folds < 2:
+        raise ConfigError(f"dataset.n_folds={n_folds}: a whole number of folds, at least 2.")
+
+
+def _seeded(model: Any, seed: int) -> Any:
+    """Give the seed to every `random_state` that the YAML leaves open, so that one seed means one result."""
+    open_states = {
+        name: seed
+        for name, value in model.get_params(deep=True).items()
+        if value is None and (name == "random_state" or name.endswith("__random_state"))
+    }
+    return model.set_params(**open_states)
+
+
+def _n_bytes(features: Any) -> int:
+    if sparse.issparse(features):
+        parts = (getattr(features, name, None) for name in ("data", "indices", "indptr"))
+        return sum(part.nbytes for part in parts if part is not None)
+    return int(getattr(features, "nbytes", 0))

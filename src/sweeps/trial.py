@@ -1,0 +1,103 @@
+"""One trial: from a composed config to its metrics."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from sweeps.build import TARGET, build, locate, parameters_of
+from sweeps.config import SWEPT_GROUPS
+from sweeps.errors import ConfigError
+from sweeps.search_space import SEARCH_SPACE, flatten, inactive_keys
+from sweeps.tasks.base import Candidate, Task
+
+_NOT_OF_THE_SOURCE = ("name", "task")
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What a trial measured and ran with.
+
+    Attributes:
+        metrics: by name.
+        hyperparameters: every active one, searched or not, by config key (`model.C`).
+        seconds: wall time by phase.
+        warnings: the distinct warnings that were raised, as text.
+    """
+
+    metrics: Mapping[str, float]
+    hyperparameters: Mapping[str, Any]
+    seconds: Mapping[str, float]
+    warnings: tuple[str, ...] = ()
+
+
+def run_trial(config: DictConfig) -> TrialResult:
+    """Load the dataset (once a process), fit and score the composed candidate."""
+    task = load_task(config)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        evaluation = task.evaluate(candidate_of(config))
+    messages = dict.fromkeys(f"{w.category.__name__}: {str(w.message).splitlines()[0]}" for w in caught)
+    return TrialResult(evaluation.metrics, hyperparameters(config), evaluation.seconds, tuple(messages))
+
+
+def candidate_of(config: DictConfig) -> Candidate:
+    """The configured model and vectorizer of a composed config.
+
+    Raises:
+        ConfigError: a value that does not resolve.
+    """
+    model, vectorizer = _option(config, "model"), _option(config, "vectorizer")
+    trusted = [*model.pop("trusted_types", ()), *vectorizer.pop("trusted_types", ())]
+    model.pop(SEARCH_SPACE, None)
+    vectorizer.pop(SEARCH_SPACE, None)
+    return Candidate(model, vectorizer, config.seed, tuple(trusted))
+
+
+def hyperparameters(config: DictConfig) -> dict[str, Any]:
+    """Every active hyperparameter by config key: those that their own conditions switch off are left out."""
+    active = {}
+    for group in SWEPT_GROUPS:
+        option = _option(config, group)
+        off = inactive_keys(option)
+        active |= {f"{group}.{name}": value for name, value in flatten(option).items() if name not in off}
+    return active
+
+
+def load_task(config: DictConfig) -> Task:
+    """The task of a composed config's dataset, data loaded and split; the same object for the same dataset.
+
+    Raises:
+        ConfigError: an unknown task or source, or arguments that they refuse.
+        DataError: a file that is missing, unreadable or unfit.
+    """
+    return _load_task(json.dumps(_option(config, "dataset"), sort_keys=True, default=repr))
+
+
+@lru_cache(maxsize=1)
+def _load_task(described: str) -> Task:
+    dataset: dict[str, Any] = json.loads(described)
+    if not dataset.get("task") or TARGET not in dataset:
+        raise ConfigError("dataset: its YAML needs `task: package.module.Task` and `_target_: package.module.load`.")
+    task = locate(dataset["task"], "dataset.task")
+    if not (isinstance(task, type) and issubclass(task, Task)):
+        raise ConfigError(f"dataset.task: {dataset['task']} is not a subclass of sweeps.tasks.base.Task.")
+    of_task = set(parameters_of(task)) & set(dataset)
+    source = {key: value for key, value in dataset.items() if key not in {*of_task, *_NOT_OF_THE_SOURCE}}
+    data = build(source, "dataset")
+    return task(data, **{key: dataset[key] for key in of_task})
+
+
+def _option(config: DictConfig, group: str) -> dict[str, Any]:
+    try:
+        node = OmegaConf.to_container(config[group], resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{group}: {error}") from error
+    return {str(key): value for key, value in node.items()} if isinstance(node, dict) else {}
