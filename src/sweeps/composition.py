@@ -129,13 +129,19 @@ class StudyPlan:
             config.hydra.sweep.subdir = str(number)
         return config
 
-    def ambiguous_names(self) -> frozenset[str]:
-        """Hyperparameter names that stand in more than one group, logged as `<group>.<name>` throughout."""
-        names = {group: set[str]() for group in SWEPT_GROUPS}
+    def parameter_names(self) -> dict[str, str]:
+        """How each hyperparameter is called, by config key: its name in the option (`model.C` is `C`).
+
+        One whose name stands in more than one group of the sweep keeps its group throughout.
+        """
+        groups: dict[str, set[str]] = {}
         for combination in self.combinations.values():
             for group in SWEPT_GROUPS:
-                names[group] |= set(search_space.flatten(combination.option(group)))
-        return frozenset(a for left, right in itertools.combinations(names.values(), 2) for a in left & right)
+                for name in search_space.flatten(combination.option(group)):
+                    groups.setdefault(name, set()).add(group)
+        return {
+            f"{group}.{name}": name if len(of) == 1 else f"{group}.{name}" for name, of in groups.items() for group in of
+        }
 
 
 def plan_study(request: Request, dataset: str | None, master: DictConfig, config_loader: ConfigLoader) -> StudyPlan:

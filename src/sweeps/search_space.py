@@ -23,6 +23,7 @@ from optuna.distributions import (
     IntDistribution,
     json_to_distribution,
 )
+from optuna.trial import FrozenTrial
 
 from sweeps import overrides
 from sweeps.errors import ConfigError
@@ -128,7 +129,7 @@ class SearchSpace:
         """
         is_default = bool(trial.user_attrs.get(DEFAULT_TRIAL, False))
         choices = {
-            group: trial.suggestcategorical(group, options) if len(options) > 1 else options[0]
+            group: trial.suggest_categorical(group, options) if len(options) > 1 else options[0]
             for group, options in self.groups.items()
         }
         values: dict[str, Any] = {}
@@ -142,6 +143,14 @@ class SearchSpace:
                     continue
                 current[leaf.key] = values[leaf.key] = leaf.decode(_suggest(trial, leaf))
         return Proposal(choices, values)
+
+    def replay(self, trial: FrozenTrial) -> Proposal:
+        """The proposal that a finished trial ran, from its parameters."""
+        choices = {group: trial.params.get(group, options[0]) for group, options in self.groups.items()}
+        leaves = (leaf for pair in choices.items() for leaf in self.leaves.get(pair, ()))
+        return Proposal(
+            choices, {leaf.key: leaf.decode(trial.params[leaf.name]) for leaf in leaves if leaf.name in trial.params}
+        )
 
     def grid(self) -> Iterator[dict[str, Any]]:
         """Every point of a finite space once, as parameters by Optuna name, conditions included.
@@ -429,7 +438,7 @@ def _suggest(trial: Trial, leaf: Leaf) -> Any:
             leaf.name, distribution.low, distribution.high, log=distribution.log, step=distribution.step
         )
     assert isinstance(distribution, CategoricalDistribution)  # noqa: S101 - for mypy: no fourth kind
-    return trial.suggestcategorical(leaf.name, distribution.choices)
+    return trial.suggest_categorical(leaf.name, distribution.choices)
 
 
 def _decode_choice(choice: Any) -> Any:

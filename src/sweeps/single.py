@@ -1,0 +1,62 @@
+"""One run of a composed config, tracked as a run of its own: `sweeps.run` without `-m`, and `sweeps.rerun`."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Mapping
+from datetime import datetime
+
+from omegaconf import DictConfig
+
+from sweeps import console
+from sweeps.composition import Combination, StudyPlan, own_space
+from sweeps.conduct import describe_space
+from sweeps.config import SWEPT_GROUPS, Settings
+from sweeps.console import say
+from sweeps.errors import SweepFailed, SweepsError
+from sweeps.trial import TrialResult, candidate_of, load_task, run_trial
+
+
+def run_single(config: DictConfig, options: Mapping[str, str]) -> TrialResult | None:
+    """Run a composed config once and log it.
+
+    Args:
+        config: the composed config, without `hydra`.
+        options: the option chosen for each group, `dataset` included.
+
+    Returns:
+        What was measured; None for `dry_run=true`.
+
+    Raises:
+        SweepsError: anything that the user can mend; nothing has been logged then, unless the model itself raised.
+    """
+    choices = {group: str(options[group]) for group in SWEPT_GROUPS}
+    if config.dry_run:
+        say(describe_space(own_space(config, choices), str(options["dataset"])))
+        return None
+    settings = Settings.from_config(config)
+    task = load_task(config)
+    task.check(candidate_of(config))
+
+    from sweeps.tracking import client as tracking
+    from sweeps.tracking.runs import command_tags, log_failed_run, log_single_run
+
+    client = tracking.connect()
+    experiment = tracking.experiment_id(client, settings.experiment_name)
+    tags = command_tags(sys.argv[1:], task.fingerprint)
+    names = StudyPlan(str(options["dataset"]), {(): Combination(choices, config)}, own_space(config, choices)).parameter_names()
+    started = datetime.now()
+    try:
+        result = run_trial(config)
+    except SweepsError:
+        raise
+    except Exception as error:
+        run = log_failed_run(client, experiment, choices, tags, started, traceback.format_exc())
+        raise SweepFailed(
+            f"The run failed: {type(error).__name__}: {error}\nIts traceback is an artifact of MLflow run {run}."
+        ) from error
+    run = log_single_run(client, experiment, choices, str(config.dataset.name), names, result, tags, started)
+    say(console.table([[name, f"{value:.6g}"] for name, value in result.metrics.items()], ["metric", "value"]))
+    say(f"MLflow: experiment {settings.experiment_name}, run {run}, at {tracking.shown_uri()}")
+    return result

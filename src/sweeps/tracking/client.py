@@ -1,0 +1,91 @@
+"""The connection to MLflow."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from sweeps.errors import TrackingError
+from sweeps.redact import without_passwords
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+
+
+def tracking_uri() -> str:
+    """`MLFLOW_TRACKING_URI`, or a sqlite file in the working directory."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+
+
+def shown_uri() -> str:
+    """The tracking URI as it may be printed."""
+    return without_passwords(tracking_uri())
+
+
+def connect(*, must_exist: bool = False) -> MlflowClient:
+    """Connect to the tracking server and make sure that it answers; a new sqlite store gets its tables here.
+
+    Args:
+        must_exist: refuse to make a new sqlite store: who reads from a registry is in the wrong folder then.
+
+    Raises:
+        TrackingError: the server or store is out of reach, or missing.
+    """
+    # A server that is down shall cost seconds, not MLflow's four minutes; whoever set these knows better.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
+    for noisy in ("alembic", "mlflow.store", "mlflow.utils.requirements_utils", "mlflow.pyfunc"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    uri = tracking_uri()
+    _, separator, file = uri.partition("sqlite:///")
+    if must_exist and separator and not Path(file).exists():
+        raise TrackingError(
+            f"There is no MLflow store {file} here ({Path.cwd()}). Change to the folder of the sweep, or set "
+            f"MLFLOW_TRACKING_URI."
+        )
+    try:
+        mlflow.set_tracking_uri(uri)
+        client = MlflowClient()
+        client.search_experiments(max_results=1)
+    except Exception as error:  # every store raises what its driver raises
+        raise unreachable(error) from error
+    return client
+
+
+def unreachable(error: Exception) -> TrackingError:
+    """The message for a tracking server that does not answer, or refuses."""
+    detail = without_passwords(str(error)).strip().splitlines()
+    return TrackingError(
+        f"MLflow at {shown_uri()} cannot be used: {detail[0][:300] if detail else type(error).__name__}\n"
+        f"Check MLFLOW_TRACKING_URI, and that the server runs; without the variable a sqlite file in the working "
+        f"directory is used."
+    )
+
+
+def experiment_id(client: MlflowClient, name: str) -> str:
+    """The id of an experiment, made on first use.
+
+    Raises:
+        TrackingError: the experiment is deleted, or MLflow refuses the name.
+    """
+    try:
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            try:
+                return str(client.create_experiment(name))
+            except MlflowException:  # another process may just have made it
+                found = client.get_experiment_by_name(name)
+                if found is None:
+                    raise
+    except Exception as error:
+        raise unreachable(error) from error
+    if found.lifecycle_stage != "active":
+        raise TrackingError(
+            f"The MLflow experiment {name!r} is deleted. Restore it (mlflow experiments restore --experiment-id "
+            f"{found.experiment_id}), or choose another: experiment_name=NAME"
+        )
+    return str(found.experiment_id)

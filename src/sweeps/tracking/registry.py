@@ -1,0 +1,277 @@
+"""The model registry: the winner of a sweep becomes a version, and the gate decides whether it becomes champion."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import mlflow.pyfunc
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, infer_signature
+
+from sweeps.config import Promote
+from sweeps.errors import ModelError, TrackingError
+from sweeps.metrics import Direction, is_better
+from sweeps.tasks.base import Predictor, Task
+from sweeps.tracking.client import shown_uri, unreachable
+from sweeps.tracking.pyfunc import load_predictor, save_predictor
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+
+
+@dataclass(frozen=True)
+class Winner:
+    """A refitted model and what is known of it.
+
+    Attributes:
+        predictor: fitted on the training part.
+        trusted_types: what its YAML allows in the stored form.
+        test_scores: its `test_` metrics.
+        metric: the `test_` counterpart of the sweep's objective, which the gate compares.
+        direction: which way that metric is better.
+        run_id: the child run of the trial.
+        tags: more tags for the version.
+    """
+
+    predictor: Predictor
+    trusted_types: Sequence[str]
+    test_scores: Mapping[str, float]
+    metric: str
+    direction: Direction
+    run_id: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the gate decided.
+
+    Attributes:
+        name: the registered model.
+        version: the new version.
+        promoted: whether `champion` moved to it.
+        message: both scores and the reason, in a sentence.
+    """
+
+    name: str
+    version: str
+    promoted: bool
+    message: str
+
+
+def register(client: MlflowClient, task: Task, winner: Winner, name: str, promote: Promote) -> Decision:
+    """Log the winner's model, register it, point `challenger` at it, and let the gate decide on `champion`.
+
+    Same evaluation id as the incumbent: strictly better moves `champion`, a tie keeps it. Another id: `champion` stays.
+
+    Raises:
+        ModelError: the model cannot be stored as plain data.
+        TrackingError: the registry is out of reach, or refuses.
+    """
+    try:
+        model_uri, model_id = _log_model(client, task, winner)
+        _ensure_registered(client, name)
+        version = client.create_model_version(
+            name, source=model_uri, run_id=winner.run_id, model_id=model_id, tags=_version_tags(task, winner)
+        )
+        client.set_registered_model_alias(name, CHALLENGER, version.version)
+        decision = _gate(client, task, winner, name, str(version.version), promote)
+        for key, value in (("sweeps.promotion", "promoted" if decision.promoted else "kept"),
+                           ("sweeps.promotion.reason", decision.message)):
+            client.set_model_version_tag(name, version.version, key, value)
+        if decision.promoted:
+            client.set_registered_model_alias(name, CHAMPION, version.version)
+    except (ModelError, TrackingError):
+        raise
+    except Exception as error:
+        raise unreachable(error) from error
+    return decision
+
+
+def promote_by_hand(client: MlflowClient, name: str, version: str) -> str:
+    """Point `champion` at a version.
+
+    Returns:
+        A sentence on what changed.
+
+    Raises:
+        TrackingError: no such model or version.
+    """
+    known_model(client, name)
+    try:
+        client.get_model_version(name, version)
+    except MlflowException as error:
+        known = sorted(int(v.version) for v in client.search_model_versions(f"name = '{_quoted(name)}'"))
+        raise TrackingError(f"{name} has no version {version!r}; it has: {', '.join(map(str, known)) or 'none'}.") from error
+    before = champion_of(client, name)
+    client.set_registered_model_alias(name, CHAMPION, version)
+    client.set_model_version_tag(name, version, "sweeps.promotion", "promoted by hand")
+    was = f"it was version {before.version}" if before else "it was not set"
+    return f"champion of {name} is version {version} now ({was})."
+
+
+def champion_of(client: MlflowClient, name: str) -> ModelVersion | None:
+    """The version that `champion` points at, if any."""
+    version = client.get_registered_model(name).aliases.get(CHAMPION)
+    return None if version is None else client.get_model_version(name, version)
+
+
+def known_model(client: MlflowClient, name: str) -> None:
+    """Make sure that a registered model exists.
+
+    Raises:
+        TrackingError: it does not; the message lists those that do.
+    """
+    try:
+        client.get_registered_model(name)
+    except MlflowException as error:
+        known = sorted(model.name for model in client.search_registered_models())
+        raise TrackingError(
+            f"There is no registered model {name!r} at {shown_uri()}; there are: {', '.join(known) or 'none'}."
+        ) from error
+
+
+def load(client: MlflowClient, model_uri: str, trusted: Sequence[str] = ()) -> Predictor:
+    """Load a registered or logged model that a sweep has stored, by this package's own loader alone.
+
+    Args:
+        client: connected.
+        model_uri: `models:/<name>@<alias>`, `models:/<name>/<version>` or any other model URI of MLflow.
+        trusted: types and tasks beyond the built-in list, on the loader's word.
+
+    Raises:
+        TrackingError: no such model, version or alias.
+        ModelError: not a model of ours, or in need of more trust.
+    """
+    _check_uri(client, model_uri)
+    try:
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=model_uri))
+        flavor = Model.load(str(folder)).flavors.get("python_function", {})
+    except Exception as error:
+        raise TrackingError(f"{model_uri} cannot be fetched: {str(error).splitlines()[0]}") from error
+    if flavor.get("loader_module") != load_predictor.__module__:
+        raise ModelError(f"{model_uri} was not stored by a sweep, so it is not loaded here; use mlflow models predict.")
+    data = (folder / str(flavor.get("data"))).resolve()
+    if not data.is_relative_to(folder.resolve()):
+        raise ModelError(f"{model_uri} points outside its own folder ({flavor.get('data')}).")
+    return load_predictor(data, trusted)
+
+
+def _check_uri(client: MlflowClient, model_uri: str) -> None:
+    """Tell unknown names, versions and aliases apart, where the URI is one of the registry."""
+    if not model_uri.startswith("models:/") or model_uri.startswith("models:/m-"):
+        return
+    name, at, alias = model_uri.removeprefix("models:/").partition("@")
+    name, _, version = (name, "", "") if at else name.rpartition("/")
+    if not name or not (alias or version):
+        raise TrackingError(f"{model_uri} is no model address; write models:/NAME@champion or models:/NAME/VERSION.")
+    known_model(client, name)
+    try:
+        _ = client.get_model_version_by_alias(name, alias) if at else client.get_model_version(name, version)
+    except MlflowException as error:
+        aliases = client.get_registered_model(name).aliases
+        raise TrackingError(
+            f"{name} has no {'alias ' + alias if at else 'version ' + version}; its aliases are: "
+            f"{', '.join(f'{a} (version {v})' for a, v in aliases.items()) or 'none'}."
+        ) from error
+
+
+def _log_model(client: MlflowClient, task: Task, winner: Winner) -> tuple[str, str]:
+    example = task.example()
+    run = client.get_run(winner.run_id)
+    mlflow.set_experiment(experiment_id=run.info.experiment_id)  # where MLflow files the model; no run is opened
+    with tempfile.TemporaryDirectory() as folder, _trusting(winner.trusted_types):
+        data = Path(folder) / "model"
+        save_predictor(winner.predictor, type(task), data, winner.trusted_types)
+        logged = Model.log(
+            artifact_path=None,
+            name="model",
+            flavor=mlflow.pyfunc,
+            run_id=winner.run_id,
+            loader_module=load_predictor.__module__,
+            data_path=str(data),
+            signature=infer_signature(example, winner.predictor.predict(example)),
+            input_example=example,
+            pip_requirements=[f"mlflow=={mlflow.__version__}", *winner.predictor.pip_requirements()],
+        )
+    return logged.model_uri, logged.model_id
+
+
+@contextmanager
+def _trusting(types: Sequence[str]) -> Iterator[None]:
+    """MLflow loads the model once to try its example; what the YAML allows holds for that load, in this process."""
+    before = os.environ.get("SWEEPS_TRUST")
+    os.environ["SWEEPS_TRUST"] = ",".join([*([before] if before else []), *types])
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["SWEEPS_TRUST"]
+        else:
+            os.environ["SWEEPS_TRUST"] = before
+
+
+def _ensure_registered(client: MlflowClient, name: str) -> None:
+    try:
+        client.get_registered_model(name)
+    except MlflowException:
+        try:
+            client.create_registered_model(name)
+        except MlflowException:  # another process may just have made it
+            client.get_registered_model(name)
+
+
+def _version_tags(task: Task, winner: Winner) -> dict[str, str]:
+    return {
+        **winner.tags,
+        **{f"sweeps.{metric}": repr(score) for metric, score in winner.test_scores.items()},
+        "sweeps.metric": winner.metric,
+        "sweeps.score": repr(winner.test_scores[winner.metric]),
+        "sweeps.evaluation_id": task.evaluation_id(),
+    }
+
+
+def _gate(
+    client: MlflowClient, task: Task, winner: Winner, name: str, version: str, promote: Promote
+) -> Decision:
+    score = winner.test_scores[winner.metric]
+    command = f"python -m sweeps.promote {name} {version}"
+    incumbent = champion_of(client, name)
+    mine = f"version {version} has {winner.metric} {score:.6g}"
+    if promote is Promote.never:
+        return Decision(name, version, False, f"champion stays as it is (promote=never); {mine}. To promote it: {command}")
+    if incumbent is None:
+        return Decision(name, version, True, f"champion is version {version}, the first; {mine}")
+    theirs = incumbent.tags.get(f"sweeps.{winner.metric}")
+    client.set_model_version_tag(name, version, "sweeps.incumbent.version", str(incumbent.version))
+    if theirs is not None:
+        client.set_model_version_tag(name, version, "sweeps.incumbent.score", theirs)
+    if incumbent.tags.get("sweeps.evaluation_id") != task.evaluation_id() or theirs is None:
+        return Decision(
+            name,
+            version,
+            False,
+            f"champion stays version {incumbent.version}: it was measured on other data, another split or another "
+            f"metric, so the scores do not compare ({mine}, version {incumbent.version} "
+            f"{'has ' + theirs if theirs else 'has none'}). To promote it all the same: {command}",
+        )
+    if is_better(score, float(theirs), winner.direction):
+        return Decision(
+            name, version, True, f"champion is version {version}: {mine}, version {incumbent.version} had {float(theirs):.6g}"
+        )
+    why = "a tie keeps it" if score == float(theirs) else "it is better"
+    return Decision(
+        name, version, False, f"champion stays version {incumbent.version}, {why}: {mine}, version {incumbent.version} has {float(theirs):.6g}"
+    )
+
+
+def _quoted(name: str) -> str:
+    return name.replace("'", "\\'")
