@@ -26,6 +26,7 @@ from sweeps.errors import ConfigError
 from sweeps.search_space import Leaf, Proposal, SearchSpace
 
 _GROUPS = (*SWEPT_GROUPS, "dataset")
+ConfigSources = Iterable[Any]  # items with `path` and `schema`
 
 
 @dataclass(frozen=True)
@@ -130,18 +131,23 @@ class StudyPlan:
         return config
 
     def parameter_names(self) -> dict[str, str]:
-        """How each hyperparameter is called, by config key: its name in the option (`model.C` is `C`).
+        """How each hyperparameter of the study is called, by config key."""
+        return parameter_names(self.combinations.values())
 
-        One whose name stands in more than one group of the sweep keeps its group throughout.
-        """
-        groups: dict[str, set[str]] = {}
-        for combination in self.combinations.values():
-            for group in SWEPT_GROUPS:
-                for name in search_space.flatten(combination.option(group)):
-                    groups.setdefault(name, set()).add(group)
-        return {
-            f"{group}.{name}": name if len(of) == 1 else f"{group}.{name}" for name, of in groups.items() for group in of
-        }
+
+def parameter_names(combinations: Iterable[Combination]) -> dict[str, str]:
+    """How each hyperparameter is called, by config key: its name in the option (`model.C` is `C`).
+
+    One whose name stands in more than one group of the sweep keeps its group throughout.
+    """
+    groups: dict[str, set[str]] = {}
+    for combination in combinations:
+        for group in SWEPT_GROUPS:
+            for name in search_space.flatten(combination.option(group)):
+                groups.setdefault(name, set()).add(group)
+    return {
+        f"{group}.{name}": name if len(of) == 1 else f"{group}.{name}" for name, of in groups.items() for group in of
+    }
 
 
 def plan_study(request: Request, dataset: str | None, master: DictConfig, config_loader: ConfigLoader) -> StudyPlan:
@@ -187,14 +193,15 @@ def plan_study(request: Request, dataset: str | None, master: DictConfig, config
     return StudyPlan(str(own["dataset"]), combinations, SearchSpace(groups, leaves))
 
 
-def own_space(config: DictConfig, choices: Mapping[str, str]) -> SearchSpace:
-    """The search space of one composed config as written, for a look at it without a sweep."""
-    combination = Combination(choices, config)
-    nothing = Request({}, {}, {}, ())
-    return SearchSpace(
-        {group: (choices[group],) for group in SWEPT_GROUPS},
-        {(g, choices[g]): _option_leaves(combination, g, choices[g], nothing) for g in SWEPT_GROUPS},
-    )
+def space_as_written(combination: Combination, config_sources: ConfigSources) -> SearchSpace:
+    """The search space of one composed config, for a look at it without a sweep."""
+    leaves = {
+        (group, choice): search_space.collect(
+            combination.option(group), group, choice, locate_option(config_sources, group, choice)
+        )
+        for group, choice in combination.choices.items()
+    }
+    return SearchSpace({group: (choice,) for group, choice in combination.choices.items()}, leaves)
 
 
 def _compose(
@@ -212,7 +219,9 @@ def _group_options(override: Override) -> tuple[str, ...]:
     if not override.is_sweep_override():
         return (str(override.value()),)
     if not override.is_choice_sweep():
-        raise ConfigError(f"{override.input_line}: a group is swept over its options, as in {override.key_or_group}=a,b.")
+        raise ConfigError(
+            f"{override.input_line}: a group is swept over its options, as in {override.key_or_group}=a,b."
+        )
     options = tuple(dict.fromkeys(override.sweep_string_iterator()))
     if not options:
         raise ConfigError(f"{override.input_line}: no option of {override.key_or_group} fits.")
@@ -229,7 +238,7 @@ def _check_sweepable(override: Override) -> None:
     if not _is_leaf_key(key):
         raise ConfigError(
             f"{override.input_line}: {key} cannot be swept, since scores would not compare. Swept are model, "
-            f"vectorizer, dataset and the keys under model and vectorizer; run the command once for each value of {key}."
+            f"vectorizer, dataset and the keys under model and vectorizer; run once for each value of {key}."
         )
     if override.is_add() or override.is_force_add():
         raise ConfigError(
@@ -256,7 +265,7 @@ def _unused_message(unused: Sequence[str], combinations: Iterable[Combination]) 
 
 def _option_leaves(combination: Combination, group: str, choice: str, request: Request) -> tuple[Leaf, ...]:
     option = combination.option(group)
-    source = locate_option(combination.config, group, choice)
+    source = locate_option(combination.config.hydra.runtime.config_sources, group, choice)
     leaves = {leaf.key: leaf for leaf in search_space.collect(option, group, choice, source)}
     values = {f"{group}.{name}": value for name, value in search_space.flatten(option).items()}
     for key in request.leaf_values:
@@ -305,9 +314,9 @@ def _override_distribution(override: Override, default: Any) -> BaseDistribution
     return search_space.make_distribution({"type": "int" if is_int else "float", **short}, where)
 
 
-def locate_option(config: DictConfig, group: str, choice: str) -> str:
-    """The file of an option as a user would open it, found along Hydra's search path."""
-    for source in config.hydra.runtime.config_sources:
+def locate_option(config_sources: ConfigSources, group: str, choice: str) -> str:
+    """The file of an option as a user would open it, found along `hydra.runtime.config_sources`."""
+    for source in config_sources:
         if source.schema == "file":
             folder = Path(source.path)
         elif source.schema == "pkg" and source.path:

@@ -87,15 +87,11 @@ class Settings:
             f"timeout={self.timeout}: seconds above 0, e.g. timeout=600, or timeout=null for none.",
         )
         _require(self.n_jobs >= 0, f"n_jobs={self.n_jobs}: trials at a time, 0 or more (0 runs them in this process).")
-        _require(
-            0 <= self.seed < 2**32, f"seed={self.seed}: a whole number from 0 to {2**32 - 1}, as numpy wants it."
-        )
-        _require(
-            0 <= self.max_failure_rate <= 1, f"max_failure_rate={self.max_failure_rate}: a share between 0 and 1."
-        )
+        _require(0 <= self.seed < 2**32, f"seed={self.seed}: a whole number from 0 to {2**32 - 1}, as numpy wants it.")
+        _require(0 <= self.max_failure_rate <= 1, f"max_failure_rate={self.max_failure_rate}: a share between 0 and 1.")
         _require(
             self.study_name is None or re.fullmatch(r"[\w][\w.@ +-]{0,150}", self.study_name) is not None,
-            f"study_name={self.study_name!r}: it names a folder under multirun/, so letters, digits, '.', '_' and '-' only.",
+            f"study_name={self.study_name!r}: it names a folder, so letters, digits, '.', '_' and '-' only.",
         )
         _require(bool(self.experiment_name.strip()), "experiment_name is empty; name an MLflow experiment.")
         _require(
@@ -110,7 +106,7 @@ def _require(holds: bool, message: str) -> None:
 
 
 def file_stem(path: str | None, fallback: str) -> str:
-    """The name of a file without folder and extensions, `fallback` where there is no path: `${file_stem:${.path},x}`."""
+    """A file's name without folder and extensions, `fallback` without a path: `${file_stem:${.path},x}`."""
     return Path(path).name.split(".")[0] or fallback if path else fallback
 
 

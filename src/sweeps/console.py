@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from optuna import Study
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
+from sweeps.search_space import SearchSpace
 from sweeps.sweep import Attribute, SweepResult, best_trial, is_counted
 
 
@@ -32,15 +34,12 @@ class Progress:
 
     Args:
         n_trials: the study's total.
-        done: trials that count already.
         metric: the objective's name.
     """
 
-    def __init__(self, n_trials: int, done: int, metric: str) -> None:
+    def __init__(self, n_trials: int, metric: str) -> None:
         self._metric = metric
-        self._bar = tqdm(
-            total=n_trials, initial=done, unit="trial", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False
-        )
+        self._bar = tqdm(total=n_trials, unit="trial", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False)
 
     def on_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Advance the bar, or write a line."""
@@ -54,7 +53,7 @@ class Progress:
         if best is not None:
             self._bar.set_postfix_str(f"best {self._metric} {best.values[0]:.4f}")
 
-    def on_end(self, study: Study, result: SweepResult) -> None:  # noqa: ARG002 - the callback's signature
+    def on_end(self, study: Study, result: SweepResult) -> None:
         """Take the bar away."""
         self._bar.close()
 
@@ -81,7 +80,9 @@ def summary_table(study: Study, metric: str, names: Mapping[str, str]) -> str:
     rows = []
     for trial in best_of_each_model(study):
         metrics = trial.user_attrs[Attribute.METRICS]
-        shown = {key: value for key, value in trial.user_attrs[Attribute.HYPERPARAMETERS].items() if _is_drawn(trial, key)}
+        shown = {
+            key: value for key, value in trial.user_attrs[Attribute.HYPERPARAMETERS].items() if _is_drawn(trial, key)
+        }
         rows.append(
             [
                 trial.user_attrs[Attribute.CHOICES].get("model", ""),
@@ -92,6 +93,35 @@ def summary_table(study: Study, metric: str, names: Mapping[str, str]) -> str:
             ]
         )
     return table(rows, ["model", "trial", metric, test_metric, "searched values"])
+
+
+def describe_space(space: SearchSpace, dataset: str) -> str:
+    """The search space as a table: name, distribution, default, condition, file."""
+    rows = [
+        [group, f"one of {', '.join(options)}", options[0], "", "command line"]
+        for group, options in space.swept_groups().items()
+    ]
+    for leaf in space.all_leaves():
+        when = ", ".join(
+            f"{key.partition('.')[2]} is {' or '.join(map(str, values))}" for key, values in leaf.when.items()
+        )
+        rows.append([leaf.name, _describe_distribution(leaf.distribution), str(leaf.default), when, leaf.source])
+    fixed = ", ".join(f"{group}={options[0]}" for group, options in space.groups.items() if len(options) == 1)
+    head = f"dataset={dataset}" + (f", {fixed}" if fixed else "")
+    if not rows:
+        return f"{head}: nothing to search."
+    return f"{head}\n{table(rows, ['name', 'distribution', 'default', 'when', 'from'])}"
+
+
+def _describe_distribution(distribution: BaseDistribution) -> str:
+    if isinstance(distribution, CategoricalDistribution):
+        return f"one of {', '.join(map(str, distribution.choices))}"
+    assert isinstance(  # noqa: S101 - for mypy: no third kind
+        distribution, FloatDistribution | IntDistribution
+    )
+    kind = "int" if isinstance(distribution, IntDistribution) else "float"
+    step = f" step {distribution.step:g}" if distribution.step is not None and not distribution.log else ""
+    return f"{kind} {distribution.low:g} to {distribution.high:g}{' log' if distribution.log else ''}{step}"
 
 
 def _is_drawn(trial: FrozenTrial, key: str) -> bool:

@@ -5,7 +5,7 @@
     ├── DataError           a file, a column, a row or a label
     ├── ModelError          a fitted model that cannot be stored or loaded safely
     ├── TrackingError       the tracking server, the model registry or a name in it
-    └── SweepFailed         a sweep that ended without a usable trial
+    └── SweepFailedError    a sweep that ended without a usable trial
 
 A message says what is wrong, where (file, key, row), what would be right and what to type.
 """
@@ -31,5 +31,5 @@ class TrackingError(SweepsError):
     """The tracking server or the model registry is out of reach, or a name in it is unknown."""
 
 
-class SweepFailed(SweepsError):
+class SweepFailedError(SweepsError):
     """A sweep ended early, or without any trial that completed."""

@@ -40,7 +40,9 @@ class StudyFolder:
                 f"new one."
             ) from error
         except OSError as error:
-            raise ConfigError(f"{path} cannot be made: {error.strerror}. Choose another place: hydra.sweep.dir=FOLDER") from error
+            raise ConfigError(
+                f"{path} cannot be made: {error.strerror}. Choose another place: hydra.sweep.dir=FOLDER"
+            ) from error
         return cls(path)
 
     @property

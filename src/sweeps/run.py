@@ -34,7 +34,7 @@ def _app(config: DictConfig) -> Any:
         return run_trial(config)
     from sweeps.single import run_single
 
-    return run_single(config, dict(HydraConfig.get().runtime.choices))
+    return run_single(config, HydraConfig.get().runtime)
 
 
 def main() -> None:

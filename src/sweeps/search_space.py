@@ -211,8 +211,8 @@ def _enumerate(leaf: Leaf) -> Sequence[Any]:
     assert isinstance(distribution, FloatDistribution)  # noqa: S101 - for mypy: no fourth kind
     if distribution.step is None:
         raise ConfigError(
-            f"sampler=grid cannot enumerate {leaf.name} ({leaf.source}): a float needs a step or a choice of values, e.g. "
-            f"'{leaf.key}=choice(0.1,1,10)'."
+            f"sampler=grid cannot enumerate {leaf.name} ({leaf.source}): a float needs a step or a choice of "
+            f"values, e.g. '{leaf.key}=choice(0.1,1,10)'."
         )
     n_steps = round((distribution.high - distribution.low) / distribution.step)
     return [distribution.low + index * distribution.step for index in range(n_steps + 1)]
@@ -253,7 +253,8 @@ def _walk(
             raise ConfigError(f"{where} must be a distribution such as {{type: float, low: 0, high: 1}}, not {node!r}.")
         if key not in beside or key == SEARCH_SPACE:
             raise ConfigError(
-                f"{where} has no default beside it: every searched key needs one. Add `{'.'.join(here)}: VALUE` to {source}."
+                f"{where} has no default beside it: every searched key needs one; add `{'.'.join(here)}: VALUE` "
+                f"to {source}."
             )
         if not isinstance(node.get("type"), str):
             inner = beside[key]
@@ -316,7 +317,9 @@ def categorical(choices: Any, where: str) -> CategoricalDistribution:
     for choice in choices:
         if isinstance(choice, Mapping):
             raise ConfigError(f"{where}.choices: {choice!r} is a mapping; a choice is a scalar or a list.")
-        encoded.append(overrides.to_text(choice) if isinstance(choice, Sequence) and not isinstance(choice, str) else choice)
+        encoded.append(
+            overrides.to_text(choice) if isinstance(choice, Sequence) and not isinstance(choice, str) else choice
+        )
     for index, choice in enumerate(encoded):
         if any(_same(_decode_choice(choice), _decode_choice(other)) for other in encoded[:index]):
             raise ConfigError(f"{where}.choices: {choice!r} stands there twice.")

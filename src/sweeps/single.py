@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from omegaconf import DictConfig
 
 from sweeps import console
-from sweeps.composition import Combination, StudyPlan, own_space
-from sweeps.conduct import describe_space
+from sweeps.composition import Combination, parameter_names, space_as_written
 from sweeps.config import SWEPT_GROUPS, Settings
-from sweeps.console import say
-from sweeps.errors import SweepFailed, SweepsError
+from sweeps.console import describe_space, say
+from sweeps.errors import SweepFailedError, SweepsError
 from sweeps.trial import TrialResult, candidate_of, load_task, run_trial
 
 
-def run_single(config: DictConfig, options: Mapping[str, str]) -> TrialResult | None:
+def run_single(config: DictConfig, runtime: Any) -> TrialResult | None:
     """Run a composed config once and log it.
 
     Args:
         config: the composed config, without `hydra`.
-        options: the option chosen for each group, `dataset` included.
+        runtime: Hydra's `hydra.runtime` of the composition: the options chosen and the search path.
 
     Returns:
         What was measured; None for `dry_run=true`.
@@ -31,9 +30,10 @@ def run_single(config: DictConfig, options: Mapping[str, str]) -> TrialResult | 
     Raises:
         SweepsError: anything that the user can mend; nothing has been logged then, unless the model itself raised.
     """
-    choices = {group: str(options[group]) for group in SWEPT_GROUPS}
+    choices = {group: str(runtime.choices[group]) for group in SWEPT_GROUPS}
+    combination = Combination(choices, config)
     if config.dry_run:
-        say(describe_space(own_space(config, choices), str(options["dataset"])))
+        say(describe_space(space_as_written(combination, runtime.config_sources), str(runtime.choices.dataset)))
         return None
     settings = Settings.from_config(config)
     task = load_task(config)
@@ -45,7 +45,7 @@ def run_single(config: DictConfig, options: Mapping[str, str]) -> TrialResult | 
     client = tracking.connect()
     experiment = tracking.experiment_id(client, settings.experiment_name)
     tags = command_tags(sys.argv[1:], task.fingerprint)
-    names = StudyPlan(str(options["dataset"]), {(): Combination(choices, config)}, own_space(config, choices)).parameter_names()
+    names = parameter_names([combination])
     started = datetime.now()
     try:
         result = run_trial(config)
@@ -53,7 +53,7 @@ def run_single(config: DictConfig, options: Mapping[str, str]) -> TrialResult | 
         raise
     except Exception as error:
         run = log_failed_run(client, experiment, choices, tags, started, traceback.format_exc())
-        raise SweepFailed(
+        raise SweepFailedError(
             f"The run failed: {type(error).__name__}: {error}\nIts traceback is an artifact of MLflow run {run}."
         ) from error
     run = log_single_run(client, experiment, choices, str(config.dataset.name), names, result, tags, started)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -63,7 +63,7 @@ def candidate_of(config: DictConfig) -> Candidate:
 
 def hyperparameters(config: DictConfig) -> dict[str, Any]:
     """Every active hyperparameter by config key: those that their own conditions switch off are left out."""
-    active = {}
+    active: dict[str, Any] = {}
     for group in SWEPT_GROUPS:
         option = _option(config, group)
         off = inactive_keys(option)
@@ -86,13 +86,14 @@ def _load_task(described: str) -> Task:
     dataset: dict[str, Any] = json.loads(described)
     if not dataset.get("task") or TARGET not in dataset:
         raise ConfigError("dataset: its YAML needs `task: package.module.Task` and `_target_: package.module.load`.")
-    task = locate(dataset["task"], "dataset.task")
+    task: Any = locate(dataset["task"], "dataset.task")
     if not (isinstance(task, type) and issubclass(task, Task)):
         raise ConfigError(f"dataset.task: {dataset['task']} is not a subclass of sweeps.tasks.base.Task.")
     of_task = set(parameters_of(task)) & set(dataset)
     source = {key: value for key, value in dataset.items() if key not in {*of_task, *_NOT_OF_THE_SOURCE}}
     data = build(source, "dataset")
-    return task(data, **{key: dataset[key] for key in of_task})
+    make: Callable[..., Task] = task
+    return make(data, **{key: dataset[key] for key in of_task})
 
 
 def _option(config: DictConfig, group: str) -> dict[str, Any]:

@@ -34,6 +34,10 @@ class SweepsOptunaSweeper(Sweeper):
         params: sweep overrides by key, as `hydra.sweeper.params` in an experiment's YAML.
     """
 
+    hydra_context: HydraContext
+    task_function: TaskFunction
+    config: DictConfig
+
     def __init__(self, params: Mapping[str, Any]) -> None:
         self._params = params
 

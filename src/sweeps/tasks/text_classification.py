@@ -1,16 +1,17 @@
-"""Text classification: a vectorizer and a scikit-learn classifier, selected by cross-validation inside the training part."""
+"""Text classification: a vectorizer and a classifier, selected by cross-validation inside the training part."""
 
 from __future__ import annotations
 
 import json
 import tempfile
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
@@ -23,10 +24,13 @@ from sweeps.cache import Cache
 from sweeps.datasets.text import TextData
 from sweeps.errors import ConfigError, DataError, ModelError
 from sweeps.metrics import Direction, classification_scores
+from sweeps.models import gram_svc
+from sweeps.models.gram_svc import Gram, GramSVC
 from sweeps.tasks.base import Candidate, Evaluation, Predictor, Task
 from sweeps.tasks.text_model import TextModel
 
 _CACHE_BYTES = 2 * 2**30
+_GRAM_BYTES = 2**30  # for one vectorizer setting, all folds together
 _CHECK_ROWS_PER_CLASS = 50
 
 
@@ -46,6 +50,28 @@ class _Prepared:
 
     def n_bytes(self) -> int:
         return sum(_n_bytes(x) for x in (self.x_fit, self.x_score))
+
+
+class _Fitted(Protocol):
+    """A model fitted on one part."""
+
+    def predict_fit(self) -> np.ndarray: ...
+
+    def predict_score(self) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class _OnFeatures:
+    """Any model, fitted on the features of a part."""
+
+    model: Any
+    part: _Prepared
+
+    def predict_fit(self) -> np.ndarray:
+        return np.asarray(self.model.predict(self.part.x_fit))
+
+    def predict_score(self) -> np.ndarray:
+        return np.asarray(self.model.predict(self.part.x_score))
 
 
 class TextClassification(Task):
@@ -125,17 +151,16 @@ class TextClassification(Task):
         clock = _Clock()
         with clock.phase("vectorize"):
             *folds, whole = self._prepare(candidate)
-        fold_scores = []
-        for fold in folds:
-            model = self._fit(candidate, fold, clock)
-            with clock.phase("score"):
-                fold_scores.append(self._scores(fold.score, model.predict(fold.x_score)))
+        fold_scores = [
+            self._scores(fold.score, self._fit(candidate, index, fold, clock).predict_score())
+            for index, fold in enumerate(folds)
+        ]
         metrics = {f"val_{name}": float(np.mean([scores[name] for scores in fold_scores])) for name in fold_scores[0]}
-        model = self._fit(candidate, whole, clock)
+        fitted = self._fit(candidate, len(folds), whole, clock)
         with clock.phase("score"):
-            for part, rows, features in (("train", whole.fit, whole.x_fit), ("test", whole.score, whole.x_score)):
-                scores = self._scores(rows, model.predict(features))
-                metrics |= {f"{part}_{name}": value for name, value in scores.items()}
+            predicted = {"train": (whole.fit, fitted.predict_fit()), "test": (whole.score, fitted.predict_score())}
+        for part, (rows, labels) in predicted.items():
+            metrics |= {f"{part}_{name}": value for name, value in self._scores(rows, labels).items()}
         metrics["overfitting"] = metrics["train_f1"] - metrics["test_f1"]
         return Evaluation(metrics, clock.seconds)
 
@@ -197,8 +222,8 @@ class TextClassification(Task):
         vectorizer, model = build(candidate.vectorizer, "vectorizer"), build(candidate.model, "model")
         if not (hasattr(vectorizer, "fit_transform") and hasattr(vectorizer, "transform")):
             raise ConfigError(
-                f"vectorizer: {candidate.vectorizer.get('_target_')} does not turn texts into features (no fit_transform "
-                f"and transform); text classification needs one such as vectorizer=tfidf."
+                f"vectorizer: {candidate.vectorizer.get('_target_')} does not turn texts into features (no "
+                f"fit_transform and transform); text classification needs one such as vectorizer=tfidf."
             )
         if not (isinstance(model, BaseEstimator) and is_classifier(model)):
             raise ConfigError(
@@ -207,28 +232,57 @@ class TextClassification(Task):
             )
         return vectorizer, _seeded(model, candidate.seed)
 
-    def _fit(self, candidate: Candidate, part: _Prepared, clock: _Clock) -> Any:
+    def _fit(self, candidate: Candidate, index: int, part: _Prepared, clock: _Clock) -> _Fitted:
+        """Fit on one part: an SVC on the products that all SVCs of a vectorizer setting share, others as they are."""
         _, model = self._build(candidate)
+        labels = self.data.labels[part.fit]
+        with clock.phase("vectorize"):
+            grams = self._grams(candidate) if gram_svc.fits(model, part.x_fit) else None
         with clock.phase("fit"):
-            return model.fit(part.x_fit, self.data.labels[part.fit])
+            if grams is not None:
+                return GramSVC(model, grams[index]).fit(labels)
+            return _OnFeatures(model.fit(part.x_fit, labels), part)
+
+    def _grams(self, candidate: Candidate) -> list[Gram] | None:
+        needed = sum(Gram.n_bytes_for(len(fit), len(score)) for fit, score in self._parts())
+        if needed > _GRAM_BYTES:
+            warnings.warn(
+                f"SVC runs without shared dot products, which would need {needed / 2**30:.1f} GiB for so many rows",
+                stacklevel=2,
+            )
+            return None
+
+        def compute() -> tuple[list[Gram], int]:
+            grams = [Gram.of(part.x_fit, part.x_score) for part in self._prepare(candidate)]
+            return grams, sum(gram.n_bytes for gram in grams)
+
+        grams: list[Gram] = self._cache.get_or_compute(("gram", _key(candidate)), compute)
+        return grams
+
+    def _parts(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Rows to fit on and to score: of each fold, and of training and test part."""
+        return [*self._folds, (self._train, self._test)]
 
     def _prepare(self, candidate: Candidate) -> list[_Prepared]:
         """Features of every fold and of the whole training part, computed once for each vectorizer setting."""
 
         def compute() -> tuple[list[_Prepared], int]:
             prepared = []
-            for fit, score in [*self._folds, (self._train, self._test)]:
+            for fit, score in self._parts():
                 vectorizer, _ = self._build(candidate)
                 x_fit = vectorizer.fit_transform(self.data.texts[fit], self.data.labels[fit])
                 prepared.append(_Prepared(fit, x_fit, score, vectorizer.transform(self.data.texts[score])))
             return prepared, sum(part.n_bytes() for part in prepared)
 
-        key = json.dumps(candidate.vectorizer, sort_keys=True, default=repr)
-        prepared: list[_Prepared] = self._cache.get_or_compute(key, compute)
+        prepared: list[_Prepared] = self._cache.get_or_compute(("features", _key(candidate)), compute)
         return prepared
 
     def _scores(self, rows: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         return classification_scores(self.data.labels[rows], predicted, self.data.positive_label)
+
+
+def _key(candidate: Candidate) -> str:
+    return json.dumps(candidate.vectorizer, sort_keys=True, default=repr)
 
 
 class _Clock:

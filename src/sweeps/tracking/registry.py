@@ -84,8 +84,10 @@ def register(client: MlflowClient, task: Task, winner: Winner, name: str, promot
         )
         client.set_registered_model_alias(name, CHALLENGER, version.version)
         decision = _gate(client, task, winner, name, str(version.version), promote)
-        for key, value in (("sweeps.promotion", "promoted" if decision.promoted else "kept"),
-                           ("sweeps.promotion.reason", decision.message)):
+        for key, value in (
+            ("sweeps.promotion", "promoted" if decision.promoted else "kept"),
+            ("sweeps.promotion.reason", decision.message),
+        ):
             client.set_model_version_tag(name, version.version, key, value)
         if decision.promoted:
             client.set_registered_model_alias(name, CHAMPION, version.version)
@@ -110,7 +112,9 @@ def promote_by_hand(client: MlflowClient, name: str, version: str) -> str:
         client.get_model_version(name, version)
     except MlflowException as error:
         known = sorted(int(v.version) for v in client.search_model_versions(f"name = '{_quoted(name)}'"))
-        raise TrackingError(f"{name} has no version {version!r}; it has: {', '.join(map(str, known)) or 'none'}.") from error
+        raise TrackingError(
+            f"{name} has no version {version!r}; it has: {', '.join(map(str, known)) or 'none'}."
+        ) from error
     before = champion_of(client, name)
     client.set_registered_model_alias(name, CHAMPION, version)
     client.set_model_version_tag(name, version, "sweeps.promotion", "promoted by hand")
@@ -239,15 +243,15 @@ def _version_tags(task: Task, winner: Winner) -> dict[str, str]:
     }
 
 
-def _gate(
-    client: MlflowClient, task: Task, winner: Winner, name: str, version: str, promote: Promote
-) -> Decision:
+def _gate(client: MlflowClient, task: Task, winner: Winner, name: str, version: str, promote: Promote) -> Decision:
     score = winner.test_scores[winner.metric]
     command = f"python -m sweeps.promote {name} {version}"
     incumbent = champion_of(client, name)
     mine = f"version {version} has {winner.metric} {score:.6g}"
     if promote is Promote.never:
-        return Decision(name, version, False, f"champion stays as it is (promote=never); {mine}. To promote it: {command}")
+        return Decision(
+            name, version, False, f"champion stays as it is (promote=never); {mine}. To promote it: {command}"
+        )
     if incumbent is None:
         return Decision(name, version, True, f"champion is version {version}, the first; {mine}")
     theirs = incumbent.tags.get(f"sweeps.{winner.metric}")
@@ -265,11 +269,18 @@ def _gate(
         )
     if is_better(score, float(theirs), winner.direction):
         return Decision(
-            name, version, True, f"champion is version {version}: {mine}, version {incumbent.version} had {float(theirs):.6g}"
+            name,
+            version,
+            True,
+            f"champion is version {version}: {mine}, version {incumbent.version} had {float(theirs):.6g}",
         )
     why = "a tie keeps it" if score == float(theirs) else "it is better"
     return Decision(
-        name, version, False, f"champion stays version {incumbent.version}, {why}: {mine}, version {incumbent.version} has {float(theirs):.6g}"
+        name,
+        version,
+        False,
+        f"champion stays version {incumbent.version}, {why}: {mine}, version {incumbent.version} has "
+        f"{float(theirs):.6g}",
     )
 
 

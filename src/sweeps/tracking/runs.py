@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-import logging
+import shlex
 import subprocess
 import time
 from collections.abc import Iterable, Mapping
@@ -15,12 +15,11 @@ from mlflow.entities import Metric, Param, RunTag
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeps.console import say
 from sweeps.redact import without_passwords
 from sweeps.results import StudyFolder
 from sweeps.sweep import Attribute, Outcome, SweepResult
 from sweeps.trial import TrialResult
-
-log = logging.getLogger(__name__)
 
 PARENT_RUN = "sweeps.parent_run_id"  # user attribute of the study
 _STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.FAIL: "FAILED", TrialState.PRUNED: "KILLED"}
@@ -66,13 +65,13 @@ class StudyRuns:
         self.parent_id: str = run.info.run_id
         study.set_user_attr(PARENT_RUN, self.parent_id)
 
-    def on_trial(self, study: Study, trial: FrozenTrial) -> None:  # noqa: ARG002 - the callback's signature
+    def on_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Log a told trial as a child run."""
         try:
             self._log_child(trial)
         except Exception as error:  # noqa: BLE001 - a tracking server's trouble must not cost a trial
             if not self._server_failed:
-                log.warning("MLflow: %s; what is missing is logged at the end.", _first_line(error))
+                say(f"MLflow: {_first_line(error)}; what is missing is logged at the end.")
             self._server_failed = True
 
     def on_end(self, study: Study, result: SweepResult) -> None:
@@ -88,9 +87,7 @@ class StudyRuns:
                 self._client.set_tag(self.parent_id, "sweeps.reason", result.reason)
             self._client.set_terminated(self.parent_id, _PARENT_STATUS[result.outcome])
         except Exception as error:  # noqa: BLE001 - the study has everything; MLflow is its projection
-            log.error(
-                "MLflow is incomplete: %s. Every trial is in %s.", _first_line(error), self._folder.trials
-            )
+            say(f"MLflow is incomplete: {_first_line(error)}. Every trial is in {self._folder.trials}.")
 
     def child_id(self, number: int) -> str | None:
         """The run of a trial, None if it could not be logged."""
@@ -250,14 +247,12 @@ def _first_line(error: Exception) -> str:
 
 
 def _as_typed(argv: Iterable[str]) -> str:
-    import shlex
-
     return "python -m sweeps.run " + shlex.join(argv)
 
 
 def _git_commit() -> str | None:
     try:
-        found = subprocess.run(  # noqa: S603 - a fixed command
+        found = subprocess.run(
             ["git", "rev-parse", "HEAD"],  # noqa: S607 - whichever git the user has
             capture_output=True,
             text=True,

@@ -1,0 +1,82 @@
+"""Everything that can be wrong is found here, before the first trial of any study and before anything is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from omegaconf import OmegaConf
+
+from sweeps import results
+from sweeps.composition import Combination, StudyPlan
+from sweeps.config import Settings
+from sweeps.errors import ConfigError, ModelError
+from sweeps.samplers import SamplerFactory
+from sweeps.tasks.base import Task
+from sweeps.trial import candidate_of, load_task
+
+
+@dataclass(frozen=True)
+class CheckedStudy:
+    """A study that is ready to run.
+
+    Attributes:
+        name: of the study and its folder.
+        plan: its composed configs and search space.
+        settings: its top-level values.
+        metric: the objective.
+        samplers: the sampler of each trial.
+    """
+
+    name: str
+    plan: StudyPlan
+    settings: Settings
+    metric: str
+    samplers: SamplerFactory
+
+
+def check_study(plan: StudyPlan, *, several_datasets: bool) -> CheckedStudy:
+    """Check settings, sampler, data, objective, and that every combination of options builds and can be stored.
+
+    Args:
+        plan: the composed study.
+        several_datasets: whether the sweep has a study for each of several datasets, each named after its own.
+
+    Raises:
+        ConfigError: a value, a sampler or a candidate is wrong.
+        DataError: the dataset is missing, unreadable or unfit.
+        ModelError: a model could not be stored as plain data.
+    """
+    settings = Settings.from_config(plan.config)
+    sampler = OmegaConf.to_container(plan.config.sampler, resolve=True)
+    if not isinstance(sampler, dict):
+        raise ConfigError("sampler must be a mapping with `_target_`, such as sampler=tpe.")
+    samplers = SamplerFactory({str(key): value for key, value in sampler.items()}, plan.space)
+    task = load_task(plan.config)
+    metric = choose_metric(task, settings)
+    for combination in plan.combinations.values():
+        _check_candidate(task, combination)
+    name = settings.study_name or results.new_study_name(plan.dataset)
+    if settings.study_name and several_datasets:
+        name = f"{name}-{plan.dataset}"
+    return CheckedStudy(name, plan, settings, metric, samplers)
+
+
+def choose_metric(task: Task, settings: Settings) -> str:
+    """The objective: `metric=`, or the task's default.
+
+    Raises:
+        ConfigError: a metric that the task does not offer as an objective.
+    """
+    metric = settings.metric or task.default_metric
+    if metric not in task.directions:
+        why = "test_ metrics are measured, never optimised" if metric.startswith("test_") else "unknown objective"
+        raise ConfigError(f"metric={metric}: {why}. Choose one of: {', '.join(task.directions)}.")
+    return metric
+
+
+def _check_candidate(task: Task, combination: Combination) -> None:
+    try:
+        task.check(candidate_of(combination.config))
+    except (ConfigError, ModelError) as error:
+        chosen = " ".join(f"{group}={choice}" for group, choice in combination.choices.items())
+        raise type(error)(f"{chosen}: {error}") from error

@@ -1,0 +1,1 @@
+"""Models, and faster ways to the same result."""

@@ -1,0 +1,131 @@
+"""Predict with a promoted model: `python -m sweeps.predict models:/reviews@champion input.csv -o output.csv`."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import pandas as pd
+
+from sweeps.command import run_command
+from sweeps.errors import DataError
+
+_STANDARD = "-"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read a table, predict each row, write the table with the predictions beside it."""
+    parser = argparse.ArgumentParser(prog="python -m sweeps.predict", description=__doc__)
+    parser.add_argument("model", help="models:/NAME@champion, models:/NAME/VERSION or another MLflow model address")
+    parser.add_argument("input", help="CSV or TSV file with the model's input column, or -: standard input")
+    parser.add_argument("-o", "--output", default=_STANDARD, help="file to write, or - (default): standard output")
+    parser.add_argument("--separator", help="of input and output; default: tab for .tsv and .tab, otherwise comma")
+    parser.add_argument("--encoding", default="utf-8", help="of the input (default: utf-8)")
+    parser.add_argument(
+        "--trust", action="append", default=[], metavar="TYPE", help="a type or task outside sweeps that may be loaded"
+    )
+    arguments = parser.parse_args(argv)
+    run_command(
+        lambda: predict_file(
+            arguments.model,
+            arguments.input,
+            arguments.output,
+            separator=arguments.separator,
+            encoding=arguments.encoding,
+            trusted=arguments.trust,
+        )
+    )
+
+
+def predict_file(
+    model_uri: str,
+    source: str,
+    target: str,
+    *,
+    separator: str | None = None,
+    encoding: str = "utf-8",
+    trusted: Sequence[str] = (),
+) -> None:
+    """Predict every row of a table.
+
+    Args:
+        model_uri: an MLflow model address.
+        source: a file, or `-`.
+        target: a file, written as a whole or not at all, or `-`.
+        separator: between fields; None: by the file's extension.
+        encoding: of the source; the target is UTF-8.
+        trusted: types and tasks outside sweeps that may be loaded.
+
+    Raises:
+        DataError: the table is missing, unreadable or lacks the model's column.
+        TrackingError: no such model.
+        ModelError: the model needs types that are not trusted.
+    """
+    separator = separator or ("\t" if Path(source).suffix.lower() in (".tsv", ".tab") else ",")
+    frame = _read(source, separator, encoding)
+
+    from sweeps.tracking.client import connect
+    from sweeps.tracking.registry import load
+
+    predictor = load(connect(must_exist=True), model_uri, trusted)
+    predicted = predictor.predict(frame)
+    for column in predicted.columns:
+        frame[column] = predicted[column].to_numpy()
+    with _replacing(target) as file:
+        frame.to_csv(file, index=False, sep=separator, quoting=csv.QUOTE_MINIMAL)
+
+
+def _read(source: str, separator: str, encoding: str) -> pd.DataFrame:
+    name = "standard input" if source == _STANDARD else source
+    try:
+        return pd.read_csv(
+            sys.stdin.buffer if source == _STANDARD else source,
+            sep=separator,
+            encoding=encoding,
+            dtype=str,
+            keep_default_na=False,  # the columns go out as they came in
+        )
+    except FileNotFoundError as error:
+        raise DataError(f"{name}: there is no such file.") from error
+    except pd.errors.EmptyDataError as error:
+        raise DataError(f"{name} is empty; it needs a header line and a row for each prediction.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{name} is not {encoding}: byte {error.object[error.start]:#x} at {error.start}. Try --encoding latin-1."
+        ) from error
+    except (pd.errors.ParserError, LookupError, ValueError, OSError) as error:
+        raise DataError(f"{name} cannot be read: {error}") from error
+
+
+@contextmanager
+def _replacing(target: str) -> Iterator[IO[str]]:
+    """Open a file that takes the target's place when it is complete."""
+    if target == _STANDARD:
+        yield sys.stdout
+        return
+    path = Path(target)
+    try:
+        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise DataError(f"{target} cannot be written: {error.strerror}.") from error
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            yield file
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(partial).chmod(0o666 & ~mask)
+        Path(partial).replace(path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""One checked study: run it, track it, report it, and register its winner."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import optuna
+from hydra.types import HydraContext, TaskFunction
+from mlflow import MlflowClient
+from omegaconf import DictConfig, OmegaConf
+from optuna import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from sweeps import console, results
+from sweeps._hydra_compat import run_trial_job
+from sweeps.checks import CheckedStudy
+from sweeps.config import SWEPT_GROUPS
+from sweeps.console import say
+from sweeps.errors import SweepFailedError, TrackingError
+from sweeps.execution.in_process import InProcess
+from sweeps.results import StudyFolder
+from sweeps.search_space import Proposal
+from sweeps.sweep import Attribute, Budget, Callback, Outcome, SweepResult, run_sweep
+from sweeps.tasks.base import Task
+from sweeps.tracking import client as tracking
+from sweeps.tracking import registry
+from sweeps.tracking.runs import StudyRuns, command_tags
+from sweeps.trial import TrialResult, candidate_of, load_task
+
+
+def run_study(
+    checked: CheckedStudy, master: DictConfig, hydra_context: HydraContext, task_function: TaskFunction
+) -> SweepResult:
+    """Run a study to its end: trials, runs in MLflow, files, summary, and the winner in the registry.
+
+    Args:
+        checked: what to run.
+        master: the config that Hydra composed for the sweep; says where studies live.
+        hydra_context: Hydra's config loader and callbacks.
+        task_function: runs one trial's config.
+
+    Raises:
+        TrackingError: MLflow is out of reach (before the first trial), or the winner could not be registered.
+        SweepFailedError: no trial completed, or too many failed.
+        KeyboardInterrupt: interrupted; everything is told and logged.
+    """
+    plan, settings, metric = checked.plan, checked.settings, checked.metric
+    task = load_task(plan.config)
+    client = tracking.connect()
+    experiment = tracking.experiment_id(client, settings.experiment_name)
+    folder = StudyFolder.create(Path(master.hydra.sweep.dir), checked.name)
+    OmegaConf.save(plan.config, folder.config)
+    names = plan.parameter_names()
+    study = _create_study(checked, folder, task, names)
+
+    def run_one(number: int, proposal: Proposal) -> TrialResult:
+        config = plan.job_config(number, proposal, folder.path)
+        result: TrialResult = run_trial_job(config, task_function, hydra_context)
+        return result
+
+    _announce(checked, folder)
+    tags = command_tags(sys.argv[1:], task.fingerprint)
+    runs = StudyRuns(client, experiment, study, folder, str(plan.config.dataset.name), names, tags)
+    callbacks: list[Callback] = [console.Progress(settings.n_trials, metric), _Files(folder, metric, names), runs]
+    budget = Budget(settings.n_trials, settings.timeout, settings.max_failure_rate)
+    result = run_sweep(study, plan.space, InProcess(run_one), budget, checked.samplers, metric, callbacks)
+    _report(study, metric, result, names)
+    try:
+        if result.outcome is Outcome.COMPLETED and result.best is not None:
+            _register_winner(client, checked, task, result.best, folder, runs)
+    finally:
+        _say_where(checked, folder, runs)
+    if result.outcome is Outcome.INTERRUPTED:
+        raise KeyboardInterrupt
+    if result.outcome is Outcome.FAILED:
+        raise SweepFailedError(f"The sweep {study.study_name} failed: {result.reason}. {_first_error(study)}")
+    return result
+
+
+def _create_study(checked: CheckedStudy, folder: StudyFolder, task: Task, names: Mapping[str, str]) -> Study:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        study_name=checked.name,
+        storage=folder.storage_url,
+        direction=task.directions[checked.metric],
+        sampler=checked.samplers.sampler_for(0),
+    )
+    study.set_user_attr("sweeps.metric", checked.metric)
+    study.set_user_attr("sweeps.dataset.fingerprint", task.fingerprint)
+    study.set_user_attr("sweeps.names", dict(names))
+    return study
+
+
+class _Files:
+    """Writes `trials.csv` and `sweep_result.yaml` at the end; a callback of the sweep."""
+
+    def __init__(self, folder: StudyFolder, metric: str, names: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._metric = metric
+        self._names = names
+
+    def on_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Nothing to do: the study itself keeps the trial."""
+
+    def on_end(self, study: Study, result: SweepResult) -> None:
+        """Write both files."""
+        results.write_trials(study, self._folder.trials, self._names)
+        results.write_result(self._folder.result, results.describe_result(study, result, self._metric))
+
+
+def _register_winner(
+    client: MlflowClient, checked: CheckedStudy, task: Task, best: FrozenTrial, folder: StudyFolder, runs: StudyRuns
+) -> None:
+    name = checked.settings.registered_model_name
+    say("Refitting the best trial on the training part ...")
+    try:
+        winner = _refit(checked, task, best, folder, runs)
+        decision = registry.register(client, task, winner, name, checked.settings.promote)
+        runs.set_parent_tags(
+            {"sweeps.registered_model": f"{name}/{decision.version}", "sweeps.promotion.reason": decision.message}
+        )
+    except Exception as error:
+        # Whatever happens here, the sweep's results stand.
+        raise TrackingError(
+            f"The sweep is complete and kept, but its winner, trial {best.number}, could not be registered as {name}: "
+            f"{error}"
+        ) from error
+    say(f"Registered model {name}: {decision.message}.")
+
+
+def _refit(
+    checked: CheckedStudy, task: Task, best: FrozenTrial, folder: StudyFolder, runs: StudyRuns
+) -> registry.Winner:
+    candidate = candidate_of(checked.plan.job_config(best.number, checked.plan.space.replay(best), folder.path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the trial has recorded what its fit warned of
+        predictor = task.refit(candidate)
+        scores = task.test_scores(predictor)
+    metric = checked.metric.replace("val_", "test_", 1)
+    if metric not in scores:
+        raise TrackingError(f"the gate needs {metric}, and {type(task).__name__} measures {', '.join(scores)}")
+    child = runs.child_id(best.number)
+    if child is None:
+        raise TrackingError("its MLflow run could not be logged")
+    choices = best.user_attrs[Attribute.CHOICES]
+    tags = {
+        "sweeps.study": checked.name,
+        "sweeps.trial.number": str(best.number),
+        f"sweeps.{checked.metric}": repr(best.values[0]),
+        "sweeps.dataset.fingerprint": task.fingerprint,
+        **{f"sweeps.{group}": choices[group] for group in SWEPT_GROUPS},
+    }
+    direction = task.directions[checked.metric]
+    return registry.Winner(predictor, candidate.trusted_types, scores, metric, direction, child, tags)
+
+
+def _announce(checked: CheckedStudy, folder: StudyFolder) -> None:
+    what = ", ".join(f"{group} {' | '.join(options)}" for group, options in checked.plan.space.groups.items())
+    say(f"Study {checked.name}: {checked.settings.n_trials} trials on {checked.plan.dataset}, {what}; in {folder.path}")
+    if checked.samplers.warning:
+        say(f"Note: {checked.samplers.warning}")
+
+
+def _report(study: Study, metric: str, result: SweepResult, names: Mapping[str, str]) -> None:
+    if result.reason:
+        say(f"The sweep ended early: {result.reason}.")
+    n_failed = sum(trial.state == TrialState.FAIL for trial in study.get_trials(deepcopy=False))
+    if n_failed:
+        say(f"{n_failed} trials failed; their tracebacks are artifacts of their runs. {_first_error(study)}")
+    if result.best is not None:
+        say(f"\n{console.summary_table(study, metric, names)}\n")
+
+
+def _first_error(study: Study) -> str:
+    for trial in study.get_trials(deepcopy=False):
+        if Attribute.ERROR in trial.user_attrs:
+            return f"The first error: {trial.user_attrs[Attribute.ERROR].splitlines()[0]}"
+    return ""
+
+
+def _say_where(checked: CheckedStudy, folder: StudyFolder, runs: StudyRuns) -> None:
+    uri, settings = tracking.shown_uri(), checked.settings
+    say(f"Trials:  {folder.trials}")
+    say(f"MLflow:  experiment {settings.experiment_name}, run {runs.parent_id}")
+    say(f"Look:    {uri if uri.startswith('http') else f'mlflow ui --backend-store-uri {uri}'}")
+    say(f"Predict: python -m sweeps.predict models:/{settings.registered_model_name}@champion input.csv -o output.csv")
