@@ -86,7 +86,7 @@ class Settings:
             self.timeout is None or self.timeout > 0,
             f"timeout={self.timeout}: seconds above 0, e.g. timeout=600, or timeout=null for none.",
         )
-        _require(self.n_jobs >= 0, f"n_jobs={self.n_jobs}: trials at a time, 0 or more (0 runs them in this process).")
+        _require(self.n_jobs == 1, f"n_jobs={self.n_jobs}: this version runs one trial at a time, so n_jobs=1.")
         _require(0 <= self.seed < 2**32, f"seed={self.seed}: a whole number from 0 to {2**32 - 1}, as numpy wants it.")
         _require(0 <= self.max_failure_rate <= 1, f"max_failure_rate={self.max_failure_rate}: a share between 0 and 1.")
         _require(

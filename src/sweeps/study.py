@@ -9,7 +9,6 @@ from pathlib import Path
 
 import optuna
 from hydra.types import HydraContext, TaskFunction
-from mlflow import MlflowClient
 from omegaconf import DictConfig, OmegaConf
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -70,7 +69,7 @@ def run_study(
     _report(study, metric, result, names)
     try:
         if result.outcome is Outcome.COMPLETED and result.best is not None:
-            _register_winner(client, checked, task, result.best, folder, runs)
+            _register_winner(checked, task, result.best, folder, runs)
     finally:
         _say_where(checked, folder, runs)
     if result.outcome is Outcome.INTERRUPTED:
@@ -112,13 +111,13 @@ class _Files:
 
 
 def _register_winner(
-    client: MlflowClient, checked: CheckedStudy, task: Task, best: FrozenTrial, folder: StudyFolder, runs: StudyRuns
+    checked: CheckedStudy, task: Task, best: FrozenTrial, folder: StudyFolder, runs: StudyRuns
 ) -> None:
     name = checked.settings.registered_model_name
     say("Refitting the best trial on the training part ...")
     try:
         winner = _refit(checked, task, best, folder, runs)
-        decision = registry.register(client, task, winner, name, checked.settings.promote)
+        decision = registry.register(runs.client, task, winner, name, checked.settings.promote)
         runs.set_parent_tags(
             {"sweeps.registered_model": f"{name}/{decision.version}", "sweeps.promotion.reason": decision.message}
         )

@@ -117,7 +117,7 @@ class GramSVC:
         if model.kernel == "linear":
             return products
         if model.kernel == "rbf":
-            kernel = norms[:, None] + np.diagonal(self._gram.fit)[None, :] - 2.0 * products
+            kernel: np.ndarray = norms[:, None] + np.diagonal(self._gram.fit)[None, :] - 2.0 * products
             kernel *= -self._gamma
             np.exp(kernel, out=kernel)
             return kernel

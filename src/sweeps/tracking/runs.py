@@ -52,7 +52,7 @@ class StudyRuns:
         names: Mapping[str, str],
         tags: Mapping[str, str],
     ) -> None:
-        self._client = client
+        self.client = client
         self._experiment = experiment
         self._folder = folder
         self._dataset = dataset
@@ -82,10 +82,10 @@ class StudyRuns:
                     self._log_child(trial)
             self._log_best(result)
             self._log_files()
-            self._client.set_tag(self.parent_id, "sweeps.outcome", result.outcome.value)
+            self.client.set_tag(self.parent_id, "sweeps.outcome", result.outcome.value)
             if result.reason:
-                self._client.set_tag(self.parent_id, "sweeps.reason", result.reason)
-            self._client.set_terminated(self.parent_id, _PARENT_STATUS[result.outcome])
+                self.client.set_tag(self.parent_id, "sweeps.reason", result.reason)
+            self.client.set_terminated(self.parent_id, _PARENT_STATUS[result.outcome])
         except Exception as error:  # noqa: BLE001 - the study has everything; MLflow is its projection
             say(f"MLflow is incomplete: {_first_line(error)}. Every trial is in {self._folder.trials}.")
 
@@ -95,7 +95,7 @@ class StudyRuns:
 
     def set_parent_tags(self, tags: Mapping[str, str]) -> None:
         """Add tags to the parent run."""
-        self._client.log_batch(self.parent_id, tags=_tags(tags))
+        self.client.log_batch(self.parent_id, tags=_tags(tags))
 
     def _log_child(self, trial: FrozenTrial) -> None:
         attributes = trial.user_attrs
@@ -111,7 +111,7 @@ class StudyRuns:
             tags["sweeps.error"] = attributes[Attribute.ERROR]
         if attributes.get(Attribute.WARNINGS):
             tags["sweeps.warnings"] = "; ".join(attributes[Attribute.WARNINGS])
-        run = self._client.create_run(
+        run = self.client.create_run(
             self._experiment,
             start_time=_milliseconds(trial.datetime_start),
             tags={tag.key: tag.value for tag in _tags(tags)},
@@ -120,17 +120,17 @@ class StudyRuns:
         run_id = run.info.run_id
         end = _milliseconds(trial.datetime_complete)
         params = params_of(choices, self._dataset, attributes.get(Attribute.HYPERPARAMETERS, {}), self._names)
-        _log_measured(self._client, run_id, params, attributes.get(Attribute.METRICS, {}), end)
+        _log_measured(self.client, run_id, params, attributes.get(Attribute.METRICS, {}), end)
         if attributes.get(Attribute.TRACEBACK):
-            self._client.log_text(run_id, attributes[Attribute.TRACEBACK], "traceback.txt")
-        self._client.set_terminated(run_id, _STATUS[trial.state], end_time=end)
+            self.client.log_text(run_id, attributes[Attribute.TRACEBACK], "traceback.txt")
+        self.client.set_terminated(run_id, _STATUS[trial.state], end_time=end)
         self._children[trial.number] = run_id
 
     def _log_best(self, result: SweepResult) -> None:
         best = result.best
         if best is None:
             return
-        self._client.set_tag(self._children[best.number], "sweeps.best", "true")
+        self.client.set_tag(self._children[best.number], "sweeps.best", "true")
         attributes = best.user_attrs
         params = params_of(
             attributes[Attribute.CHOICES], self._dataset, attributes[Attribute.HYPERPARAMETERS], self._names
@@ -138,12 +138,12 @@ class StudyRuns:
         tags = {"sweeps.best.trial": str(best.number)} | {f"sweeps.best.{key}": value for key, value in params.items()}
         now = int(time.time() * 1000)
         metrics = [Metric(name, value, now, 0) for name, value in attributes[Attribute.METRICS].items()]
-        self._client.log_batch(self.parent_id, metrics=metrics, tags=_tags(tags))
+        self.client.log_batch(self.parent_id, metrics=metrics, tags=_tags(tags))
 
     def _log_files(self) -> None:
         for file in (self._folder.config, self._folder.trials, self._folder.result):
             if file.exists():
-                self._client.log_artifact(self.parent_id, str(file))
+                self.client.log_artifact(self.parent_id, str(file))
 
 
 def log_single_run(
