@@ -40,16 +40,22 @@ def _app(config: DictConfig) -> Any:
 def main() -> None:
     """Run the command line; errors that the user can mend end in one message and exit code 1."""
     signal.signal(signal.SIGTERM, _raise_terminated)
-    wants_traceback = os.environ.get(_FULL_ERROR) == "1"
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with it ignored
+    before = os.environ.get(_FULL_ERROR)
     os.environ[_FULL_ERROR] = "1"  # Hydra hands exceptions on instead of printing them and exiting
     try:
         _app()
     except (SweepsError, HydraException, OmegaConfBaseException) as error:
-        if wants_traceback:
+        if before == "1":
             raise
         _exit_with(error)
     except KeyboardInterrupt as interrupt:
         sys.exit(128 + (signal.SIGTERM if isinstance(interrupt, _Terminated) else signal.SIGINT))
+    finally:
+        if before is None:
+            del os.environ[_FULL_ERROR]
+        else:
+            os.environ[_FULL_ERROR] = before
 
 
 def _raise_terminated(signum: int, frame: FrameType | None) -> NoReturn:

@@ -22,7 +22,7 @@ from sweeps.errors import SweepFailedError, TrackingError
 from sweeps.execution.in_process import InProcess
 from sweeps.results import StudyFolder
 from sweeps.search_space import Proposal
-from sweeps.sweep import Attribute, Budget, Callback, Outcome, SweepResult, run_sweep
+from sweeps.sweep import Attribute, Budget, Callback, Outcome, SweepResult, is_counted, run_sweep
 from sweeps.tasks.base import Task
 from sweeps.tracking import client as tracking
 from sweeps.tracking import registry
@@ -67,13 +67,11 @@ def run_study(
     budget = Budget(settings.n_trials, settings.timeout, settings.max_failure_rate)
     result = run_sweep(study, plan.space, InProcess(run_one), budget, checked.samplers, metric, callbacks)
     _report(study, metric, result, names)
-    try:
-        if result.outcome is Outcome.COMPLETED and result.best is not None:
-            _register_winner(checked, task, result.best, folder, runs)
-    finally:
-        _say_where(checked, folder, runs)
-    if result.outcome is Outcome.INTERRUPTED:
-        raise KeyboardInterrupt
+    _say_where(checked, folder, runs)
+    if result.outcome is Outcome.COMPLETED and result.best is not None:
+        _register_winner(checked, task, result.best, folder, runs)
+    if result.interrupt is not None:
+        raise result.interrupt
     if result.outcome is Outcome.FAILED:
         raise SweepFailedError(f"The sweep {study.study_name} failed: {result.reason}. {_first_error(study)}")
     return result
@@ -114,7 +112,7 @@ def _register_winner(
     checked: CheckedStudy, task: Task, best: FrozenTrial, folder: StudyFolder, runs: StudyRuns
 ) -> None:
     name = checked.settings.registered_model_name
-    say("Refitting the best trial on the training part ...")
+    say("Model:   refitting the best trial on the training part ...")
     try:
         winner = _refit(checked, task, best, folder, runs)
         decision = registry.register(runs.client, task, winner, name, checked.settings.promote)
@@ -127,7 +125,8 @@ def _register_winner(
             f"The sweep is complete and kept, but its winner, trial {best.number}, could not be registered as {name}: "
             f"{error}"
         ) from error
-    say(f"Registered model {name}: {decision.message}.")
+    say(f"Model:   {name} version {decision.version} registered; {decision.message}")
+    say(f"Predict: python -m sweeps.predict models:/{name}@champion input.csv -o output.csv")
 
 
 def _refit(
@@ -166,7 +165,8 @@ def _announce(checked: CheckedStudy, folder: StudyFolder) -> None:
 def _report(study: Study, metric: str, result: SweepResult, names: Mapping[str, str]) -> None:
     if result.reason:
         say(f"The sweep ended early: {result.reason}.")
-    n_failed = sum(trial.state == TrialState.FAIL for trial in study.get_trials(deepcopy=False))
+    trials = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
+    n_failed = sum(is_counted(trial) for trial in trials)
     if n_failed:
         say(f"{n_failed} trials failed; their tracebacks are artifacts of their runs. {_first_error(study)}")
     if result.best is not None:
@@ -185,4 +185,3 @@ def _say_where(checked: CheckedStudy, folder: StudyFolder, runs: StudyRuns) -> N
     say(f"Trials:  {folder.trials}")
     say(f"MLflow:  experiment {settings.experiment_name}, run {runs.parent_id}")
     say(f"Look:    {uri if uri.startswith('http') else f'mlflow ui --backend-store-uri {uri}'}")
-    say(f"Predict: python -m sweeps.predict models:/{settings.registered_model_name}@champion input.csv -o output.csv")

@@ -63,11 +63,18 @@ class Budget:
 
 @dataclass(frozen=True)
 class SweepResult:
-    """How the sweep ended, and its best trial if any completed."""
+    """How a sweep ended.
+
+    Attributes:
+        reason: why it ended early, empty otherwise.
+        best: the best trial, if any completed.
+        interrupt: what interrupted it, for the caller to raise when it has cleaned up.
+    """
 
     outcome: Outcome
     reason: str
     best: FrozenTrial | None
+    interrupt: KeyboardInterrupt | None = None
 
 
 class Callback(Protocol):
@@ -111,7 +118,7 @@ def run_sweep(
     in_flight: dict[Future[TrialResult], Trial] = {}
     asked: dict[int, Trial] = {}
     tally = _Tally.of(study.trials)
-    outcome, reason = Outcome.FAILED, "an error of the sweep itself"
+    outcome, reason, interrupt = Outcome.FAILED, "an error of the sweep itself", None
     try:
         while True:
             stop = tally.reason_to_stop(budget, len(in_flight), deadline)
@@ -137,8 +144,8 @@ def run_sweep(
                 for callback in callbacks:
                     callback.on_trial(study, told)
         outcome, reason = stop if stop is not None else (Outcome.COMPLETED, "")
-    except KeyboardInterrupt:
-        outcome, reason = Outcome.INTERRUPTED, "interrupted"
+    except KeyboardInterrupt as error:
+        outcome, reason, interrupt = Outcome.INTERRUPTED, "interrupted", error
     finally:
         for told in _fail_unfinished(study, asked.values()):
             for callback in callbacks:
@@ -146,7 +153,7 @@ def run_sweep(
         best = best_trial(study)
         if outcome is Outcome.COMPLETED and best is None:
             outcome, reason = Outcome.FAILED, "no trial completed"
-        result = SweepResult(outcome, reason, best)
+        result = SweepResult(outcome, reason, best, interrupt)
         for callback in callbacks:
             callback.on_end(study, result)
     return result
@@ -160,8 +167,9 @@ def best_trial(study: Study) -> FrozenTrial | None:
 
 
 def is_counted(trial: FrozenTrial) -> bool:
-    """Whether a trial counts towards `n_trials`: finished, and not cut off from outside."""
-    return trial.state.is_finished() and Attribute.INTERRUPTED not in trial.user_attrs
+    """Whether a trial counts towards `n_trials`: finished, not cut off from outside, and not while it was drawn."""
+    attributes = trial.user_attrs
+    return trial.state.is_finished() and Attribute.INTERRUPTED not in attributes and Attribute.CHOICES in attributes
 
 
 @dataclass
@@ -230,4 +238,5 @@ def _fail_unfinished(study: Study, asked: Iterable[Trial]) -> list[FrozenTrial]:
         trial.set_user_attr(Attribute.INTERRUPTED, True)
         trial.set_user_attr(Attribute.ERROR, "interrupted before it finished")
         told.append(study.tell(trial, state=TrialState.FAIL, skip_if_finished=True))
-    return told
+    half_asked = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    return told + [study.tell(trial.number, state=TrialState.FAIL) for trial in half_asked]
