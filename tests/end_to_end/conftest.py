@@ -1,0 +1,259 @@
+"""A folder to run commands in, with an MLflow store of its own, and made-up texts to sweep over."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import importlib
+import io
+import logging
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.singleton import Singleton
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+with warnings.catch_warnings():
+    warnings.filterwarnings("ignore", ".*Any type hint", UserWarning)  # MLflow says so of its own types
+    importlib.import_module("mlflow.pyfunc")
+
+import sweeps.predict
+import sweeps.promote
+import sweeps.rerun
+import sweeps.run
+
+WORDS = {
+    "fair": ["good", "fine", "nice", "great", "happy", "kind"],
+    "hate": ["bad", "awful", "ugly", "sad", "vile", "cruel"],
+    "other": ["train", "bus", "car", "road", "bike", "tram"],
+}
+COMMON = ["the", "a", "this", "that", "very", "really", "some", "one"]
+
+
+def write_texts(file: Path, *, rows: int = 90, labels: Sequence[str] = ("fair", "hate"), seed: int = 1) -> Path:
+    """A CSV file with the columns text and label; one word in four belongs to another class."""
+    rng = random.Random(seed)
+    everything = [word for label in labels for word in WORDS[label]]
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["text", "label"])
+        for number in range(rows):
+            label = labels[number % len(labels)]
+            words = [rng.choice(WORDS[label] if rng.random() < 0.6 else everything) for _ in range(3)]
+            writer.writerow([" ".join([*words, *rng.choices(COMMON, k=4)]), label])
+    return file
+
+
+def text_csv(file: Path) -> list[str]:
+    """The arguments that sweep over such a file."""
+    return ["dataset=text_csv", f"dataset.path={file}", "dataset.positive_label=hate"]
+
+
+def write_yaml(file: Path, text: str) -> Path:
+    """A config file; its folders are made."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
+    return file
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a command left on the screen, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Workbench:
+    """A folder to run commands in. Its MLflow store is the default one, by its absolute address."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.uri = f"sqlite:///{folder / 'mlflow.db'}"
+
+    @property
+    def client(self) -> MlflowClient:
+        return MlflowClient(self.uri, self.uri)
+
+    def run(self, *arguments: str, environ: Mapping[str, str] | None = None) -> Finished:
+        """`python -m sweeps.run` in this process."""
+        return self._in_process("run", lambda _: sweeps.run.main(), arguments, environ)
+
+    def sweep(self, *arguments: str, environ: Mapping[str, str] | None = None) -> Finished:
+        """`python -m sweeps.run -m`, which has to succeed."""
+        finished = self.run("-m", *arguments, environ=environ)
+        assert finished.code == 0, finished.err
+        return finished
+
+    def predict(self, *arguments: str, environ: Mapping[str, str] | None = None) -> Finished:
+        return self._in_process("predict", sweeps.predict.main, arguments, environ)
+
+    def promote(self, *arguments: str) -> Finished:
+        return self._in_process("promote", sweeps.promote.main, arguments, None)
+
+    def rerun(self, *arguments: str) -> Finished:
+        return self._in_process("rerun", sweeps.rerun.main, arguments, None)
+
+    def command(
+        self, module: str, *arguments: str, environ: Mapping[str, str] | None = None, text: str | None = None
+    ) -> Finished:
+        """`python -m MODULE` in a process of its own, in a folder and environment as a user has them."""
+        done = subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            cwd=self.folder,
+            env=user_environment(environ),
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    def runs(self, kind: str | None = None) -> list[Run]:
+        """Every run in the store, the oldest first; of one `sweeps.kind` if it is given."""
+        experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
+        found = self.client.search_runs(
+            experiments, f"tags.`sweeps.kind` = '{kind}'" if kind else "", order_by=["attributes.start_time"]
+        )
+        return list(found)
+
+    def studies(self) -> list[Path]:
+        """The folders of the studies here, by name."""
+        return sorted(path for path in (self.folder / "multirun").glob("*") if path.name != "single")
+
+    def study(self) -> Path:
+        (only,) = self.studies()
+        return only
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """The versions that the aliases of a registered model point at."""
+        aliases = self.client.get_registered_model(name).aliases
+        return {alias: int(version) for alias, version in aliases.items()}
+
+    def left(self) -> list[str]:
+        """The files in the folder beside the store, for commands that shall leave none."""
+        return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.name != "mlflow.db")
+
+    def _in_process(
+        self,
+        name: str,
+        main: Callable[[Sequence[str]], Any],
+        arguments: Sequence[str],
+        environ: Mapping[str, str] | None,
+    ) -> Finished:
+        out, err = io.StringIO(), io.StringIO()
+        code = 0
+        with (
+            _as_in_a_new_process({"MLFLOW_TRACKING_URI": self.uri, **(environ or {})}),
+            contextlib.chdir(self.folder),
+            mock.patch.object(sys, "argv", [f"{name}.py", *arguments]),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            try:
+                main(arguments)
+            except SystemExit as exit_:
+                code = int(exit_.code or 0)
+        return Finished(code, out.getvalue(), err.getvalue())
+
+
+def user_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of this process without what steers MLflow, Hydra and sweeps."""
+    ours = ("MLFLOW_", "HYDRA_", "SWEEPS_")
+    return {key: value for key, value in os.environ.items() if not key.startswith(ours)} | dict(more or {})
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 120) -> None:
+    """Wait for something that another process does."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def _as_in_a_new_process(environ: Mapping[str, str]) -> Iterator[None]:
+    """Take back everything that a command changes for the whole process."""
+    singletons = Singleton.get_state()
+    handlers, level = logging.root.handlers[:], logging.root.level
+    on_terminate = signal.getsignal(signal.SIGTERM)
+    path = sys.path[:]
+    GlobalHydra.instance().clear()
+    try:
+        with mock.patch.dict(os.environ, user_environment(environ), clear=True):
+            yield
+    finally:
+        GlobalHydra.instance().clear()
+        Singleton.set_state(singletons)
+        sys.path[:] = path
+        signal.signal(signal.SIGTERM, on_terminate)
+        for handler in logging.root.handlers[:]:
+            logging.root.removeHandler(handler)
+            if handler not in handlers:
+                handler.close()
+        for handler in handlers:
+            logging.root.addHandler(handler)
+        logging.root.setLevel(level)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What MLflow does with SQLAlchemy and pandas is MLflow's affair."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.filterwarnings("ignore:.*noload:DeprecationWarning"))
+            item.add_marker(pytest.mark.filterwarnings("ignore:Operation with range is deprecated"))
+
+
+@pytest.fixture
+def empty_bench(tmp_path: Path) -> Workbench:
+    """An empty folder for the commands of one test."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    return Workbench(folder)
+
+
+@pytest.fixture
+def bench(empty_bench: Workbench, empty_store: Path) -> Workbench:
+    """A folder with nothing in it but an MLflow store without runs."""
+    shutil.copy(empty_store, empty_bench.folder / "mlflow.db")
+    return empty_bench
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow store with its tables and no runs: making one takes seconds where the disk is slow."""
+    file = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(f"sqlite:///{file}").search_experiments()
+    return file
+
+
+@pytest.fixture(scope="session")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CSV file of 90 made-up texts of two classes."""
+    return write_texts(tmp_path_factory.mktemp("texts") / "comments.csv")
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port of this machine that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
