@@ -1,0 +1,265 @@
+"""Samplers as their YAML files describe them, each through a small sweep on a conditional space."""
+
+import importlib.util
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+import optuna
+import pytest
+from omegaconf import OmegaConf
+from optuna.trial import TrialState
+
+from sweeps.errors import ConfigError
+from sweeps.execution.in_process import InProcess
+from sweeps.samplers import SamplerFactory
+from sweeps.search_space import DEFAULT_TRIAL, Proposal, SearchSpace, collect
+from sweeps.sweep import Budget, Outcome, SweepResult, run_sweep
+from sweeps.trial import TrialResult
+
+pytestmark = pytest.mark.filterwarnings("error")
+SHIPPED = resources.files("sweeps.conf") / "sampler"
+EVERY_NAME = sorted(file.name.removesuffix(".yaml") for file in SHIPPED.iterdir() if file.name.endswith(".yaml"))
+NAMES = [name for name in EVERY_NAME if name != "grid"]
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+
+SVM = """
+C: 1.0
+kernel: linear
+gamma: scale
+search_space:
+  C:      {type: float, low: 1.0e-2, high: 1.0e2, log: true}
+  kernel: {type: categorical, choices: [linear, rbf]}
+  gamma:  {type: float, low: 1.0e-2, high: 1.0e1, log: true, when: {kernel: rbf}}
+"""
+KNN = """
+k: 5
+weights: uniform
+p: 2
+search_space:
+  k:       {type: int, low: 1, high: 9, step: 2}
+  weights: {type: categorical, choices: [uniform, distance]}
+  p:       {type: int, low: 1, high: 2, when: {weights: distance}}
+"""
+COUNT = """
+ngram_range: [1, 1]
+min_df: 2
+search_space:
+  ngram_range: {type: categorical, choices: ["[1,1]", "[1,2]"]}
+  min_df:      {type: int, low: 1, high: 3}
+"""
+NUMBERS = """
+a: 0.5
+b: 0.5
+search_space:
+  a: {type: float, low: 0.0, high: 1.0}
+  b: {type: float, low: 0.0, high: 1.0}
+"""
+
+
+def space_of(vectorizer: str | None = None, **models: str) -> SearchSpace:
+    """A space over models given as YAML, and one vectorizer."""
+    leaves = {}
+    for group, options in (("model", models), ("vectorizer", {"count": vectorizer} if vectorizer else {})):
+        for name, yaml in options.items():
+            option = OmegaConf.to_container(OmegaConf.create(yaml), resolve=True)
+            assert isinstance(option, dict)
+            plain = {str(key): value for key, value in option.items()}
+            leaves[group, name] = collect(plain, group, name, f"{group}/{name}.yaml")
+    groups = {"model": tuple(models)} | ({"vectorizer": ("count",)} if vectorizer else {})
+    return SearchSpace(groups, leaves)
+
+
+CONDITIONAL = space_of(COUNT, svm=SVM, knn=KNN)
+UNCONDITIONAL = space_of(model=NUMBERS)
+
+
+def sampler_config(name: str, seed: int = 7, **changes: Any) -> dict[str, Any]:
+    """The resolved `sampler` option of a sweep with this seed."""
+    root = OmegaConf.create({"seed": seed, "sampler": OmegaConf.create((SHIPPED / f"{name}.yaml").read_text())})
+    config = OmegaConf.to_container(root.sampler, resolve=True)
+    assert isinstance(config, dict)
+    return {str(key): value for key, value in config.items()} | changes
+
+
+def score(proposal: Proposal) -> float:
+    """A cheap objective: some function of everything that was drawn."""
+    score = 1.0 if proposal.choices["model"] == "svm" else 0.5
+    for value in proposal.values.values():
+        score -= abs(value - 0.3) / 100 if isinstance(value, int | float) else len(str(value)) / 1000
+    return score
+
+
+def cheap_job(number: int, proposal: Proposal) -> TrialResult:
+    """A trial without Hydra, data or model."""
+    return TrialResult({"val_f1": score(proposal)}, dict(proposal.values), {})
+
+
+def sweep(
+    name: str,
+    space: SearchSpace,
+    n_trials: int,
+    *,
+    seed: int = 7,
+    study: optuna.Study | None = None,
+    job: Any = cheap_job,
+) -> tuple[optuna.Study, SweepResult, SamplerFactory]:
+    """A whole sweep with a sampler of the package."""
+    samplers = SamplerFactory(sampler_config(name, seed), space)
+    if study is None:
+        study = optuna.create_study(direction="maximize", sampler=samplers.sampler_for(0))
+    result = run_sweep(study, space, InProcess(job), Budget(n_trials), samplers, "val_f1", [])
+    return study, result, samplers
+
+
+def sequence(study: optuna.Study) -> list[tuple[Mapping[str, Any], list[float]]]:
+    """What was run, in order, with the values."""
+    return [(trial.params, trial.values) for trial in study.trials]
+
+
+def supported(name: str) -> None:
+    """Skip a sampler whose package is not installed."""
+    if name == "gp" and not HAS_TORCH:
+        pytest.skip("gp needs torch")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_sampler_runs_the_defaults_first_and_then_points_of_the_conditional_space(name: str) -> None:
+    supported(name)
+    study, result, _ = sweep(name, CONDITIONAL, 16)
+    assert result.outcome is Outcome.COMPLETED
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 16
+    defaults = CONDITIONAL.defaults()
+    assert [trial.params for trial in study.trials[: len(defaults)]] == defaults
+    for trial in study.trials:
+        assert (DEFAULT_TRIAL in trial.user_attrs) == (trial.number < len(defaults))
+        knn = trial.params.get("model", "knn") == "knn"
+        prefix = "model/knn." if knn else "model/svm."
+        assert all(name == "model" or name.startswith((prefix, "vectorizer/count.")) for name in trial.params)
+        assert ("model/knn.p" in trial.params) == (knn and trial.params["model/knn.weights"] == "distance")
+        if trial.number >= len(defaults):
+            assert ("model/svm.gamma" in trial.params) == (not knn and trial.params["model/svm.kernel"] == "rbf")
+    best = max(study.trials, key=lambda trial: trial.values[0])
+    assert result.best is not None
+    assert result.best.number == best.number
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_seed_gives_one_sequence_of_trials_and_values(name: str) -> None:
+    supported(name)
+    assert sequence(sweep(name, CONDITIONAL, 16)[0]) == sequence(sweep(name, CONDITIONAL, 16)[0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_another_seed_gives_another_sequence(name: str) -> None:
+    supported(name)
+    assert sequence(sweep(name, CONDITIONAL, 16)[0]) != sequence(sweep(name, CONDITIONAL, 16, seed=8)[0])
+
+
+@pytest.mark.parametrize("name", ["tpe", "random"])
+def test_a_sweep_taken_up_again_goes_on_as_if_it_had_never_stopped(name: str) -> None:
+    whole, _, _ = sweep(name, CONDITIONAL, 24)
+    halves, _, _ = sweep(name, CONDITIONAL, 13)
+    sweep(name, CONDITIONAL, 24, study=halves)
+    assert sequence(halves) == sequence(whole)
+
+
+def test_without_a_seed_no_two_sweeps_are_alike() -> None:
+    drawn = set()
+    for _ in range(2):
+        samplers = SamplerFactory(sampler_config("random", seed=None), UNCONDITIONAL)  # type: ignore[arg-type]
+        study = optuna.create_study(sampler=samplers.sampler_for(0))
+        drawn.add(UNCONDITIONAL.suggest(study.ask()).values["model.a"])
+    assert len(drawn) == 2
+
+
+def test_every_sampler_that_comes_with_the_package_sees_to_its_seed() -> None:
+    for name in EVERY_NAME:
+        assert sampler_config(name, seed=123)["seed"] == 123
+
+
+# Samplers that cannot model every space
+
+
+@pytest.mark.parametrize(("name", "called"), [("cmaes", "CmaEsSampler"), ("qmc", "QMCSampler")])
+def test_what_a_numeric_sampler_cannot_model_is_named(name: str, called: str) -> None:
+    warning = SamplerFactory(sampler_config(name), CONDITIONAL).warning
+    assert warning is not None
+    assert warning.startswith(f"{called} cannot model conditional or categorical parameters; drawn at random: ")
+    blind = set(warning.partition("drawn at random: ")[2].removesuffix(".").split(", "))
+    assert blind == {
+        "model",
+        "model/svm.C",
+        "model/svm.kernel",
+        "model/svm.gamma",
+        "model/knn.k",
+        "model/knn.weights",
+        "model/knn.p",
+        "vectorizer/count.ngram_range",
+    }
+
+
+@pytest.mark.parametrize("name", ["cmaes", "qmc"])
+def test_a_numeric_sampler_has_nothing_to_warn_of_on_plain_numbers(name: str) -> None:
+    study, result, samplers = sweep(name, UNCONDITIONAL, 12)
+    assert samplers.warning is None
+    assert result.outcome is Outcome.COMPLETED
+    assert len({trial.params["model/model.a"] for trial in study.trials}) == 12
+
+
+@pytest.mark.parametrize("name", ["cmaes", "qmc"])
+@pytest.mark.parametrize(
+    "models",
+    [
+        {"svm": SVM, "knn": KNN},
+        {"only": "{x: a, search_space: {x: {type: categorical, choices: [a, b]}}}"},
+        {"a": NUMBERS, "b": NUMBERS},
+    ],
+    ids=["swept models", "categories", "numbers of swept models"],
+)
+def test_a_space_that_a_numeric_sampler_cannot_model_at_all_is_refused(name: str, models: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match=r"cannot model conditional or categorical parameters.*Use sampler=tpe"):
+        SamplerFactory(sampler_config(name), space_of(**models))
+
+
+@pytest.mark.parametrize("name", ["tpe", "random"])
+def test_a_sampler_for_conditional_spaces_has_nothing_to_warn_of(name: str) -> None:
+    assert SamplerFactory(sampler_config(name), CONDITIONAL).warning is None
+
+
+@pytest.mark.skipif(HAS_TORCH, reason="torch is installed")
+def test_a_sampler_whose_package_is_missing_says_which() -> None:
+    with pytest.raises(ConfigError, match=r"GPSampler needs the package torch: pip install torch"):
+        SamplerFactory(sampler_config("gp"), UNCONDITIONAL)
+
+
+# The sampler's config
+
+
+@pytest.mark.parametrize("called", ["GridSampler", "BruteForceSampler"])
+def test_optunas_own_grids_are_refused_in_favour_of_ours(called: str) -> None:
+    config = {"_target_": f"optuna.samplers.{called}", "seed": 1}
+    with pytest.raises(ConfigError, match=rf"{called} does not fit conditional spaces; use sampler=grid"):
+        SamplerFactory(config, CONDITIONAL)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({}, r"sampler\._target_: '' is not a dotted name"),
+        ({"_target_": "optuna.samplers.TPESampelr"}, r"has no 'TPESampelr'"),
+        ({"_target_": "optuna.samplers.TPESampler", "n_starts": 3}, r"sampler\.n_starts: .* takes no argument"),
+        ({"_target_": "optuna.samplers.RandomSampler", "seed": -1}, r"sampler: .*refuses its arguments"),
+        ({"_target_": "builtins.dict"}, r"builtins\.dict is not an Optuna sampler"),
+    ],
+)
+def test_a_sampler_that_cannot_be_made_is_one_message(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        SamplerFactory(config, CONDITIONAL)
+
+
+def test_a_sampler_that_keeps_more_than_a_random_state_lives_for_the_whole_sweep() -> None:
+    samplers = SamplerFactory(sampler_config("cmaes"), UNCONDITIONAL)
+    assert samplers.sampler_for(0) is samplers.sampler_for(5)
+    fresh = SamplerFactory(sampler_config("tpe"), UNCONDITIONAL)
+    assert fresh.sampler_for(0) is not fresh.sampler_for(0)
