@@ -47,7 +47,7 @@ COMMON = ["the", "a", "this", "that", "very", "really", "some", "one"]
 
 
 def write_texts(file: Path, *, rows: int = 90, labels: Sequence[str] = ("fair", "hate"), seed: int = 1) -> Path:
-    """A CSV file with the columns text and label; one word in four belongs to another class."""
+    """A CSV file with the columns text and label; words of another class are among them."""
     rng = random.Random(seed)
     everything = [word for label in labels for word in WORDS[label]]
     with file.open("w", newline="", encoding="utf-8") as stream:

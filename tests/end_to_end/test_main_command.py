@@ -303,16 +303,16 @@ def test_rerun_of_another_folder_names_the_missing_file(empty_bench: Workbench) 
 def test_the_same_seed_gives_the_same_trials_and_values_and_another_does_not(
     swept: Swept, bench: Workbench, texts: Path
 ) -> None:
-    arguments = [*text_csv(texts), "model=svm,logistic", f"n_trials={N_TRIALS}", "promote=never"]
-    for name, seed in (("same", 42), ("other", 7)):
-        bench.sweep(*arguments, f"study_name={name}", f"seed={seed}")
+    arguments = [*text_csv(texts), "model=svm,logistic", "promote=never"]
+    bench.sweep(*arguments, f"n_trials={N_TRIALS}", "study_name=same", "seed=42")
+    bench.sweep(*arguments, "n_trials=4", "study_name=other", "seed=7")
     found = {}
     for name in ("same", "other"):
         study = optuna.load_study(study_name=name, storage=f"sqlite:///{bench.folder}/multirun/{name}/study.db")
         found[name] = [(trial.params, trial.value) for trial in study.get_trials()]
     first = [(trial.params, trial.value) for trial in swept.trials]
     assert found["same"] == first
-    assert found["other"][2:] != first[2:]
+    assert found["other"][2:] != first[2:4]
 
 
 def test_dry_run_prints_the_space_and_writes_nothing(empty_bench: Workbench, texts: Path) -> None:
