@@ -77,7 +77,7 @@ class SamplerFactory:
     def _build(self, seed: int | None) -> BaseSampler:
         arguments = self._config | ({} if seed is None else {"seed": seed})
         if self._class is ConditionalGrid:
-            return ConditionalGrid(**arguments)
+            return ConditionalGrid(arguments["space"], arguments["seed"])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)  # the sampler's YAML file chose its options
             sampler = build(arguments, "sampler")

@@ -29,6 +29,7 @@ from sweeps import overrides
 from sweeps.errors import ConfigError
 
 SEARCH_SPACE = "search_space"
+TRUSTED_TYPES = "trusted_types"
 INTERRUPTED = "sweeps.interrupted"  # user attribute of the trials that were cut off from outside
 DEFAULT_TRIAL = "sweeps.default"  # user attribute of the trials that run an option's defaults as written
 
@@ -400,7 +401,7 @@ def flatten(option: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """The hyperparameters of an option by dotted name, without `_target_`, `search_space` and `trusted_types`."""
     flat: dict[str, Any] = {}
     for key, value in option.items():
-        if key == "_target_" or (not prefix and key in (SEARCH_SPACE, "trusted_types")):
+        if key == "_target_" or (not prefix and key in (SEARCH_SPACE, TRUSTED_TYPES)):
             continue
         if isinstance(value, Mapping) and value:
             flat |= flatten(value, f"{prefix}{key}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 import traceback
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any, Protocol
 
 from optuna import Study, Trial
@@ -21,6 +23,7 @@ from sweeps.search_space import DEFAULT_TRIAL, INTERRUPTED, SearchSpace
 from sweeps.trial import TrialResult
 
 _MIN_TRIALS_TO_JUDGE = 5
+_MAX_ERROR = 2_000  # characters kept of an error message
 _MAX_TRACEBACK = 20_000  # characters kept of a failure, the end of it
 
 
@@ -30,6 +33,9 @@ class Outcome(Enum):
     COMPLETED = "COMPLETED"
     INTERRUPTED = "INTERRUPTED"
     FAILED = "FAILED"
+
+
+_Stop = tuple[Outcome, str]
 
 
 class Attribute:
@@ -118,10 +124,12 @@ def run_sweep(
     in_flight: dict[Future[TrialResult], Trial] = {}
     asked: dict[int, Trial] = {}
     tally = _Tally.of(study.trials)
-    outcome, reason, interrupt = Outcome.FAILED, "an error of the sweep itself", None
+    stop: _Stop | None = None
+    interrupt: KeyboardInterrupt | None = None
+    end: _Stop = Outcome.FAILED, "an error of the sweep itself"
     try:
         while True:
-            stop = tally.reason_to_stop(budget, len(in_flight), deadline)
+            stop = tally.reason_to_stop(budget, len(in_flight), deadline) or (stop if _is_final(stop) else None)
             while stop is None and len(in_flight) < workers.capacity:
                 study.sampler = samplers.sampler_for(tally.accepted + len(in_flight))
                 if samplers.exhausted(study):
@@ -139,23 +147,16 @@ def run_sweep(
             done, _ = wait(in_flight, return_when=FIRST_COMPLETED)
             for future in done:
                 told = _tell(study, in_flight.pop(future), future, metric)
-                del asked[told.number]
                 tally.add(told)
                 for callback in callbacks:
                     callback.on_trial(study, told)
-        outcome, reason = stop if stop is not None else (Outcome.COMPLETED, "")
+                del asked[told.number]
+        end = stop or (Outcome.COMPLETED, "")
     except KeyboardInterrupt as error:
-        outcome, reason, interrupt = Outcome.INTERRUPTED, "interrupted", error
+        interrupt = error
+        end = Outcome.INTERRUPTED, "interrupted"
     finally:
-        for told in _fail_unfinished(study, asked.values()):
-            for callback in callbacks:
-                callback.on_trial(study, told)
-        best = best_trial(study)
-        if outcome is Outcome.COMPLETED and best is None:
-            outcome, reason = Outcome.FAILED, "no trial completed"
-        result = SweepResult(outcome, reason, best, interrupt)
-        for callback in callbacks:
-            callback.on_end(study, result)
+        result = _close(study, asked, end, interrupt, callbacks)
     return result
 
 
@@ -190,7 +191,7 @@ class _Tally:
         self.accepted += is_counted(trial)
         self.failed += is_counted(trial) and trial.state == TrialState.FAIL
 
-    def reason_to_stop(self, budget: Budget, n_in_flight: int, deadline: float) -> tuple[Outcome, str] | None:
+    def reason_to_stop(self, budget: Budget, n_in_flight: int, deadline: float) -> _Stop | None:
         if self.accepted >= _MIN_TRIALS_TO_JUDGE and self.failed > budget.max_failure_rate * self.accepted:
             return (
                 Outcome.FAILED,
@@ -203,6 +204,39 @@ class _Tally:
         return None
 
 
+def _is_final(stop: _Stop | None) -> bool:
+    """Whether a reason to stop holds whatever the trials in flight still bring."""
+    return stop is not None and stop[0] is Outcome.FAILED
+
+
+def _close(
+    study: Study,
+    asked: Mapping[int, Trial],
+    end: _Stop,
+    interrupt: KeyboardInterrupt | None,
+    callbacks: Sequence[Callback],
+) -> SweepResult:
+    """Leave nothing RUNNING, and tell every callback, even where one of them raises."""
+    outcome, reason = end
+    calls = [
+        partial(callback.on_trial, study, told) for told in _fail_unfinished(study, asked) for callback in callbacks
+    ]
+    best = best_trial(study)
+    if outcome is Outcome.COMPLETED and best is None:
+        outcome, reason = Outcome.FAILED, ", and ".join(part for part in (reason, "no trial completed") if part)
+    result = SweepResult(outcome, reason, best, interrupt)
+    calls += [partial(callback.on_end, study, result) for callback in callbacks]
+    errors = []
+    for call in calls:
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001 - raised below, when all have been told
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return result
+
+
 def _tell(study: Study, trial: Trial, future: Future[TrialResult], metric: str) -> FrozenTrial:
     """Put everything about a finished trial into the study, then its value or its failure."""
     error = future.exception()
@@ -210,33 +244,43 @@ def _tell(study: Study, trial: Trial, future: Future[TrialResult], metric: str) 
         text = "".join(traceback.format_exception(error))
         return _tell_failure(study, trial, f"{type(error).__name__}: {error}", text)
     result = future.result()
-    attributes: Mapping[str, Any] = {
-        Attribute.HYPERPARAMETERS: dict(result.hyperparameters),
-        Attribute.METRICS: {name: value for name, value in result.metrics.items() if math.isfinite(value)},
-        Attribute.SECONDS: dict(result.seconds),
-        Attribute.WARNINGS: list(result.warnings),
-    }
+    try:
+        metrics = {name: float(value) for name, value in result.metrics.items()}
+        attributes: Mapping[str, Any] = {
+            Attribute.HYPERPARAMETERS: dict(result.hyperparameters),
+            Attribute.METRICS: {name: value for name, value in metrics.items() if math.isfinite(value)},
+            Attribute.SECONDS: dict(result.seconds),
+            Attribute.WARNINGS: list(result.warnings),
+        }
+        json.dumps(attributes)
+    except (TypeError, ValueError) as problem:
+        return _tell_failure(study, trial, f"the trial's result cannot be recorded: {problem}", "")
     for name, value in attributes.items():
         trial.set_user_attr(name, value)
-    value = result.metrics.get(metric)
-    if value is None or not math.isfinite(value):
-        found = "missing" if value is None else f"{value}"
+    score = metrics.get(metric)
+    if score is None or not math.isfinite(score):
+        found = "missing" if score is None else f"{score}"
         return _tell_failure(study, trial, f"the objective {metric} is {found}", "")
-    return study.tell(trial, value)
+    return study.tell(trial, score)
 
 
 def _tell_failure(study: Study, trial: Trial, error: str, text: str) -> FrozenTrial:
-    trial.set_user_attr(Attribute.ERROR, error)
+    trial.set_user_attr(Attribute.ERROR, error[:_MAX_ERROR])
     trial.set_user_attr(Attribute.TRACEBACK, text[-_MAX_TRACEBACK:])
     return study.tell(trial, state=TrialState.FAIL)
 
 
-def _fail_unfinished(study: Study, asked: Iterable[Trial]) -> list[FrozenTrial]:
-    """Tell trials that were asked and never finished, so that none stays RUNNING."""
-    told = []
-    for trial in asked:
-        trial.set_user_attr(Attribute.INTERRUPTED, True)
-        trial.set_user_attr(Attribute.ERROR, "interrupted before it finished")
-        told.append(study.tell(trial, state=TrialState.FAIL, skip_if_finished=True))
-    half_asked = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    return told + [study.tell(trial.number, state=TrialState.FAIL) for trial in half_asked]
+def _fail_unfinished(study: Study, asked: Mapping[int, Trial]) -> list[FrozenTrial]:
+    """Tell trials that were asked and never finished, so that none stays RUNNING.
+
+    Returns:
+        The trials that callbacks have not heard of.
+    """
+    for running in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        trial = asked.get(running.number)
+        if trial is not None:  # otherwise it was cut off while it was asked
+            trial.set_user_attr(Attribute.INTERRUPTED, True)
+            trial.set_user_attr(Attribute.ERROR, "interrupted before it finished")
+        study.tell(running.number, state=TrialState.FAIL)
+    trials = study.get_trials(deepcopy=False)
+    return [trials[number] for number in asked]

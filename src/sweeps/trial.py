@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from sweeps.build import TARGET, build, locate, parameters_of
 from sweeps.config import SWEPT_GROUPS
 from sweeps.errors import ConfigError
-from sweeps.search_space import SEARCH_SPACE, flatten, inactive_keys
+from sweeps.search_space import SEARCH_SPACE, TRUSTED_TYPES, flatten, inactive_keys
 from sweeps.tasks.base import Candidate, Task
 
 _NOT_OF_THE_SOURCE = ("name", "task")
@@ -44,7 +44,7 @@ def run_trial(config: DictConfig) -> TrialResult:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         evaluation = task.evaluate(candidate_of(config))
-    messages = dict.fromkeys(f"{w.category.__name__}: {str(w.message).splitlines()[0]}" for w in caught)
+    messages = dict.fromkeys(f"{w.category.__name__}: {str(w.message).partition(chr(10))[0]}" for w in caught)
     return TrialResult(evaluation.metrics, hyperparameters(config), evaluation.seconds, tuple(messages))
 
 
@@ -55,10 +55,17 @@ def candidate_of(config: DictConfig) -> Candidate:
         ConfigError: a value that does not resolve.
     """
     model, vectorizer = _option(config, "model"), _option(config, "vectorizer")
-    trusted = [*model.pop("trusted_types", ()), *vectorizer.pop("trusted_types", ())]
+    trusted = [*_trusted_types(model, "model"), *_trusted_types(vectorizer, "vectorizer")]
     model.pop(SEARCH_SPACE, None)
     vectorizer.pop(SEARCH_SPACE, None)
     return Candidate(model, vectorizer, config.seed, tuple(trusted))
+
+
+def _trusted_types(option: dict[str, Any], group: str) -> list[str]:
+    names = option.pop(TRUSTED_TYPES, None) or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{group}.{TRUSTED_TYPES}: {names!r} is not a list of type names, such as [package.Class].")
+    return names
 
 
 def hyperparameters(config: DictConfig) -> dict[str, Any]:
@@ -89,7 +96,8 @@ def _load_task(described: str) -> Task:
     task: Any = locate(dataset["task"], "dataset.task")
     if not (isinstance(task, type) and issubclass(task, Task)):
         raise ConfigError(f"dataset.task: {dataset['task']} is not a subclass of sweeps.tasks.base.Task.")
-    of_task = set(parameters_of(task)) & set(dataset)
+    _, *options = parameters_of(task)  # the first argument is the data
+    of_task = set(options) & set(dataset)
     source = {key: value for key, value in dataset.items() if key not in {*of_task, *_NOT_OF_THE_SOURCE}}
     data = build(source, "dataset")
     make: Callable[..., Task] = task

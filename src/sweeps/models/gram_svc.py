@@ -45,7 +45,7 @@ class Gram:
     @classmethod
     def of(cls, x_fit: sparse.csr_matrix, x_score: sparse.csr_matrix) -> Gram:
         """Compute the products of two sparse feature matrices with the same columns."""
-        x_fit, x_score = x_fit.astype(np.float64), x_score.astype(np.float64)
+        x_fit, x_score = x_fit.tocsr().astype(np.float64), x_score.tocsr().astype(np.float64)
         for features in (x_fit, x_score):
             features.sort_indices()
         variance = x_fit.multiply(x_fit).mean() - x_fit.mean() ** 2
@@ -59,7 +59,7 @@ class Gram:
 
     @staticmethod
     def n_bytes_for(n_fit: int, n_score: int) -> int:
-        """The size that `of` would need for so many rows, in bytes."""
+        """The size of the products of so many rows, in bytes; while they are made, about twice as much is in use."""
         return 8 * n_fit * (n_fit + n_score)
 
     @property
@@ -73,11 +73,13 @@ def fits(model: Any, x_fit: Any) -> bool:
 
     `probability=True` fits on random folds inside libsvm, and a subclass may do anything: both keep their own code.
     """
+    if type(model) is not SVC or not sparse.issparse(x_fit):
+        return False
+    is_number = isinstance(model.gamma, int | float) and not isinstance(model.gamma, bool)
     return (
-        type(model) is SVC
-        and model.kernel in _KERNELS
+        model.kernel in _KERNELS
         and model.probability in (False, "deprecated")
-        and sparse.issparse(x_fit)
+        and (is_number or model.gamma in ("scale", "auto"))
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 import time
 import warnings
@@ -68,10 +69,10 @@ class _OnFeatures:
     part: _Prepared
 
     def predict_fit(self) -> np.ndarray:
-        return np.asarray(self.model.predict(self.part.x_fit))
+        return np.asarray(self.model.predict(self.part.x_fit.copy()))
 
     def predict_score(self) -> np.ndarray:
-        return np.asarray(self.model.predict(self.part.x_score))
+        return np.asarray(self.model.predict(self.part.x_score.copy()))
 
 
 class TextClassification(Task):
@@ -129,15 +130,17 @@ class TextClassification(Task):
         labels = self.data.labels[self._train]
         rows = np.concatenate([self._train[labels == c][:_CHECK_ROWS_PER_CLASS] for c in np.unique(labels)])
         try:
-            fitted = TextModel.fit(
-                vectorizer,
-                model,
-                self.data.texts[rows],
-                self.data.labels[rows],
-                text_column=self.data.text_column,
-                seed=candidate.seed,
-                n_folds=2,
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # its trial will tell
+                fitted = TextModel.fit(
+                    vectorizer,
+                    model,
+                    self.data.texts[rows],
+                    self.data.labels[rows],
+                    text_column=self.data.text_column,
+                    seed=candidate.seed,
+                    n_folds=2,
+                )
         except Exception:  # noqa: BLE001 - so few rows may defeat a sound candidate (min_df, say); its trial will tell
             return
         with tempfile.TemporaryDirectory() as directory:
@@ -197,7 +200,8 @@ class TextClassification(Task):
         counts = Counter(labels.tolist())
         needed = self.n_folds + 1
         rare = {label: count for label, count in counts.items() if count < needed}
-        if not rare and round(len(labels) * self.test_size) >= len(counts):
+        n_test = math.ceil(len(labels) * self.test_size)
+        if not rare and len(counts) <= n_test <= len(labels) - len(counts):
             train, test = train_test_split(
                 np.arange(len(labels)), test_size=self.test_size, stratify=labels, random_state=self.split_seed
             )
@@ -230,7 +234,7 @@ class TextClassification(Task):
                 f"model: {candidate.model.get('_target_', 'a model without _target_')} is not a classifier in "
                 f"scikit-learn's sense; text classification needs one such as model=svm."
             )
-        return vectorizer, _seeded(model, candidate.seed)
+        return _seeded(vectorizer, candidate.seed), _seeded(model, candidate.seed)
 
     def _fit(self, candidate: Candidate, index: int, part: _Prepared, clock: _Clock) -> _Fitted:
         """Fit on one part: an SVC on the products that all SVCs of a vectorizer setting share, others as they are."""
@@ -241,7 +245,8 @@ class TextClassification(Task):
         with clock.phase("fit"):
             if grams is not None:
                 return GramSVC(model, grams[index]).fit(labels)
-            return _OnFeatures(model.fit(part.x_fit, labels), part)
+            # A copy, since a model may change its input in place, and the features are other trials', too.
+            return _OnFeatures(model.fit(part.x_fit.copy(), labels), part)
 
     def _grams(self, candidate: Candidate) -> list[Gram] | None:
         needed = sum(Gram.n_bytes_for(len(fit), len(score)) for fit, score in self._parts())
@@ -282,7 +287,7 @@ class TextClassification(Task):
 
 
 def _key(candidate: Candidate) -> str:
-    return json.dumps(candidate.vectorizer, sort_keys=True, default=repr)
+    return json.dumps([candidate.vectorizer, candidate.seed], sort_keys=True, default=repr)
 
 
 class _Clock:
@@ -311,6 +316,8 @@ def _check_options(test_size: Any, split_seed: Any, n_folds: Any) -> None:
 
 def _seeded(model: Any, seed: int) -> Any:
     """Give the seed to every `random_state` that the YAML leaves open, so that one seed means one result."""
+    if not hasattr(model, "get_params"):
+        return model
     open_states = {
         name: seed
         for name, value in model.get_params(deep=True).items()
