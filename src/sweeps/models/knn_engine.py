@@ -1,0 +1,264 @@
+"""The fast engine: predictions of Surprise's k-NN algorithms for many pairs at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+
+import numpy as np
+
+from sweeps.cache import Cache
+from sweeps.errors import DataError
+from sweeps.models.knn_estimates import (
+    AlgorithmName,
+    Biases,
+    Centring,
+    Spread,
+    average,
+    finish,
+)
+from sweeps.models.knn_neighbours import BYTES_A_NEIGHBOUR, Neighbours, Pairs, nearest, room_needed
+from sweeps.models.knn_ratings import RatingArrays, RatingLists
+from sweeps.models.knn_similarity import (
+    UNDEFINED,
+    CoRatings,
+    SimilarityName,
+    any_undefined,
+    baseline_differences,
+    co_ratings,
+    may_divide_by_zero,
+    rows_that_may_divide_by_zero,
+    similarity_rows,
+)
+from sweeps.models.knn_surprise import rows_equal_surprises, surprise_matrix, with_matrix
+
+SHARED = Cache(max_bytes=2 * 2**30)
+"""What this process's last fits and tests computed, under keys that stand for the ratings and pairs themselves: trials
+on equal ratings share baselines and means; those that differ only in k, min_k or algorithm share sorted neighbours."""
+
+_SHARED_DEPTH = 100  # neighbours are shared for every k up to this, or up to the next of its doubles
+_BATCH_BYTES = 2**28  # of neighbours at a time, where they are too many to share
+
+
+class UndefinedSimilarityError(DataError, ZeroDivisionError):
+    """Two users or items have a similarity of 0/0, at which Surprise stops with a ZeroDivisionError."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of `sweeps.models.knn.KNN` that decide a prediction, under the same names."""
+
+    min_k: int
+    algorithm: AlgorithmName
+    similarity: SimilarityName
+    user_based: bool
+    min_support: int
+    shrinkage: float
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Predictions of pairs, for one or more k.
+
+    Attributes:
+        values: not clipped, float64, shape (n_ks, n_pairs).
+        counts: Surprise's `actual_k`, int32, of the same shape; -1 where user or item is unknown.
+        impossible: Surprise's `was_impossible`, bool, of the same shape.
+    """
+
+    values: np.ndarray
+    counts: np.ndarray
+    impossible: np.ndarray
+
+
+OneByOne = Callable[[int, int, int], tuple[float, int, bool]]
+"""(user, item, k) -> estimate, count and whether it was impossible."""
+
+
+class Engine:
+    """Ratings arranged for one setting. Similarities are computed when they are asked for, and not kept.
+
+    Args:
+        ratings: to learn from.
+        settings: see `Settings`.
+
+    Attributes:
+        rows_are_ours: False where Surprise's code computes the similarities: the ratings have duplicate pairs, or the
+            installed Surprise rounds in another way than its source says.
+
+    Raises:
+        UndefinedSimilarityError: where Surprise's `fit` would divide by zero.
+    """
+
+    def __init__(self, ratings: RatingArrays, settings: Settings) -> None:
+        self.ratings = ratings
+        self.settings = settings
+        by_x, by_y = ratings.by_user, ratings.by_item
+        if not settings.user_based:
+            by_x, by_y = by_y, by_x
+        self._by_x: RatingLists = by_x
+        self._by_y: RatingLists = by_y
+        self.rows_are_ours = rows_equal_surprises() and not ratings.has_duplicates
+        if not self.rows_are_ours or may_divide_by_zero(settings.similarity, self._values):
+            _ = self._co_ratings  # is computed, and raises, only here
+
+    @cached_property
+    def _values(self) -> np.ndarray:
+        """What similarities are computed from, one of each entry in the lists of the ys."""
+        if self.settings.similarity != "pearson_baseline":
+            return self._by_y.ratings
+        x_biases, y_biases = self._xy(self.biases.users, self.biases.items)
+        return baseline_differences(self._by_y, self.ratings.global_mean, x_biases, y_biases)
+
+    @cached_property
+    def _co_ratings(self) -> CoRatings:
+        settings, n = self.settings, len(self._by_x)
+        options = (settings.similarity, settings.min_support, settings.shrinkage)
+        arranged = co_ratings(self._by_y, n, *options, self._values)
+        if not self.rows_are_ours:
+            biases = self._xy(self.biases.users, self.biases.items)
+            try:
+                return with_matrix(
+                    arranged, surprise_matrix(self._by_y, n, *options, self.ratings.global_mean, *biases)
+                )
+            except ZeroDivisionError as error:
+                raise self._undefined() from error
+        doubtful = rows_that_may_divide_by_zero(arranged)
+        if len(doubtful) and any_undefined(doubtful, arranged, n):
+            raise self._undefined()
+        return arranged
+
+    def _undefined(self) -> UndefinedSimilarityError:
+        side = "users" if self.settings.user_based else "items"
+        what = "baselines" if self.settings.similarity == "pearson_baseline" else "zeros"
+        return UndefinedSimilarityError(
+            f"similarity {self.settings.similarity} of two {side} is 0/0: the ratings that one of them shares with the "
+            f"other are all {what}, and Surprise divides by zero there; use similarity msd or pearson"
+        )
+
+    def _xy(self, of_users: np.ndarray, of_items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return (of_users, of_items) if self.settings.user_based else (of_items, of_users)
+
+    @cached_property
+    def biases(self) -> Biases:
+        """Baselines of users and items."""
+
+        def compute() -> tuple[Biases, int]:
+            found = Biases.of(self.ratings)
+            return found, found.users.nbytes + found.items.nbytes
+
+        biases: Biases = SHARED.get_or_compute((self.ratings.fingerprint, "biases"), compute)
+        return biases
+
+    @cached_property
+    def spread(self) -> Spread:
+        """Means of the xs' ratings and, for with_zscore, their standard deviations."""
+        scaled = self.settings.algorithm == "with_zscore"
+
+        def compute() -> tuple[Spread, int]:
+            found = Spread.of(self._by_x, float(np.std(self.ratings.by_user.ratings)) if scaled else None)
+            return found, found.means.nbytes + found.sigmas.nbytes
+
+        key = (self.ratings.fingerprint, "spread", self.settings.user_based, scaled)
+        spread: Spread = SHARED.get_or_compute(key, compute)
+        return spread
+
+    @cached_property
+    def _centring(self) -> Centring:
+        ratings, ids = self._by_y.ratings, self._by_y.ids
+        if self.settings.algorithm == "basic":
+            return Centring(ratings, np.empty(0))
+        if self.settings.algorithm == "baseline":
+            x_biases, y_biases = self._xy(self.biases.users, self.biases.items)
+            baselines = (self.ratings.global_mean + x_biases[ids]) + y_biases[self._by_y.owners]
+            return Centring(ratings - baselines, np.empty(0))
+        return Centring(ratings - self.spread.means[ids], self.spread.sigmas)
+
+    def similarity_rows(self, xs: np.ndarray) -> np.ndarray:
+        """Surprise's `sim[xs]`, float64, shape (len(xs), n); `xs` are inner ids."""
+        rows = np.empty((len(xs), len(self._by_x)))
+        if similarity_rows(np.asarray(xs, np.int64), self._co_ratings, rows) == UNDEFINED:
+            raise self._undefined()
+        return rows
+
+    def estimate(self, users: np.ndarray, items: np.ndarray, ks: Sequence[int], one_by_one: OneByOne) -> Estimates:
+        """Predict pairs, for several k at once.
+
+        Args:
+            users, items: inner ids, int, shape (n_pairs,); -1 for an unknown one.
+            ks: ascending.
+            one_by_one: Surprise's own estimate, for pairs with a NaN among their similarities.
+        """
+        estimates = self._of_unknown(users, items, len(ks))
+        known = np.flatnonzero((users >= 0) & (items >= 0))
+        xs, ys = self._xy(users[known], items[known])
+        for part, neighbours in self._neighbours(Pairs.of(xs, ys), max(ks)):
+            places = known[part.order]
+            self._fill(estimates, places, part, neighbours, users, items, ks)
+            for (row, k), place in product(enumerate(ks), places[neighbours.unordered].tolist()):
+                one = one_by_one(int(users[place]), int(items[place]), k)
+                estimates.values[row, place], estimates.counts[row, place], estimates.impossible[row, place] = one
+        estimates.values[estimates.impossible] = self.ratings.global_mean
+        return estimates
+
+    def _of_unknown(self, users: np.ndarray, items: np.ndarray, n_ks: int) -> Estimates:
+        values = np.full((n_ks, len(users)), self.ratings.global_mean)
+        if self.settings.algorithm == "baseline":
+            values += np.where(users >= 0, self.biases.users[users], 0.0)
+            values += np.where(items >= 0, self.biases.items[items], 0.0)
+        impossible = np.full(values.shape, self.settings.algorithm != "baseline")
+        return Estimates(values, np.full(values.shape, -1, np.int32), impossible)
+
+    def _fill(
+        self,
+        estimates: Estimates,
+        places: np.ndarray,
+        part: Pairs,
+        neighbours: Neighbours,
+        users: np.ndarray,
+        items: np.ndarray,
+        ks: Sequence[int],
+    ) -> None:
+        algorithm, centring = self.settings.algorithm, self._centring
+        offsets: np.ndarray | None = None
+        if algorithm == "baseline":
+            offsets = estimates.values[0, places]  # global mean + user's bias + item's bias, as for unknown ones
+        elif algorithm != "basic":
+            offsets = self.spread.means[part.xs]
+        weighted, weights = average(self._by_y.ids, neighbours, centring, ks)
+        counts = np.minimum(neighbours.counts, np.asarray(ks, np.int32)[:, None])
+        scales = centring.divisors[part.xs] if centring.divisors.size else None
+        estimates.values[:, places] = finish(weighted, weights, counts, self.settings.min_k, scales, offsets)
+        estimates.counts[:, places] = counts
+        estimates.impossible[:, places] = (counts < self.settings.min_k) if algorithm == "basic" else False
+
+    def _neighbours(self, pairs: Pairs, k: int) -> Iterator[tuple[Pairs, Neighbours]]:
+        depth = _SHARED_DEPTH
+        while depth < k:
+            depth *= 2
+        room = room_needed(self._by_y, pairs, depth)
+        if int(room.sum()) * BYTES_A_NEIGHBOUR <= SHARED.max_bytes // 4:
+            yield pairs, self._shared_neighbours(pairs, depth)
+            return
+        ends = np.cumsum(room_needed(self._by_y, pairs, k)) * BYTES_A_NEIGHBOUR
+        start = 0
+        while start < len(pairs):
+            held = ends[start - 1] if start else 0
+            stop = max(start + 1, int(np.searchsorted(ends, held + _BATCH_BYTES, side="right")))
+            part = pairs.part(start, stop)
+            yield part, nearest(self._co_ratings, part, k)
+            start = stop
+
+    def _shared_neighbours(self, pairs: Pairs, depth: int) -> Neighbours:
+        def compute() -> tuple[Neighbours, int]:
+            found = nearest(self._co_ratings, pairs, depth)
+            return found, found.n_bytes
+
+        settings = self.settings
+        shrinkage = settings.shrinkage if settings.similarity == "pearson_baseline" else None
+        sought = (settings.similarity, settings.user_based, settings.min_support, shrinkage, depth)
+        key = (self.ratings.fingerprint, pairs.fingerprint, *sought)
+        neighbours: Neighbours = SHARED.get_or_compute(key, compute)
+        return neighbours
