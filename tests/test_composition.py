@@ -19,11 +19,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import RandomSampler
 
 import sweeps.config
-from sweeps import search_space
 from sweeps.build import build
 from sweeps.composition import Combination, Request, StudyPlan, locate_option, plan_study, space_as_written
 from sweeps.config import SWEPT_GROUPS
 from sweeps.errors import ConfigError
+from sweeps.option import flatten, inactive_keys
 from sweeps.search_space import Leaf, Proposal
 from sweeps.trial import candidate_of
 
@@ -516,9 +516,7 @@ def test_every_search_space_collects_and_its_defaults_and_draws_build(
     combination = next(iter(planned.combinations.values()))
     written = space_as_written(combination, planned.config.hydra.runtime.config_sources)
     assert written.leaves[group, option] == planned.space.leaves[group, option]
-    assert set(search_space.inactive_keys(combination.option(group))) <= set(
-        search_space.flatten(combination.option(group))
-    )
+    assert set(inactive_keys(combination.option(group))) <= set(flatten(combination.option(group)))
     configs = [planned.config, *(planned.job_config(0, proposal, tmp_path) for proposal in draws(planned, 5))]
     for config in configs:
         candidate = candidate_of(config)

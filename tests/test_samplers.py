@@ -1,6 +1,7 @@
 """Samplers as their YAML files describe them, each through a small sweep on a conditional space."""
 
 import importlib.util
+from collections import Counter
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any
@@ -12,15 +13,15 @@ from optuna.trial import TrialState
 
 from sweeps.errors import ConfigError
 from sweeps.execution.in_process import InProcess
+from sweeps.option import collect
 from sweeps.samplers import SamplerFactory
-from sweeps.search_space import DEFAULT_TRIAL, Proposal, SearchSpace, collect
-from sweeps.sweep import Budget, Outcome, SweepResult, run_sweep
+from sweeps.search_space import DEFAULT_TRIAL, INTERRUPTED, Proposal, SearchSpace
+from sweeps.sweep import Attribute, Budget, Outcome, SweepResult, run_sweep
 from sweeps.trial import TrialResult
 
 pytestmark = pytest.mark.filterwarnings("error")
 SHIPPED = resources.files("sweeps.conf") / "sampler"
-EVERY_NAME = sorted(file.name.removesuffix(".yaml") for file in SHIPPED.iterdir() if file.name.endswith(".yaml"))
-NAMES = [name for name in EVERY_NAME if name != "grid"]
+NAMES = sorted(file.name.removesuffix(".yaml") for file in SHIPPED.iterdir() if file.name.endswith(".yaml"))
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 
 SVM = """
@@ -55,6 +56,8 @@ search_space:
   a: {type: float, low: 0.0, high: 1.0}
   b: {type: float, low: 0.0, high: 1.0}
 """
+# 5 k x (uniform, or distance with 2 p), 2 n-gram ranges x 3 min_df
+KNN_COUNT_POINTS = 5 * 3 * 2 * 3
 
 
 def space_of(vectorizer: str | None = None, **models: str) -> SearchSpace:
@@ -71,6 +74,7 @@ def space_of(vectorizer: str | None = None, **models: str) -> SearchSpace:
 
 
 CONDITIONAL = space_of(COUNT, svm=SVM, knn=KNN)
+FINITE = space_of(COUNT, knn=KNN)
 UNCONDITIONAL = space_of(model=NUMBERS)
 
 
@@ -117,19 +121,25 @@ def sequence(study: optuna.Study) -> list[tuple[Mapping[str, Any], list[float]]]
     return [(trial.params, trial.values) for trial in study.trials]
 
 
-def supported(name: str) -> None:
+def supported(name: str) -> str:
     """Skip a sampler whose package is not installed."""
     if name == "gp" and not HAS_TORCH:
         pytest.skip("gp needs torch")
+    return name
+
+
+def finite_or_not(name: str) -> SearchSpace:
+    """The conditional space that a sampler is tried on: the grid needs one without endless floats."""
+    return FINITE if name == "grid" else CONDITIONAL
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_sampler_runs_the_defaults_first_and_then_points_of_the_conditional_space(name: str) -> None:
-    supported(name)
-    study, result, _ = sweep(name, CONDITIONAL, 16)
+    space = finite_or_not(supported(name))
+    study, result, _ = sweep(name, space, 16)
     assert result.outcome is Outcome.COMPLETED
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 16
-    defaults = CONDITIONAL.defaults()
+    defaults = space.defaults()
     assert [trial.params for trial in study.trials[: len(defaults)]] == defaults
     for trial in study.trials:
         assert (DEFAULT_TRIAL in trial.user_attrs) == (trial.number < len(defaults))
@@ -146,14 +156,14 @@ def test_each_sampler_runs_the_defaults_first_and_then_points_of_the_conditional
 
 @pytest.mark.parametrize("name", NAMES)
 def test_one_seed_gives_one_sequence_of_trials_and_values(name: str) -> None:
-    supported(name)
-    assert sequence(sweep(name, CONDITIONAL, 16)[0]) == sequence(sweep(name, CONDITIONAL, 16)[0])
+    space = finite_or_not(supported(name))
+    assert sequence(sweep(name, space, 16)[0]) == sequence(sweep(name, space, 16)[0])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_another_seed_gives_another_sequence(name: str) -> None:
-    supported(name)
-    assert sequence(sweep(name, CONDITIONAL, 16)[0]) != sequence(sweep(name, CONDITIONAL, 16, seed=8)[0])
+    space = finite_or_not(supported(name))
+    assert sequence(sweep(name, space, 16)[0]) != sequence(sweep(name, space, 16, seed=8)[0])
 
 
 @pytest.mark.parametrize("name", ["tpe", "random"])
@@ -174,8 +184,93 @@ def test_without_a_seed_no_two_sweeps_are_alike() -> None:
 
 
 def test_every_sampler_that_comes_with_the_package_sees_to_its_seed() -> None:
-    for name in EVERY_NAME:
+    for name in NAMES:
         assert sampler_config(name, seed=123)["seed"] == 123
+
+
+# The grid
+
+
+def overrides_run(study: optuna.Study) -> Counter[tuple[str, ...]]:
+    """How often each point ran, as the overrides of its job."""
+    return Counter(tuple(trial.user_attrs[Attribute.OVERRIDES]) for trial in study.trials)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_grid_runs_every_point_once_and_then_stops(seed: int) -> None:
+    study, result, _ = sweep("grid", FINITE, 1000, seed=seed)
+    assert (result.outcome, result.reason) == (Outcome.COMPLETED, "every point of the grid has run")
+    assert len(study.trials) == KNN_COUNT_POINTS
+    ran = overrides_run(study)
+    assert set(ran.values()) == {1}
+    assert len(ran) == KNN_COUNT_POINTS
+    assert {frozenset(trial.params.items()) for trial in study.trials} == {
+        frozenset(point.items()) for point in FINITE.grid()
+    }
+
+
+def test_the_grid_covers_every_option_of_a_swept_group() -> None:
+    other = "{alpha: 1, search_space: {alpha: {type: categorical, choices: [1, 2, null]}}}"
+    study, result, _ = sweep("grid", space_of(COUNT, knn=KNN, bayes=other, plain="{}"), 1000)
+    assert result.outcome is Outcome.COMPLETED
+    assert len(study.trials) == KNN_COUNT_POINTS + 3 * 6 + 6
+    assert Counter(trial.params["model"] for trial in study.trials) == {"knn": 90, "bayes": 18, "plain": 6}
+    assert set(overrides_run(study).values()) == {1}
+
+
+def test_a_default_outside_the_grid_is_one_trial_more() -> None:
+    outside = "{x: 99, y: a, search_space: {x: {type: int, low: 1, high: 3}, y: {type: categorical, choices: [a, b]}}}"
+    study, result, _ = sweep("grid", space_of(model=outside), 1000)
+    assert result.outcome is Outcome.COMPLETED
+    assert study.trials[0].params == {"model/model.y": "a"}
+    assert len(study.trials) == 1 + 6
+    assert len({frozenset(trial.params.items()) for trial in study.trials}) == 7
+
+
+def test_a_grid_taken_up_again_runs_only_what_is_left() -> None:
+    study, _, _ = sweep("grid", FINITE, 20)
+    assert len(study.trials) == 20
+    _, result, _ = sweep("grid", FINITE, 1000, study=study)
+    assert result.reason == "every point of the grid has run"
+    assert set(overrides_run(study).values()) == {1}
+    assert len(study.trials) == KNN_COUNT_POINTS
+
+
+def test_a_point_that_failed_is_not_tried_again() -> None:
+    def refuse_one(number: int, proposal: Proposal) -> TrialResult:
+        if proposal.values["model.k"] == 9:
+            raise ValueError("no nines")
+        return cheap_job(number, proposal)
+
+    study, result, _ = sweep("grid", FINITE, 1000, job=refuse_one)
+    assert result.reason == "every point of the grid has run"
+    failed = [trial for trial in study.trials if trial.state is TrialState.FAIL]
+    assert len(failed) == KNN_COUNT_POINTS / 5
+    assert all(trial.user_attrs[Attribute.ERROR] == "ValueError: no nines" for trial in failed)
+    assert len(study.trials) == KNN_COUNT_POINTS
+
+
+def test_an_interrupted_point_is_recorded_as_such() -> None:
+    def interrupt(number: int, proposal: Proposal) -> TrialResult:
+        if number == 4:
+            raise KeyboardInterrupt
+        return cheap_job(number, proposal)
+
+    study, result, _ = sweep("grid", FINITE, 1000, job=interrupt)
+    assert result.outcome is Outcome.INTERRUPTED
+    (cut,) = (trial for trial in study.trials if INTERRUPTED in trial.user_attrs)
+    assert (cut.number, cut.state) == (4, TrialState.FAIL)
+
+
+def test_the_grid_refuses_an_endless_float_and_says_what_to_type() -> None:
+    with pytest.raises(ConfigError, match=r"sampler=grid cannot enumerate model/svm\.C \(model/svm\.yaml\).*choice\("):
+        SamplerFactory(sampler_config("grid"), CONDITIONAL)
+
+
+def test_the_grid_refuses_more_points_than_can_be_listed() -> None:
+    huge = "{n: 1, search_space: {n: {type: int, low: 1, high: 100001}}}"
+    with pytest.raises(ConfigError, match=r"more than 100,000 points; use sampler=random"):
+        SamplerFactory(sampler_config("grid"), space_of(model=huge))
 
 
 # Samplers that cannot model every space

@@ -15,9 +15,10 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
-from sweeps import overrides, search_space
+from sweeps import overrides
 from sweeps.errors import ConfigError
-from sweeps.search_space import DEFAULT_TRIAL, Leaf, Proposal, SearchSpace, collect, drop_unreachable
+from sweeps.option import collect, flatten, inactive_keys
+from sweeps.search_space import DEFAULT_TRIAL, Leaf, Proposal, SearchSpace, drop_unreachable, is_active
 
 FILE = "conf/model/svm.yaml"
 SVM = """
@@ -296,8 +297,8 @@ def test_a_condition_on_a_list_names_it_in_a_list_of_values() -> None:
           df: {type: int, low: 1, high: 5, when: {ngrams: [[1, 2]]}}}}
         """
     )
-    assert search_space.is_active(second.when, {first.key: [1, 2]})
-    assert not search_space.is_active(second.when, {first.key: [1, 1]})
+    assert is_active(second.when, {first.key: [1, 2]})
+    assert not is_active(second.when, {first.key: [1, 1]})
 
 
 # Drawing, conditions included
@@ -622,7 +623,7 @@ def test_what_a_trials_own_config_switches_off_is_what_was_not_drawn(specs: list
         option |= {key.removeprefix("model."): value for key, value in proposal.values.items()}
         option["search_space"] = {spec.name: spec.yaml for spec in specs}
         drawn = {key.removeprefix("model.") for key in proposal.values}
-        assert search_space.inactive_keys(option) == {spec.name for spec in specs} - drawn
+        assert inactive_keys(option) == {spec.name for spec in specs} - drawn
 
 
 @given(
@@ -684,12 +685,12 @@ def test_hyperparameters_are_flattened_without_the_words_that_are_none() -> None
         "trusted_types": ["a.B"],
         "search_space": {"C": {"type": "int", "low": 0, "high": 1}},
     }
-    assert search_space.flatten(option) == {"C": 1, "inner.x": [1, 2], "inner.empty": {}, "inner.trusted_types": 3}
+    assert flatten(option) == {"C": 1, "inner.x": [1, 2], "inner.empty": {}, "inner.trusted_types": 3}
 
 
 def test_the_keys_that_conditions_switch_off_follow_the_composed_values() -> None:
     option = option_of(SVM)
-    assert search_space.inactive_keys(option) == {"gamma", "degree"}
-    assert search_space.inactive_keys(option | {"kernel": "rbf"}) == {"degree"}
-    assert search_space.inactive_keys(option | {"kernel": "poly"}) == set()
-    assert search_space.inactive_keys({"C": 1}) == set()
+    assert inactive_keys(option) == {"gamma", "degree"}
+    assert inactive_keys(option | {"kernel": "rbf"}) == {"degree"}
+    assert inactive_keys(option | {"kernel": "poly"}) == set()
+    assert inactive_keys({"C": 1}) == set()

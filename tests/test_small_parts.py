@@ -20,9 +20,10 @@ from sweeps.config import Promote, RootConfig, Settings, file_stem
 from sweeps.console import describe_space, table
 from sweeps.errors import ConfigError
 from sweeps.metrics import classification_scores, is_better
+from sweeps.option import collect
 from sweeps.redact import without_passwords
 from sweeps.results import StudyFolder, describe_result, new_study_name, write_result, write_trials
-from sweeps.search_space import SearchSpace, collect
+from sweeps.search_space import SearchSpace
 from sweeps.sweep import Attribute, Outcome, SweepResult
 
 # Cache

@@ -16,8 +16,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.execution import Workers
 from sweeps.execution.in_process import InProcess
+from sweeps.option import collect
 from sweeps.samplers import SamplerFactory
-from sweeps.search_space import Proposal, SearchSpace, collect
+from sweeps.search_space import Proposal, SearchSpace
 from sweeps.sweep import Attribute, Budget, Outcome, SweepResult, best_trial, is_counted, run_sweep
 from sweeps.trial import TrialResult
 

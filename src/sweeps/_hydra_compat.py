@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobStatus, run_job, setup_globals
+from hydra.core.utils import JobStatus, run_job
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-__all__ = ["run_trial_job", "setup_globals"]
+from sweeps.redact import without_passwords
 
 
 def run_trial_job(config: DictConfig, task_function: TaskFunction, hydra_context: HydraContext) -> Any:
@@ -19,14 +20,26 @@ def run_trial_job(config: DictConfig, task_function: TaskFunction, hydra_context
     Returns:
         What the task function returned; what it raised is raised.
     """
-    job = run_job(
-        hydra_context=hydra_context,
-        task_function=task_function,
-        config=config,
-        job_dir_key="hydra.sweep.dir",
-        job_subdir_key="hydra.sweep.subdir",
-    )
+    try:
+        job = run_job(
+            hydra_context=hydra_context,
+            task_function=task_function,
+            config=config,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
+    finally:
+        _redact(Path(config.hydra.sweep.dir, config.hydra.sweep.subdir, config.hydra.output_subdir or ""))
     if job.status is JobStatus.COMPLETED:
         return job.return_value
     with contextlib.redirect_stderr(io.StringIO()):  # reading a failed job's value prints; the sweep reports failures
         return job.return_value
+
+
+def _redact(folder: Path) -> None:
+    """Hydra stores configs and overrides as they are; no password shall stay in them."""
+    for file in folder.glob("*.yaml"):
+        stored = file.read_text(encoding="utf-8")
+        redacted = without_passwords(stored)
+        if redacted != stored:
+            file.write_text(redacted, encoding="utf-8")

@@ -33,11 +33,12 @@ def locate(dotted_name: str, where: str) -> Any:
             if error.name is not None and (module_name == error.name or module_name.startswith(f"{error.name}.")):
                 continue
             raise ConfigError(f"{where}: importing {module_name} failed: {error}.") from error
-        except ImportError as error:
+        except Exception as error:  # a module may raise anything while it is imported
             raise ConfigError(f"{where}: importing {module_name} failed: {error}.") from error
-        for attribute in parts[split:]:
+        for position, attribute in enumerate(parts[split:], split):
             if not hasattr(found, attribute):
-                raise ConfigError(f"{where}: {module_name} has no {attribute!r}; check {dotted_name!r} for a typo.")
+                parent = ".".join(parts[:position])
+                raise ConfigError(f"{where}: {parent} has no {attribute!r}; check {dotted_name!r} for a typo.")
             found = getattr(found, attribute)
         return found
     raise ConfigError(

@@ -7,26 +7,84 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Sweep
 from omegaconf import DictConfig, OmegaConf, open_dict
 from optuna.distributions import BaseDistribution
 
+from sweeps import option, search_space
 from sweeps import overrides as override_text
-from sweeps import search_space
 from sweeps.config import SWEPT_GROUPS
 from sweeps.errors import ConfigError
 from sweeps.search_space import Leaf, Proposal, SearchSpace
 
 _GROUPS = (*SWEPT_GROUPS, "dataset")
 ConfigSources = Iterable[Any]  # items with `path` and `schema`
+
+
+@dataclass(frozen=True)
+class LeafSweep:
+    """A sweep of one hyperparameter, as typed.
+
+    Attributes:
+        text: the override.
+        choices: the values to choose from; None for an interval or a range.
+        numbers: the bounds, and the step of a range; None for choices.
+        log: whether the numbers are drawn on a logarithmic scale.
+    """
+
+    text: str
+    choices: tuple[Any, ...] | None = None
+    numbers: Mapping[str, float] | None = None
+    log: bool = False
+
+    @classmethod
+    def of(cls, override: Override) -> LeafSweep:
+        """Read Hydra's `choice`, `interval` or `range`, with `tag(log, ...)`, `sort` and `shuffle`.
+
+        Raises:
+            ConfigError: an unknown tag, a range without values, or a logarithmic range with a step.
+        """
+        text = str(override.input_line)
+        sweep = override.value()
+        tags = sweep.tags if isinstance(sweep, Sweep) else set()
+        if override.is_choice_sweep():
+            _check_tags(tags, set(), text)
+            return cls(text, choices=_choices(override))
+        _check_tags(tags, {"log"}, text)
+        log = "log" in tags
+        if isinstance(sweep, IntervalSweep):
+            return cls(text, numbers={"low": _number(sweep.start), "high": _number(sweep.end)}, log=log)
+        assert isinstance(sweep, RangeSweep)  # noqa: S101 - for mypy: Hydra has no other kind
+        numbers = _half_open(_number(sweep.start), _number(sweep.stop), _number(sweep.step), text)
+        if log and numbers["step"] != 1:
+            raise ConfigError(f"{text}: a logarithmic range has no step; use tag(log,interval(...)).")
+        return cls(text, numbers=numbers, log=log)
+
+    def distribution(self, default: Any) -> BaseDistribution:
+        """What is drawn from; the default's type decides between int and float."""
+        if self.numbers is None:
+            return option.categorical(self.choices, self.text)
+        is_int = isinstance(default, int) and not isinstance(default, bool)
+        if not isinstance(default, int | float) or isinstance(default, bool):
+            is_int = all(isinstance(number, int) for number in self.numbers.values())
+        if is_int and any(number != math.floor(number) for number in self.numbers.values() if math.isfinite(number)):
+            raise ConfigError(f"{self.text}: the default {default} is a whole number, so the bounds must be, too.")
+        cast = int if is_int and all(map(math.isfinite, self.numbers.values())) else float
+        short: dict[str, Any] = {word: cast(number) for word, number in self.numbers.items()}
+        if self.log:
+            short["log"] = True
+            short.pop("step", None)
+        return option.make_distribution({"type": "int" if is_int else "float", **short}, self.text)
 
 
 @dataclass(frozen=True)
@@ -38,12 +96,14 @@ class Request:
         leaf_sweeps: sweeps of hyperparameters by config key: `model.C='interval(0.1,1)'`.
         leaf_values: hyperparameters fixed by an override, by config key; applied where an option has the key.
         common: the other overrides, passed to every composition.
+        fixed: the config keys that are fixed, those under `common` included.
     """
 
     options: Mapping[str, tuple[str, ...]]
-    leaf_sweeps: Mapping[str, Override]
+    leaf_sweeps: Mapping[str, LeafSweep]
     leaf_values: Mapping[str, str]
     common: tuple[str, ...]
+    fixed: frozenset[str]
 
     @classmethod
     def parse(cls, arguments: Iterable[str], config_loader: ConfigLoader) -> Request:
@@ -54,29 +114,36 @@ class Request:
         """
         parser = OverridesParser.create(config_loader=config_loader)
         options: dict[str, tuple[str, ...]] = {}
-        leaf_sweeps: dict[str, Override] = {}
-        leaf_values: dict[str, str] = {}
-        common: dict[str, str] = {}
+        sweeps: dict[str, LeafSweep] = {}
+        values: dict[str, str] = {}
+        common: dict[str, Override] = {}
         for override in parser.parse_overrides(list(arguments)):
             key = override.key_or_group
-            if key in _GROUPS and not override.is_delete():
+            adds = override.is_add() or override.is_force_add()
+            if key in _GROUPS and override.is_delete():
+                raise ConfigError(f"{override.input_line}: a sweep needs a {key}; choose one with {key}=NAME.")
+            if key in _GROUPS:
                 options[key] = _group_options(override)
-            elif not override.is_sweep_override():
-                if _is_leaf_key(key) and not (override.is_add() or override.is_force_add() or override.is_delete()):
-                    leaf_sweeps.pop(key, None)
-                    leaf_values[key] = override.get_value_element_as_str()
-                else:
-                    common[override.get_key_element()] = str(override.input_line)
-            else:
+            elif override.is_sweep_override():
                 _check_sweepable(override)
-                values = list(override.sweep_string_iterator()) if override.is_choice_sweep() else []
-                leaf_sweeps.pop(key, None)
-                leaf_values.pop(key, None)
-                if len(values) == 1:  # the way to fix a key that the group's default option lacks
-                    leaf_values[key] = values[0]
+                sweeps.pop(key, None)
+                values.pop(key, None)
+                sweep = LeafSweep.of(override)
+                if sweep.choices is not None and len(sweep.choices) == 1:
+                    values[key] = override_text.to_text(sweep.choices[0])  # fixes a key that only some options have
                 else:
-                    leaf_sweeps[key] = override
-        return cls(options, leaf_sweeps, leaf_values, tuple(common.values()))
+                    sweeps[key] = sweep
+            elif _is_leaf_key(key) and not adds and not override.is_delete():
+                sweeps.pop(key, None)
+                values[key] = override.get_value_element_as_str()
+            else:
+                common[override.get_key_element()] = override
+        fixed = {*values, *(o.key_or_group for o in common.values() if not o.is_sweep_override())}
+        return cls(options, sweeps, values, tuple(str(o.input_line) for o in common.values()), frozenset(fixed))
+
+    def is_fixed(self, key: str) -> bool:
+        """Whether an override sets this config key, or a mapping around it."""
+        return any(key == fixed or key.startswith(f"{fixed}.") for fixed in self.fixed)
 
     def datasets(self) -> tuple[str | None, ...]:
         """The datasets typed, each a study of its own; `(None,)` where the config's own is meant."""
@@ -143,7 +210,7 @@ def parameter_names(combinations: Iterable[Combination]) -> dict[str, str]:
     groups: dict[str, set[str]] = {}
     for combination in combinations:
         for group in SWEPT_GROUPS:
-            for name in search_space.flatten(combination.option(group)):
+            for name in option.flatten(combination.option(group)):
                 groups.setdefault(name, set()).add(group)
     return {
         f"{group}.{name}": name if len(of) == 1 else f"{group}.{name}" for name, of in groups.items() for group in of
@@ -196,7 +263,7 @@ def plan_study(request: Request, dataset: str | None, master: DictConfig, config
 def space_as_written(combination: Combination, config_sources: ConfigSources) -> SearchSpace:
     """The search space of one composed config, for a look at it without a sweep."""
     leaves = {
-        (group, choice): search_space.collect(
+        (group, choice): option.collect(
             combination.option(group), group, choice, locate_option(config_sources, group, choice)
         )
         for group, choice in combination.choices.items()
@@ -222,15 +289,42 @@ def _group_options(override: Override) -> tuple[str, ...]:
         raise ConfigError(
             f"{override.input_line}: a group is swept over its options, as in {override.key_or_group}=a,b."
         )
-    options = tuple(dict.fromkeys(override.sweep_string_iterator()))
+    options = tuple(dict.fromkeys(str(choice) for choice in _choices(override)))
     if not options:
         raise ConfigError(f"{override.input_line}: no option of {override.key_or_group} fits.")
     return options
 
 
+def _choices(override: Override) -> tuple[Any, ...]:
+    return tuple(override_text.plain(element) for element in override.sweep_iterator())
+
+
+def _check_tags(tags: Collection[str], known: set[str], text: str) -> None:
+    unknown = sorted(set(tags) - known)
+    if unknown:
+        raise ConfigError(f"{text}: the tag {', '.join(unknown)} means nothing here; intervals and ranges take log.")
+
+
+def _number(value: Any) -> int | float:
+    return value if isinstance(value, int) else float(value)
+
+
+def _half_open(start: float, stop: float, step: float, text: str) -> dict[str, float]:
+    """Bounds and step of `range(start, stop, step)`, whose end is not in it; in decimal, as it was written."""
+    first, end, width = (Decimal(str(number)) for number in (start, stop, step))
+    if not all(number.is_finite() for number in (first, end, width)) or width == 0:
+        raise ConfigError(f"{text}: a range needs finite numbers, and a step other than 0.")
+    n_values = math.ceil((end - first) / width)
+    if n_values < 1:
+        raise ConfigError(f"{text}: the range holds no value.")
+    cast = int if all(isinstance(number, int) for number in (start, stop, step)) else float
+    low, high = sorted((first, first + (n_values - 1) * width))
+    return {"low": cast(low), "high": cast(high), "step": cast(abs(width))}
+
+
 def _is_leaf_key(key: str) -> bool:
     group, _, name = key.partition(".")
-    return group in SWEPT_GROUPS and bool(name) and not f"{name}.".startswith(f"{search_space.SEARCH_SPACE}.")
+    return group in SWEPT_GROUPS and bool(name) and not f"{name}.".startswith(f"{option.SEARCH_SPACE}.")
 
 
 def _check_sweepable(override: Override) -> None:
@@ -257,65 +351,43 @@ def _unused_message(unused: Sequence[str], combinations: Iterable[Combination]) 
     lines = []
     for key in unused:
         group, _, name = key.partition(".")
-        known = {c.choices[group]: ", ".join(search_space.flatten(c.option(group))) or "none" for c in combinations}
+        known = {c.choices[group]: ", ".join(option.flatten(c.option(group))) or "none" for c in combinations}
         lines.append(f"No option of {group} has the key {name!r}. Their keys: ")
         lines += [f"  {group}={choice}: {keys}" for choice, keys in known.items()]
     return "\n".join(lines)
 
 
 def _option_leaves(combination: Combination, group: str, choice: str, request: Request) -> tuple[Leaf, ...]:
-    option = combination.option(group)
+    composed = combination.option(group)
     source = locate_option(combination.config.hydra.runtime.config_sources, group, choice)
-    leaves = {leaf.key: leaf for leaf in search_space.collect(option, group, choice, source)}
-    values = {f"{group}.{name}": value for name, value in search_space.flatten(option).items()}
-    for key in request.leaf_values:
-        leaves.pop(key, None)
-    for key, override in request.leaf_sweeps.items():
+    leaves = {leaf.key: leaf for leaf in option.collect(composed, group, choice, source)}
+    for key, sweep in request.leaf_sweeps.items():
         if not key.startswith(f"{group}.") or not _has_key(combination.config, key):
             continue
-        default = OmegaConf.to_object(combination.config[group])
+        default: Any = composed
         for part in key.split(".")[1:]:
-            default = default[part]  # type: ignore[index,call-overload]
+            default = default[part]
         name = f"{group}/{choice}.{key.partition('.')[2]}"
-        distribution = _override_distribution(override, default)
+        distribution = sweep.distribution(default)
         leaf = leaves.get(key) or Leaf(key, name, distribution, default, {}, "")
-        leaves[key] = replace(leaf, distribution=distribution, source=f"command line: {override.input_line}")
-    return search_space.drop_unreachable(tuple(leaves.values()), values)
-
-
-def _override_distribution(override: Override, default: Any) -> BaseDistribution:
-    where = str(override.input_line)
-    if override.is_choice_sweep():
-        texts = list(override.sweep_string_iterator())
-        return search_space.categorical([override_text.from_text(text) for text in texts], where)
-    sweep = override.value()
-    is_int = isinstance(default, int) and not isinstance(default, bool)
-    if isinstance(sweep, IntervalSweep):
-        low, high = sweep.start, sweep.end
-        short: dict[str, Any] = {"low": low, "high": high}
-    else:
-        assert isinstance(sweep, RangeSweep)  # noqa: S101 - for mypy: Hydra has no other kind
-        numbers = list(itertools.islice(sweep.range(), 1_000_001))
-        if not numbers or len(numbers) > 1_000_000:
-            raise ConfigError(f"{where}: the range holds {'no' if not numbers else 'more than a million'} values.")
-        short = {"low": min(numbers), "high": max(numbers), "step": abs(sweep.step)}
-    if not isinstance(default, int | float) or isinstance(default, bool):
-        is_int = all(isinstance(value, int) for value in short.values())
-    if is_int and any(value != int(value) for value in short.values()):
-        raise ConfigError(f"{where}: the default {default} is a whole number, so the bounds must be, too.")
-    cast = int if is_int else float
-    short = {word: cast(value) for word, value in short.items()}
-    if "log" in sweep.tags:
-        short["log"] = True
-        short.pop("step", None)
-    unknown = sweep.tags - {"log"}
-    if unknown:
-        raise ConfigError(f"{where}: unknown tag {', '.join(sorted(unknown))}; the only one is log.")
-    return search_space.make_distribution({"type": "int" if is_int else "float", **short}, where)
+        leaves[key] = replace(leaf, distribution=distribution, source=f"command line: {sweep.text}")
+    fixed = {key for key in leaves if request.is_fixed(key)} - set(request.leaf_sweeps)
+    return search_space.drop_unreachable(tuple(leaves.values()), fixed)
 
 
 def locate_option(config_sources: ConfigSources, group: str, choice: str) -> str:
-    """The file of an option as a user would open it, found along `hydra.runtime.config_sources`."""
+    """The file of an option as a user would open it, found along `hydra.runtime.config_sources`.
+
+    Raises:
+        ConfigError: several folders have the option; Hydra would take the first and say nothing.
+    """
+    files = list(dict.fromkeys(_files(config_sources, f"{group}/{choice}.yaml")))
+    if len(files) > 1:
+        raise ConfigError(f"{group}={choice} stands in several files; give yours another name: {', '.join(files)}.")
+    return files[0] if files else f"{group}/{choice}.yaml"
+
+
+def _files(config_sources: ConfigSources, name: str) -> Iterator[str]:
     for source in config_sources:
         if source.schema == "file":
             folder = Path(source.path)
@@ -326,12 +398,9 @@ def locate_option(config_sources: ConfigSources, group: str, choice: str) -> str
                 continue
         else:
             continue
-        file = folder / group / f"{choice}.yaml"
-        if file.is_file():
-            file = file.resolve()
-            here = Path.cwd().resolve()
-            return str(file.relative_to(here) if file.is_relative_to(here) else file)
-    return f"{group}/{choice}.yaml"
+        if (folder / name).is_file():
+            file, here = (folder / name).resolve(), Path.cwd().resolve()
+            yield str(file.relative_to(here) if file.is_relative_to(here) else file)
 
 
 def _plain(config: DictConfig, group: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
+from omegaconf import OmegaConf
 
 from sweeps.errors import ConfigError
 
@@ -15,14 +16,14 @@ def to_text(value: Any) -> str:
     """Write a value so that Hydra's override parser reads back the same value.
 
     Args:
-        value: None, bool, int, float, str, or lists and dicts (with string keys) of those.
+        value: None, bool, int, float, str, or lists of those.
 
     Returns:
         The part of an override after `=`. Strings are always quoted, and an OmegaConf interpolation in one is escaped,
         so `(?u)\\b\\w+\\b`, `a,b` and `${x}` stay what they are.
 
     Raises:
-        ConfigError: a value of another type.
+        ConfigError: a value of another type, or `???`, which OmegaConf reads as a missing value.
     """
     if value is None:
         return "null"
@@ -32,12 +33,12 @@ def to_text(value: Any) -> str:
         return str(value)
     if isinstance(value, float):
         return repr(value)
+    if value == "???":
+        raise ConfigError("'???' stands for a missing value in Hydra, and cannot be a value.")
     if isinstance(value, str):
         return QuotedString(_escape_interpolation(value), Quote.single).with_quotes()
     if isinstance(value, list | tuple):
         return "[" + ",".join(to_text(item) for item in value) + "]"
-    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return "{" + ",".join(f"{to_text(key)}:{to_text(item)}" for key, item in value.items()) + "}"
     raise ConfigError(f"{value!r} of type {type(value).__name__} cannot be written as a Hydra override.")
 
 
@@ -45,9 +46,21 @@ def from_text(text: str) -> Any:
     """Read override text (`[1,2]`, `0.5`, `'a,b'`) as the value Hydra would assign.
 
     Raises:
-        hydra.errors.OverrideParseException: the text is not in Hydra's grammar.
+        hydra.errors.HydraException: the text is not in Hydra's grammar.
     """
-    return _parser().parse_override(f"key={text}").value()
+    return plain(_parser().parse_override(f"key={text}").value())
+
+
+def plain(element: Any) -> Any:
+    """An element of Hydra's parser as a plain value: quoted strings lose their quotes."""
+    if isinstance(element, QuotedString):
+        return element.text
+    return [plain(item) for item in element] if isinstance(element, list) else element
+
+
+def unescape(value: Any) -> Any:
+    """Undo what `to_text` does to `${`, as OmegaConf does when it resolves a value."""
+    return OmegaConf.to_container(OmegaConf.create({"value": value}), resolve=True)["value"]  # type: ignore[index,call-overload]
 
 
 @cache

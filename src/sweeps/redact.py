@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-_CREDENTIALS = re.compile(r"(\w://[^/\s:@]*):[^\s/]*@")
+_CREDENTIALS = re.compile(r"(\w://[^/\s:@]*):(?!\d+(?:/|\s|$))\S*@")  # up to the last @, unless a port stands there
+_QUERY = re.compile(r"([?&][^=&\s]*(?:password|passwd|pwd|token|secret|key)=)[^&\s'\"]+", re.IGNORECASE)
 
 
 def without_passwords(text: str) -> str:
-    """The text with the password of every URL in it as `***`: `postgresql://user:***@host/db`."""
-    return _CREDENTIALS.sub(r"\1:***@", text)
+    """The text with the secrets of every URL in it as `***`: `postgresql://user:***@host/db?password=***`."""
+    return _QUERY.sub(r"\1***", _CREDENTIALS.sub(r"\1:***@", text))

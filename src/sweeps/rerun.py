@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
 import sweeps.config  # noqa: F401 - registers the resolvers that the stored config may use
@@ -25,7 +26,10 @@ def _rerun(folder: Path) -> None:
     from sweeps.single import run_single
 
     stored = folder / ".hydra"
-    config, hydra = (OmegaConf.load(_existing(stored / name)) for name in ("config.yaml", "hydra.yaml"))
+    try:
+        config, hydra = (OmegaConf.load(_existing(stored / name)) for name in ("config.yaml", "hydra.yaml"))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{stored}: a file cannot be read: {error}") from error
     if not (isinstance(config, DictConfig) and isinstance(hydra, DictConfig)):
         raise ConfigError(f"{stored}: config.yaml and hydra.yaml must be mappings.")
     run_single(config, hydra.hydra.runtime)

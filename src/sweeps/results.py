@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+import yaml
 from optuna import Study
 from optuna.trial import FrozenTrial
 
@@ -92,7 +92,7 @@ def write_trials(study: Study, path: Path, names: Mapping[str, str]) -> None:
 def write_result(path: Path, content: Mapping[str, Any]) -> None:
     """Write `sweep_result.yaml` at once."""
     partial = path.with_name(f".{path.name}.partial")
-    OmegaConf.save(OmegaConf.create(dict(content)), partial)
+    partial.write_text(yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True), encoding="utf-8")
     partial.replace(path)
 
 
@@ -128,8 +128,12 @@ def _row(trial: FrozenTrial, names: Mapping[str, str]) -> dict[str, Any]:
         "value": trial.values[0] if trial.values else "",
         **attributes.get(Attribute.CHOICES, {}),
     }
-    row |= {names.get(key, key): value for key, value in attributes.get(Attribute.HYPERPARAMETERS, {}).items()}
-    row |= attributes.get(Attribute.METRICS, {})
+    metrics = attributes.get(Attribute.METRICS, {})
+    taken = {*row, *metrics, *_LAST}
+    for key, value in attributes.get(Attribute.HYPERPARAMETERS, {}).items():
+        name = names.get(key, key)
+        row[key if name in taken else name] = value
+    row |= metrics
     row |= {f"seconds_{phase}": round(value, 4) for phase, value in attributes.get(Attribute.SECONDS, {}).items()}
     return row | {
         "start": trial.datetime_start.isoformat() if trial.datetime_start else "",

@@ -9,8 +9,9 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import hydra
+import yaml
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -45,7 +46,7 @@ def main() -> None:
     os.environ[_FULL_ERROR] = "1"  # Hydra hands exceptions on instead of printing them and exiting
     try:
         _app()
-    except (SweepsError, HydraException, OmegaConfBaseException) as error:
+    except (SweepsError, HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         if before == "1":
             raise
         _exit_with(error)
@@ -64,6 +65,10 @@ def _raise_terminated(signum: int, frame: FrameType | None) -> NoReturn:
 
 def _exit_with(error: Exception) -> NoReturn:
     parts = [str(error).strip()]
+    if isinstance(error, OverrideParseException):
+        parts.insert(0, f"{error.override}: not in Hydra's override grammar; quote what has special characters.")
+    if isinstance(error, yaml.YAMLError):
+        parts.insert(0, "A YAML file cannot be read:")
     cause = error.__cause__
     if isinstance(error, HydraException) and cause is not None:
         parts.append(str(cause).strip())

@@ -22,7 +22,7 @@ from optuna.samplers import (
     RandomSampler,
     TPESampler,
 )
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.build import TARGET, build, locate
 from sweeps.errors import ConfigError
@@ -77,7 +77,7 @@ class SamplerFactory:
     def _build(self, seed: int | None) -> BaseSampler:
         arguments = self._config | ({} if seed is None else {"seed": seed})
         if self._class is ConditionalGrid:
-            return ConditionalGrid(arguments["space"], arguments["seed"])
+            return _build_grid(arguments)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)  # the sampler's YAML file chose its options
             sampler = build(arguments, "sampler")
@@ -109,11 +109,7 @@ class ConditionalGrid(BaseSampler):
 
     def next_point(self, study: Study) -> dict[str, Any] | None:
         """The first point that no trial of the study has or had, interrupted ones aside; None when all have run."""
-        seen = {
-            frozenset(trial.params.items())
-            for trial in study.get_trials(deepcopy=False)
-            if INTERRUPTED not in trial.user_attrs
-        }
+        seen = _points_of(study)
         return next((point for point in self._points if frozenset(point.items()) not in seen), None)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -130,7 +126,7 @@ class ConditionalGrid(BaseSampler):
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """The value of the first free point that agrees with what the trial has drawn so far."""
-        seen = {frozenset(t.params.items()) for t in study.get_trials(deepcopy=False) if t.number != trial.number}
+        seen = _points_of(study, without=trial.number)
         for point in self._points:
             agrees = all(name in point and point[name] == value for name, value in trial.params.items())
             if agrees and param_name in point and frozenset(point.items()) not in seen:
@@ -138,27 +134,46 @@ class ConditionalGrid(BaseSampler):
         raise RuntimeError(f"the grid has no free point with {param_name} and {trial.params}")
 
 
+def _build_grid(config: Mapping[str, Any]) -> ConditionalGrid:
+    arguments = {key: value for key, value in config.items() if key != TARGET}
+    if set(arguments) != {"space", "seed"}:
+        unknown = ", ".join(sorted(set(arguments) - {"space", "seed"}))
+        raise ConfigError(f"sampler=grid takes no {unknown}; its only argument is seed.")
+    return ConditionalGrid(**arguments)
+
+
+def _points_of(study: Study, without: int | None = None) -> set[frozenset[tuple[str, Any]]]:
+    """What the trials of a study run or ran; those still waiting and those cut off from outside have run nothing."""
+    return {
+        frozenset(trial.params.items())
+        for trial in study.get_trials(deepcopy=False)
+        if trial.number != without and trial.state != TrialState.WAITING and INTERRUPTED not in trial.user_attrs
+    }
+
+
 def _check_space(sampler: type, space: SearchSpace) -> str | None:
     if sampler in (GridSampler, BruteForceSampler):
         raise ConfigError(f"sampler: {sampler.__name__} does not fit conditional spaces; use sampler=grid.")
     if sampler not in (*_NUMBERS_ONLY, GPSampler):
         return None
-    conditional_groups = set(space.swept_groups())
-    blind = [name for name in conditional_groups if sampler in _NUMBERS_ONLY]
-    n_modelled = len(conditional_groups) - len(blind)
+    swept = space.swept_groups()
+    numbers_only = sampler in _NUMBERS_ONLY
+    blind = list(swept) if numbers_only else []
+    modelled = [] if numbers_only else list(swept)
     for (group, _), leaves in space.leaves.items():
         for leaf in leaves:
-            categorical = isinstance(leaf.distribution, CategoricalDistribution) and sampler in _NUMBERS_ONLY
-            if group in conditional_groups or leaf.when or categorical:
-                blind.append(leaf.name)
-            else:
-                n_modelled += 1
-    if not blind:
+            categorical = isinstance(leaf.distribution, CategoricalDistribution) and numbers_only
+            # A default outside its distribution is not drawn in the first trial; that hides the leaf from the sampler.
+            is_blind = group in swept or leaf.when or categorical or not leaf.encode_default()[0]
+            (blind if is_blind else modelled).append(leaf.name)
+    if not blind and not (sampler is CmaEsSampler and len(modelled) == 1):
         return None
-    what = "conditional or categorical" if sampler in _NUMBERS_ONLY else "conditional"
-    if n_modelled == 0:
+    what = "conditional or categorical" if numbers_only else "conditional"
+    if not modelled or (sampler is CmaEsSampler and len(modelled) == 1):
+        at_least = "two unconditional numbers" if sampler is CmaEsSampler else "an unconditional parameter"
         raise ConfigError(
-            f"sampler: {sampler.__name__} cannot model {what} parameters, and all of this space are: "
-            f"{', '.join(blind)}. Use sampler=tpe, or sweep numbers of one option."
+            f"sampler: {sampler.__name__} needs {at_least} with a default inside the range; it cannot model {what} "
+            f"parameters, and this space has: {', '.join([*modelled, *blind])}. Use sampler=tpe, or sweep numbers of "
+            f"one option."
         )
     return f"{sampler.__name__} cannot model {what} parameters; drawn at random: {', '.join(blind)}."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
 from datetime import datetime
 from typing import Any
@@ -32,8 +31,9 @@ def run_single(config: DictConfig, runtime: Any) -> TrialResult | None:
     """
     choices = {group: str(runtime.choices[group]) for group in SWEPT_GROUPS}
     combination = Combination(choices, config)
+    space = space_as_written(combination, runtime.config_sources)
     if config.dry_run:
-        say(describe_space(space_as_written(combination, runtime.config_sources), str(runtime.choices.dataset)))
+        say(describe_space(space, str(runtime.choices.dataset)))
         return None
     settings = Settings.from_config(config)
     task = load_task(config)
@@ -44,7 +44,7 @@ def run_single(config: DictConfig, runtime: Any) -> TrialResult | None:
 
     client = tracking.connect()
     experiment = tracking.experiment_id(client, settings.experiment_name)
-    tags = command_tags(sys.argv[1:], task.fingerprint)
+    tags = command_tags(task.fingerprint)
     names = parameter_names([combination])
     started = datetime.now()
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from sweeps.config import SWEPT_GROUPS
 from sweeps.console import say
 from sweeps.errors import SweepFailedError, TrackingError
 from sweeps.execution.in_process import InProcess
+from sweeps.redact import without_passwords
 from sweeps.results import StudyFolder
 from sweeps.search_space import Proposal
 from sweeps.sweep import Attribute, Budget, Callback, Outcome, SweepResult, is_counted, run_sweep
@@ -51,7 +51,7 @@ def run_study(
     client = tracking.connect()
     experiment = tracking.experiment_id(client, settings.experiment_name)
     folder = StudyFolder.create(Path(master.hydra.sweep.dir), checked.name)
-    OmegaConf.save(plan.config, folder.config)
+    folder.config.write_text(without_passwords(OmegaConf.to_yaml(plan.config)), encoding="utf-8")
     names = plan.parameter_names()
     study = _create_study(checked, folder, task, names)
 
@@ -61,7 +61,7 @@ def run_study(
         return result
 
     _announce(checked, folder)
-    tags = command_tags(sys.argv[1:], task.fingerprint)
+    tags = command_tags(task.fingerprint)
     runs = StudyRuns(client, experiment, study, folder, str(plan.config.dataset.name), names, tags)
     callbacks: list[Callback] = [console.Progress(settings.n_trials, metric), _Files(folder, metric, names), runs]
     budget = Budget(settings.n_trials, settings.timeout, settings.max_failure_rate)

@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from sweeps.build import TARGET, build, locate, parameters_of
 from sweeps.config import SWEPT_GROUPS
 from sweeps.errors import ConfigError
-from sweeps.search_space import SEARCH_SPACE, TRUSTED_TYPES, flatten, inactive_keys
+from sweeps.option import SEARCH_SPACE, TRUSTED_TYPES, flatten, inactive_keys
 from sweeps.tasks.base import Candidate, Task
 
 _NOT_OF_THE_SOURCE = ("name", "task")

@@ -38,6 +38,7 @@ def connect(*, must_exist: bool = False) -> MlflowClient:
     # A server that is down shall cost seconds, not MLflow's four minutes; whoever set these knows better.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # they would hold the URI's password
     for noisy in ("alembic", "mlflow.store", "mlflow.utils.requirements_utils", "mlflow.pyfunc"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     uri = tracking_uri()

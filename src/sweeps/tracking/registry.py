@@ -84,13 +84,13 @@ def register(client: MlflowClient, task: Task, winner: Winner, name: str, promot
         )
         client.set_registered_model_alias(name, CHALLENGER, version.version)
         decision = _gate(client, task, winner, name, str(version.version), promote)
+        if decision.promoted:
+            client.set_registered_model_alias(name, CHAMPION, version.version)
         for key, value in (
             ("sweeps.promotion", "promoted" if decision.promoted else "kept"),
             ("sweeps.promotion.reason", decision.message),
         ):
             client.set_model_version_tag(name, version.version, key, value)
-        if decision.promoted:
-            client.set_registered_model_alias(name, CHAMPION, version.version)
     except (ModelError, TrackingError):
         raise
     except Exception as error:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import getpass
 import shlex
 import subprocess
+import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -195,9 +196,9 @@ def params_of(
     return params | {names.get(key, key): str(value)[:_MAX_VALUE] for key, value in hyperparameters.items()}
 
 
-def command_tags(argv: Iterable[str], fingerprint: str) -> dict[str, str]:
+def command_tags(fingerprint: str) -> dict[str, str]:
     """What made a run: the command, the data and the commit of the folder it was typed in."""
-    tags = {"sweeps.command": without_passwords(_as_typed(argv)), "sweeps.dataset.fingerprint": fingerprint}
+    tags = {"sweeps.command": without_passwords(_as_typed()), "sweeps.dataset.fingerprint": fingerprint}
     commit = _git_commit()
     return tags | ({"git.commit": commit} if commit else {})
 
@@ -229,7 +230,7 @@ def _identity(kind: str) -> dict[str, str]:
     return {
         "sweeps.kind": kind,
         "mlflow.user": getpass.getuser(),
-        "mlflow.source.name": "sweeps.run",
+        "mlflow.source.name": "sweeps",
         "mlflow.source.type": "LOCAL",
     }
 
@@ -246,8 +247,9 @@ def _first_line(error: Exception) -> str:
     return without_passwords((str(error).strip() or type(error).__name__).splitlines()[0])
 
 
-def _as_typed(argv: Iterable[str]) -> str:
-    return "python -m sweeps.run " + shlex.join(argv)
+def _as_typed() -> str:
+    main = sys.modules["__main__"].__spec__  # of `python -m sweeps.rerun`; None for a script or a notebook
+    return shlex.join([*(["python", "-m", main.name] if main else ["python", sys.argv[0]]), *sys.argv[1:]])
 
 
 def _git_commit() -> str | None:
