@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+import gc
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
@@ -170,10 +172,11 @@ class KNN(AlgoBase):  # type: ignore[misc]  # Surprise ships no types
         found = self.predict_inner(*self.inner_ids([row[0] for row in rows], [row[1] for row in rows]))
         details = map(self._details, found.counts[0].tolist(), found.impossible[0].tolist())
         values = found.values[0].tolist()
-        return [
-            Prediction(uid, iid, true, value, detail)
-            for (uid, iid, true), value, detail in zip(rows, values, details, strict=True)
-        ]
+        with _no_garbage_collection():
+            return [
+                Prediction(uid, iid, true, value, detail)
+                for (uid, iid, true), value, detail in zip(rows, values, details, strict=True)
+            ]
 
     def _details(self, count: int, impossible: bool) -> dict[str, Any]:
         if impossible:
@@ -284,6 +287,18 @@ class _Rows:
     def _compute(self, x: int) -> tuple[np.ndarray, int]:
         row = self._engine.similarity_rows(np.array([x]))[0]
         return row, row.nbytes
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """While many objects are made that stay: each full collection in between would walk all of the trainset again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _codes(raw: Iterable[Hashable], to_inner: Callable[[Hashable], int]) -> np.ndarray:

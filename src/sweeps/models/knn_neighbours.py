@@ -18,9 +18,10 @@ import numpy as np
 
 from sweeps.models.knn_jit import kernel
 from sweeps.models.knn_ratings import RatingLists
-from sweeps.models.knn_similarity import FINE, UNDEFINED, CoRatings, room_for_sums, similarity_row
+from sweeps.models.knn_similarity import FINE, HAS_NAN, UNDEFINED, CoRatings, room_for_sums, similarity_row
 
 BYTES_A_NEIGHBOUR = 12  # an int32 and a float64
+_BINS = 4096
 _PIECES_A_THREAD = 16  # targets differ much in their work: threads take the next small piece when they are free
 
 
@@ -151,63 +152,89 @@ def _n_processors() -> int:
 
 
 @kernel
-def _is_nearer(similarity: float, entry: int, than_similarity: float, than_entry: int) -> bool:
-    return similarity > than_similarity or (similarity == than_similarity and entry < than_entry)
+def _grade(x: int, row: np.ndarray, grades: np.ndarray, bins: np.ndarray) -> None:
+    """Give each x a grade from 1 to 255 that rises with its similarity, about as many xs to each; 0 if not positive.
+
+    Any rising function would do for `_select`; equal shares keep what it has to sort within a grade small.
+    """
+    lowest, highest = np.inf, 0.0
+    for other in range(row.size):
+        if row[other] > 0.0 and other != x:
+            lowest, highest = min(lowest, row[other]), max(highest, row[other])
+    scale = (bins.size - 1) / (highest - lowest) if highest > lowest else 0.0
+    bins[:] = 0
+    n_positive = 0
+    for other in range(row.size):
+        if row[other] > 0.0:
+            bins[_bin(row[other], lowest, scale, bins.size)] += 1
+            n_positive += 1
+    above = 0
+    for place in range(bins.size - 1, -1, -1):
+        here = bins[place]
+        bins[place] = 255 - above * 254 // max(n_positive, 1)
+        above += here
+    for other in range(row.size):
+        grades[other] = bins[_bin(row[other], lowest, scale, bins.size)] if row[other] > 0.0 else 0
 
 
 @kernel
-def _sink(at: int, size: int, entries: np.ndarray, similarities: np.ndarray) -> None:
-    """Restore a heap whose root is the farthest neighbour, after the element at `at` came nearer."""
-    entry, similarity = entries[at], similarities[at]
-    child = 2 * at + 1
-    while child < size:
-        right = child + 1
-        if right < size and _is_nearer(similarities[child], entries[child], similarities[right], entries[right]):
-            child = right
-        if not _is_nearer(similarity, entry, similarities[child], entries[child]):
-            break
-        entries[at], similarities[at] = entries[child], similarities[child]
-        at = child
-        child = 2 * at + 1
-    entries[at], similarities[at] = entry, similarity
-
-
-@kernel
-def _sort_nearest_first(size: int, entries: np.ndarray, similarities: np.ndarray) -> None:
-    for last in range(size - 1, 0, -1):
-        entry, similarity = entries[0], similarities[0]
-        entries[0], similarities[0] = entries[last], similarities[last]
-        entries[last], similarities[last] = entry, similarity
-        _sink(0, last, entries, similarities)
+def _bin(similarity: float, lowest: float, scale: float, n_bins: int) -> int:
+    return int(min(max((similarity - lowest) * scale, 0.0), n_bins - 1.0))
 
 
 @kernel
 def _select(
-    first: int, ids: np.ndarray, row: np.ndarray, entries: np.ndarray, similarities: np.ndarray, may_have_nan: bool
+    first: int,
+    ids: np.ndarray,
+    row: np.ndarray,
+    grades: np.ndarray,
+    places: np.ndarray,
+    candidates: np.ndarray,
+    closeness: np.ndarray,
+    entries: np.ndarray,
+    similarities: np.ndarray,
 ) -> int:
-    """Write the nearest of `ids`, at most len(entries); return how many, or -1 where a similarity is NaN."""
-    depth = entries.size
-    count = 0
+    """Write the nearest of `ids` to `entries` and `similarities`, nearest first; return how many.
+
+    A counting sort by grade, which keeps the order of `ids` within a grade, and stops at the grade where there are
+    enough; then an insertion sort by similarity, which moves elements only within a grade and leaves equal ones in
+    order.
+    """
+    places[:] = 0
     for place in range(ids.size):
-        similarity = row[np.uint64(ids[place])]
-        if may_have_nan and math.isnan(similarity):
-            return -1
-        if not similarity > 0.0:
-            continue
-        if count < depth:
-            entries[count], similarities[count] = first + place, similarity
-            count += 1
-            if count == depth:
-                for at in range(depth // 2 - 1, -1, -1):
-                    _sink(at, depth, entries, similarities)
-        elif similarity > similarities[0]:  # at equal similarity the earlier one stays, as in heapq.nlargest
-            entries[0], similarities[0] = first + place, similarity
-            _sink(0, depth, entries, similarities)
-    if count < depth:
-        for at in range(count // 2 - 1, -1, -1):
-            _sink(at, count, entries, similarities)
-    _sort_nearest_first(count, entries, similarities)
+        places[grades[np.uint64(ids[place])]] += 1
+    held = 0
+    lowest = 255
+    while lowest > 0 and held < entries.size:
+        here = places[lowest]
+        places[lowest] = held
+        held += here
+        lowest -= 1
+    for place in range(ids.size):
+        grade = grades[np.uint64(ids[place])]
+        if grade > lowest:
+            candidates[places[grade]] = first + place
+            closeness[places[grade]] = row[np.uint64(ids[place])]
+            places[grade] += 1
+    for place in range(1, held):
+        entry, similarity = candidates[place], closeness[place]
+        at = place
+        while at > 0 and closeness[at - 1] < similarity:
+            candidates[at], closeness[at] = candidates[at - 1], closeness[at - 1]
+            at -= 1
+        candidates[at], closeness[at] = entry, similarity
+    count = min(held, entries.size)
+    entries[:count] = candidates[:count]
+    similarities[:count] = closeness[:count]
     return count
+
+
+@kernel
+def _any_nan(ids: np.ndarray, row: np.ndarray) -> bool:
+    for one in ids:  # noqa: SIM110 - numba compiles no generator expressions
+        if math.isnan(row[one]):
+            return True
+    return False
 
 
 @kernel
@@ -224,8 +251,11 @@ def _nearest(
     unordered: np.ndarray,
 ) -> bool:
     n = ratings.x_starts.size - 1
+    longest = np.max(np.diff(ratings.y_starts))
     sums = room_for_sums(ratings.code, n)
-    row = np.empty(n)
+    row, grades, bins = np.empty(n), np.empty(n, np.uint8), np.empty(_BINS, np.int64)
+    places = np.empty(256, np.int64)
+    candidates, closeness = np.empty(longest, np.int32), np.empty(longest)
     x = -1
     state = FINE
     for pair in range(start, stop):
@@ -234,11 +264,14 @@ def _nearest(
             state = similarity_row(x, ratings, sums, row)
             if state == UNDEFINED:
                 return False
+            _grade(x, row, grades, bins)
         first, last = ratings.y_starts[ys[pair]], ratings.y_starts[ys[pair] + 1]
         here, there = starts[pair], starts[pair + 1]
-        found = _select(
-            first, ratings.y_ids[first:last], row, entries[here:there], similarities[here:there], state != FINE
+        ids = ratings.y_ids[first:last]
+        if state == HAS_NAN and _any_nan(ids, row):
+            unordered[pair] = True
+            continue
+        counts[pair] = _select(
+            first, ids, row, grades, places, candidates, closeness, entries[here:there], similarities[here:there]
         )
-        counts[pair] = max(found, 0)
-        unordered[pair] = found < 0
     return True

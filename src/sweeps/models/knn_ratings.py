@@ -18,8 +18,6 @@ from surprise import Trainset
 from sweeps.errors import DataError
 from sweeps.models.knn_jit import kernel
 
-_PAIR = np.dtype([("id", np.int32), ("rating", np.float64)])
-
 
 @dataclass(frozen=True)
 class RatingLists:
@@ -106,7 +104,7 @@ def arrays_of(trainset: Trainset) -> RatingArrays | None:
         len(lists.ids) > 0 and lists.ids.min() >= 0 and lists.ids.max() < n_others
         for lists, n_others in ((by_user, trainset.n_items), (by_item, trainset.n_users))
     ]
-    if not all(in_range) or len(by_user.ids) != len(by_item.ids) or not np.isfinite(by_user.ratings).all():
+    if not all(in_range) or len(by_user.ids) != len(by_item.ids):
         return None
     return RatingArrays(by_user, by_item)
 
@@ -117,10 +115,12 @@ def _flatten(lists: Mapping[int, Sequence[tuple[int, float]]], n: int) -> Rating
     starts = np.zeros(n + 1, np.int64)
     np.cumsum(np.fromiter(map(len, lists.values()), np.int64, n), out=starts[1:])
     try:
-        pairs = np.fromiter(chain.from_iterable(lists.values()), _PAIR, int(starts[-1]))
+        numbers = np.fromiter(chain.from_iterable(chain.from_iterable(lists.values())), np.float64)
     except (TypeError, ValueError, OverflowError):
         return None
-    return RatingLists(starts, np.ascontiguousarray(pairs["id"]), np.ascontiguousarray(pairs["rating"]))
+    if len(numbers) != 2 * starts[-1] or not np.isfinite(numbers).all():
+        return None
+    return RatingLists(starts, numbers[::2].astype(np.int32), np.ascontiguousarray(numbers[1::2]))
 
 
 class ListsView(Mapping[int, list[tuple[int, float]]]):
