@@ -12,9 +12,9 @@ import statistics
 import sys
 import time
 
-from knn_shape import N_RATINGS, ratings_like_movielens, split
 from surprise import AlgoBase, KNNBasic, Prediction, Trainset
 
+from knn_shape import N_RATINGS, ratings_like_movielens, split
 from sweeps.models import knn_engine
 from sweeps.models.knn import KNN
 

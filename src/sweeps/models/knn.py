@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import gc
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -60,7 +61,7 @@ class KNN(AlgoBase):  # type: ignore[misc]  # Surprise ships no types
 
     Attributes:
         engine_used: after `fit`, the engine; `surprise` too where the trainset's inner ids are not numbered as Surprise
-            numbers them, or a rating is not a finite number.
+            numbers them.
         similarity_source: after `fit`, `rows` where similarities are computed row by row, `surprise` where Surprise's
             functions computed the matrix (the trainset has duplicate pairs, or the installed Surprise rounds in another
             way than its source says).
@@ -120,15 +121,17 @@ class KNN(AlgoBase):  # type: ignore[misc]  # Surprise ships no types
         """Learn the ratings of a trainset.
 
         Raises:
+            DataError: a rating is not a finite number (fast engine).
             ZeroDivisionError: a similarity is 0/0 (the fast engine's is an `UndefinedSimilarityError`).
         """
         super().fit(trainset)
+        self.__dict__.pop("_inner_ids", None)  # of an earlier trainset
         arrays = arrays_of(trainset) if self.engine == "fast" else None
         if arrays is None:
             self._engine = None
             self._surprises.fit(trainset)
         else:
-            self._engine = Engine(arrays, self._settings)
+            self._engine = Engine(arrays, (trainset.n_users, trainset.n_items), self._settings)
             self._lend(self._engine)
         self.sim = self._surprises.sim
         return self
@@ -170,25 +173,29 @@ class KNN(AlgoBase):  # type: ignore[misc]  # Surprise ships no types
             predictions: list[Prediction] = super().test(rows, verbose)
             return predictions
         found = self.predict_inner(*self.inner_ids([row[0] for row in rows], [row[1] for row in rows]))
-        details = map(self._details, found.counts[0].tolist(), found.impossible[0].tolist())
-        values = found.values[0].tolist()
+        counts, impossible = found.counts[0], found.impossible[0]
         with _no_garbage_collection():
-            return [
-                Prediction(uid, iid, true, value, detail)
-                for (uid, iid, true), value, detail in zip(rows, values, details, strict=True)
-            ]
-
-    def _details(self, count: int, impossible: bool) -> dict[str, Any]:
-        if impossible:
-            reason = "User and/or item is unknown." if count < 0 else "Not enough neighbors."
-            return {"was_impossible": True, "reason": reason}
-        if count < 0:
-            return {"was_impossible": False}
-        return {"actual_k": count, "was_impossible": False}
+            details: list[dict[str, Any]] = [{"actual_k": count, "was_impossible": False} for count in counts.tolist()]
+            for place in np.flatnonzero((counts < 0) | impossible).tolist():
+                details[place] = _details_without_neighbours(counts[place] < 0, impossible[place])
+            uids, iids, ratings = zip(*rows, strict=True) if rows else ((), (), ())
+            return list(map(Prediction, uids, iids, ratings, found.values[0].tolist(), details))
 
     def inner_ids(self, uids: Iterable[Hashable], iids: Iterable[Hashable]) -> tuple[np.ndarray, np.ndarray]:
         """Inner ids of raw ones, int32; -1 for those that are not in the trainset."""
-        return _codes(uids, self.trainset.to_inner_uid), _codes(iids, self.trainset.to_inner_iid)
+        users, items = self._inner_ids
+        return (
+            np.fromiter((users.get(uid, -1) for uid in uids), np.int32),
+            np.fromiter((items.get(iid, -1) for iid in iids), np.int32),
+        )
+
+    @cached_property
+    def _inner_ids(self) -> tuple[dict[Hashable, int], dict[Hashable, int]]:
+        trainset = self.trainset
+        return (
+            {trainset.to_raw_uid(user): user for user in trainset.all_users()},
+            {trainset.to_raw_iid(item): item for item in trainset.all_items()},
+        )
 
     def predict_inner(self, users: np.ndarray, items: np.ndarray, clip: bool = True) -> Estimates:
         """Predict many pairs.
@@ -244,7 +251,7 @@ class KNN(AlgoBase):  # type: ignore[misc]  # Surprise ships no types
         """
         arrays = arrays_of(self.trainset) if getattr(self, "trainset", None) is not None else None
         if arrays is None:
-            raise ModelError("only a k-NN model that is fitted on finite ratings can be stored")
+            raise ModelError("only a k-NN model that is fitted, on a trainset as Surprise makes them, can be stored")
         return {name: getattr(self, name) for name in _OPTIONS} | trainset_state(self.trainset, arrays)
 
     @classmethod
@@ -289,6 +296,14 @@ class _Rows:
         return row, row.nbytes
 
 
+def _details_without_neighbours(is_unknown: bool, impossible: bool) -> dict[str, Any]:
+    """Surprise's `details` of a pair that is unknown or impossible."""
+    if not impossible:
+        return {"was_impossible": False}
+    reason = "User and/or item is unknown." if is_unknown else "Not enough neighbors."
+    return {"was_impossible": True, "reason": reason}
+
+
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
     """While many objects are made that stay: each full collection in between would walk all of the trainset again."""
@@ -299,16 +314,6 @@ def _no_garbage_collection() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-def _codes(raw: Iterable[Hashable], to_inner: Callable[[Hashable], int]) -> np.ndarray:
-    def code(one: Hashable) -> int:
-        try:
-            return to_inner(one)
-        except ValueError:  # how Surprise says that it does not know an id
-            return -1
-
-    return np.fromiter(map(code, raw), np.int32)
 
 
 def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:

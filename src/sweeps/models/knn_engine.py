@@ -82,6 +82,7 @@ class Engine:
 
     Args:
         ratings: to learn from.
+        sizes: the number of users and of items.
         settings: see `Settings`.
 
     Attributes:
@@ -92,17 +93,22 @@ class Engine:
         UndefinedSimilarityError: where Surprise's `fit` would divide by zero.
     """
 
-    def __init__(self, ratings: RatingArrays, settings: Settings) -> None:
+    def __init__(self, ratings: RatingArrays, sizes: tuple[int, int], settings: Settings) -> None:
         self.ratings = ratings
         self.settings = settings
-        by_x, by_y = ratings.by_user, ratings.by_item
-        if not settings.user_based:
-            by_x, by_y = by_y, by_x
-        self._by_x: RatingLists = by_x
-        self._by_y: RatingLists = by_y
-        self.rows_are_ours = rows_equal_surprises() and not ratings.has_duplicates
+        n_users, n_items = sizes
+        self._n = n_users if settings.user_based else n_items
+        self.rows_are_ours = rows_equal_surprises() and not self._by_y.has_duplicates(self._n)
         if not self.rows_are_ours or may_divide_by_zero(settings.similarity, self._values):
             _ = self._co_ratings  # is computed, and raises, only here
+
+    @property
+    def _by_x(self) -> RatingLists:
+        return self.ratings.by_user if self.settings.user_based else self.ratings.by_item
+
+    @property
+    def _by_y(self) -> RatingLists:
+        return self.ratings.by_item if self.settings.user_based else self.ratings.by_user
 
     @cached_property
     def _values(self) -> np.ndarray:
@@ -114,15 +120,14 @@ class Engine:
 
     @cached_property
     def _co_ratings(self) -> CoRatings:
-        settings, n = self.settings, len(self._by_x)
+        settings, n = self.settings, self._n
         options = (settings.similarity, settings.min_support, settings.shrinkage)
         arranged = co_ratings(self._by_y, n, *options, self._values)
         if not self.rows_are_ours:
             biases = self._xy(self.biases.users, self.biases.items)
+            baseline = (self.ratings.global_mean, *biases)
             try:
-                return with_matrix(
-                    arranged, surprise_matrix(self._by_y, n, *options, self.ratings.global_mean, *biases)
-                )
+                return with_matrix(arranged, surprise_matrix(self._by_y, n, *options, *baseline))
             except ZeroDivisionError as error:
                 raise self._undefined() from error
         doubtful = rows_that_may_divide_by_zero(arranged)
@@ -178,7 +183,7 @@ class Engine:
 
     def similarity_rows(self, xs: np.ndarray) -> np.ndarray:
         """Surprise's `sim[xs]`, float64, shape (len(xs), n); `xs` are inner ids."""
-        rows = np.empty((len(xs), len(self._by_x)))
+        rows = np.empty((len(xs), self._n))
         if similarity_rows(np.asarray(xs, np.int64), self._co_ratings, rows) == UNDEFINED:
             raise self._undefined()
         return rows
@@ -200,12 +205,14 @@ class Engine:
             for (row, k), place in product(enumerate(ks), places[neighbours.unordered].tolist()):
                 one = one_by_one(int(users[place]), int(items[place]), k)
                 estimates.values[row, place], estimates.counts[row, place], estimates.impossible[row, place] = one
-        estimates.values[estimates.impossible] = self.ratings.global_mean
+        if estimates.impossible.any():
+            estimates.values[estimates.impossible] = self.ratings.global_mean
         return estimates
 
     def _of_unknown(self, users: np.ndarray, items: np.ndarray, n_ks: int) -> Estimates:
-        values = np.full((n_ks, len(users)), self.ratings.global_mean)
+        values = np.zeros((n_ks, len(users)))
         if self.settings.algorithm == "baseline":
+            values += self.ratings.global_mean
             values += np.where(users >= 0, self.biases.users[users], 0.0)
             values += np.where(items >= 0, self.biases.items[items], 0.0)
         impossible = np.full(values.shape, self.settings.algorithm != "baseline")
@@ -257,8 +264,9 @@ class Engine:
             return found, found.n_bytes
 
         settings = self.settings
-        shrinkage = settings.shrinkage if settings.similarity == "pearson_baseline" else None
-        sought = (settings.similarity, settings.user_based, settings.min_support, shrinkage, depth)
-        key = (self.ratings.fingerprint, pairs.fingerprint, *sought)
+        sought: tuple[object, ...] = (settings.similarity, settings.user_based, settings.min_support, depth)
+        if settings.similarity == "pearson_baseline":  # the baselines come from both sides
+            sought = (*sought, settings.shrinkage, self.ratings.fingerprint)
+        key = (self._by_y.fingerprint, self._n, pairs.fingerprint, *sought)
         neighbours: Neighbours = SHARED.get_or_compute(key, compute)
         return neighbours

@@ -7,7 +7,7 @@ decides ties among neighbours and the last bits of sums, so both are kept as the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -46,81 +46,86 @@ class RatingLists:
         """The list that each entry stands in, shape (n_ratings,), int32."""
         return np.repeat(np.arange(len(self), dtype=np.int32), self.lengths)
 
+    def has_duplicates(self, n_others: int) -> bool:
+        """Whether an id stands twice in one list; ids run from 0 to n_others - 1."""
+        return _has_duplicates(self.starts, self.ids, n_others)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Equal for equal lists in equal order, and only for those."""
+        digest = hashlib.blake2b(digest_size=16)
+        for array in (self.starts, self.ids, self.ratings):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
     def ratings_of(self, one: int) -> np.ndarray:
         """The ratings of one list, in its order."""
         return self.ratings[self.starts[one] : self.starts[one + 1]]
 
 
-@dataclass(frozen=True)
 class RatingArrays:
-    """All ratings of a trainset, by user and by item.
+    """All ratings of a trainset, by user and by item; a side is only read where it is needed.
 
-    Attributes:
-        by_user: `trainset.ur`.
-        by_item: `trainset.ir`.
+    Args:
+        by_user: `trainset.ur`, or what reads it.
+        by_item: `trainset.ir`, or what reads it.
     """
 
-    by_user: RatingLists
-    by_item: RatingLists
+    def __init__(
+        self, by_user: RatingLists | Callable[[], RatingLists], by_item: RatingLists | Callable[[], RatingLists]
+    ) -> None:
+        self._by_user = by_user
+        self._by_item = by_item
+
+    @cached_property
+    def by_user(self) -> RatingLists:
+        """`trainset.ur`."""
+        return self._by_user if isinstance(self._by_user, RatingLists) else self._by_user()
+
+    @cached_property
+    def by_item(self) -> RatingLists:
+        """`trainset.ir`."""
+        return self._by_item if isinstance(self._by_item, RatingLists) else self._by_item()
 
     @cached_property
     def global_mean(self) -> float:
         """The mean of all ratings, summed in Surprise's order."""
         return float(np.mean(self.by_user.ratings))
 
-    @cached_property
-    def fingerprint(self) -> str:
+    @property
+    def fingerprint(self) -> tuple[str, str]:
         """Equal for equal lists in equal order, and only for those."""
-        digest = hashlib.blake2b(digest_size=16)
-        for lists in (self.by_user, self.by_item):
-            for array in (lists.starts, lists.ids, lists.ratings):
-                digest.update(np.ascontiguousarray(array).data)
-        return digest.hexdigest()
-
-    @cached_property
-    def has_duplicates(self) -> bool:
-        """Whether a user rated an item more than once."""
-        keys = self.by_user.owners.astype(np.int64) * len(self.by_item) + self.by_user.ids
-        keys.sort()
-        return bool(np.any(keys[1:] == keys[:-1]))
+        return (self.by_user.fingerprint, self.by_item.fingerprint)
 
 
 def arrays_of(trainset: Trainset) -> RatingArrays | None:
-    """The ratings of a trainset, or None where arrays cannot stand for it.
+    """The ratings of a trainset, or None where arrays cannot stand for it: inner ids do not count from 0.
 
-    They cannot when inner ids do not count from 0 in the order of the dictionaries, or a rating is not a finite number.
-    Surprise never builds such a trainset; one made by hand may be so.
+    Surprise always numbers them so, in the order of the dictionaries; a trainset made by hand may be different.
 
     Args:
         trainset: any Surprise trainset with at least one rating; an `ArrayTrainset` costs nothing.
     """
     if isinstance(trainset, ArrayTrainset):
         return trainset.arrays
-    by_user = _flatten(trainset.ur, trainset.n_users)
-    by_item = _flatten(trainset.ir, trainset.n_items)
-    if by_user is None or by_item is None:
-        return None
-    in_range = [
-        len(lists.ids) > 0 and lists.ids.min() >= 0 and lists.ids.max() < n_others
-        for lists, n_others in ((by_user, trainset.n_items), (by_item, trainset.n_users))
-    ]
-    if not all(in_range) or len(by_user.ids) != len(by_item.ids):
-        return None
-    return RatingArrays(by_user, by_item)
+    for lists, n in ((trainset.ur, trainset.n_users), (trainset.ir, trainset.n_items)):
+        if len(lists) != n or n == 0 or any(key != place for place, key in enumerate(lists)):
+            return None
+    return RatingArrays(
+        lambda: _flatten(trainset.ur, trainset.n_users, trainset.n_items),
+        lambda: _flatten(trainset.ir, trainset.n_items, trainset.n_users),
+    )
 
 
-def _flatten(lists: Mapping[int, Sequence[tuple[int, float]]], n: int) -> RatingLists | None:
-    if len(lists) != n or any(key != place for place, key in enumerate(lists)):
-        return None
+def _flatten(lists: Mapping[int, Sequence[tuple[int, float]]], n: int, n_others: int) -> RatingLists:
     starts = np.zeros(n + 1, np.int64)
     np.cumsum(np.fromiter(map(len, lists.values()), np.int64, n), out=starts[1:])
-    try:
-        numbers = np.fromiter(chain.from_iterable(chain.from_iterable(lists.values())), np.float64)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    if len(numbers) != 2 * starts[-1] or not np.isfinite(numbers).all():
-        return None
-    return RatingLists(starts, numbers[::2].astype(np.int32), np.ascontiguousarray(numbers[1::2]))
+    numbers = np.fromiter(chain.from_iterable(chain.from_iterable(lists.values())), np.float64)
+    ids = numbers[::2].astype(np.int32)
+    ratings = np.ascontiguousarray(numbers[1::2])
+    if len(ratings) != starts[-1] or not (np.isfinite(ratings).all() and 0 <= ids.min() <= ids.max() < n_others):
+        raise DataError("the trainset has a rating that is not a finite number, or an inner id that is out of range")
+    return RatingLists(starts, ids, ratings)
 
 
 class ListsView(Mapping[int, list[tuple[int, float]]]):
@@ -252,3 +257,14 @@ def transpose(starts: np.ndarray, ids: np.ndarray, n: int) -> tuple[np.ndarray, 
             owners[place] = owner
             origins[place] = entry
     return out_starts, owners, origins
+
+
+@kernel
+def _has_duplicates(starts: np.ndarray, ids: np.ndarray, n: int) -> bool:
+    last_seen = np.full(n, -1, np.int64)
+    for owner in range(len(starts) - 1):
+        for entry in range(starts[owner], starts[owner + 1]):
+            if last_seen[ids[entry]] == owner:
+                return True
+            last_seen[ids[entry]] = owner
+    return False
