@@ -126,7 +126,7 @@ def test_an_unknown_package_asks_for_the_name_or_an_install() -> None:
     [
         ("sklearn.svm.SCV", r"sklearn\.svm has no 'SCV'; check 'sklearn\.svm\.SCV' for a typo"),
         ("sklearn.no_such_module.SVC", r"sklearn has no 'no_such_module'"),
-        ("sklearn.svm.SVC.no_such_method", r"sklearn\.svm.* has no 'no_such_method'"),
+        ("sklearn.svm.SVC.no_such_method", r"sklearn\.svm\.SVC has no 'no_such_method'"),
     ],
 )
 def test_an_unknown_attribute_is_named_with_the_module_that_lacks_it(target: str, message: str) -> None:
@@ -144,6 +144,16 @@ def test_a_module_that_imports_a_missing_name_says_which(importable: Path) -> No
     (importable / "wants_name.py").write_text("from json import no_such_name\n")
     with pytest.raises(ConfigError, match=r"importing wants_name failed: cannot import name 'no_such_name'"):
         build({"_target_": "wants_name.Model"}, "model")
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [("unreadable", "def broken(:\n"), ("raises_a_value", "raise ValueError('at import')\n"), ("divides", "1 / 0\n")],
+)
+def test_a_module_that_fails_while_it_is_imported_is_one_message(importable: Path, name: str, source: str) -> None:
+    (importable / f"{name}.py").write_text(source)
+    with pytest.raises(ConfigError, match=rf"^model\._target_: importing {name} failed: "):
+        build({"_target_": f"{name}.Model"}, "model")
 
 
 def test_a_target_that_cannot_be_called_is_refused() -> None:

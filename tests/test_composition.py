@@ -195,6 +195,17 @@ def test_an_option_typed_twice_counts_once(plan: Planner) -> None:
     assert plan("model=svm,svm").space.swept_groups() == {}
 
 
+def test_quoted_options_are_the_options_themselves(plan: Planner) -> None:
+    assert plan("model='svm','logistic'").space.groups["model"] == ("svm", "logistic")
+
+
+@pytest.mark.parametrize("text", ["~model", "~model=svm", "~vectorizer", "~dataset"])
+def test_a_group_that_a_sweep_needs_cannot_be_deleted(text: str, plan: Planner) -> None:
+    group = text.removeprefix("~").partition("=")[0]
+    with pytest.raises(ConfigError, match=rf"^{text}: a sweep needs a {group}; choose one with {group}=NAME"):
+        plan(text)
+
+
 def test_a_glob_sweeps_every_option_that_it_matches(plan: Planner) -> None:
     every = tuple(sorted(file.stem for file in (SHIPPED / "model").glob("*.yaml")))
     assert plan("model=glob(*)").space.groups["model"] == every
@@ -256,6 +267,25 @@ def test_a_fixed_override_takes_the_leaf_out_and_reaches_the_config(plan: Planne
     planned = plan("model.C=0.5")
     assert names(planned) == ["model/svm.kernel", "model/svm.gamma"]
     assert planned.config.model.C == 0.5
+
+
+def test_force_adding_a_known_key_fixes_it(plan: Planner) -> None:
+    planned = plan("++model.C=3")
+    assert names(planned) == ["model/svm.kernel", "model/svm.gamma"]
+    assert planned.config.model.C == 3
+
+
+def test_a_single_quoted_choice_stays_a_text(plan: Planner) -> None:
+    assert plan("model.class_weight=choice('1')").config.model.class_weight == "1"
+
+
+def test_shuffled_choices_are_the_same_in_every_combination(plan: Planner) -> None:
+    for _ in range(4):
+        planned = plan("vectorizer=tfidf,count", "model=svm,logistic", "model.C=shuffle(choice(1,2,3,4))")
+        found = leaf(planned, "model/svm.C").distribution
+        assert isinstance(found, CategoricalDistribution)
+        assert sorted(map(int, found.choices)) == [1, 2, 3, 4]
+        assert leaf(planned, "model/logistic.C").distribution == found
 
 
 def test_a_fixed_override_drops_the_leaves_that_can_no_longer_become_active(plan: Planner) -> None:
@@ -340,11 +370,18 @@ DISTRIBUTIONS: list[tuple[str, str, BaseDistribution]] = [
     ("model.C", "interval(1,5)", FloatDistribution(1, 5)),
     ("model.C", "range(1,5)", FloatDistribution(1, 4, step=1)),
     ("model.C", "range(0,1,0.1)", FloatDistribution(0, 0.9, step=0.1)),
+    ("model.C", "range(0.0,1.5,0.1)", FloatDistribution(0, 1.4, step=0.1)),
+    ("model.C", "range(0.1,1.0,0.3)", FloatDistribution(0.1, 0.7, step=0.3)),
+    ("model.C", "range(0,2.1,0.7)", FloatDistribution(0, 1.4, step=0.7)),
+    ("model.C", "range(0,10000000)", FloatDistribution(0, 9999999, step=1)),
+    ("model.C", "tag(log,range(1,5))", FloatDistribution(1, 4, log=True)),
     ("model.C", "tag(log,interval(0.01,10))", FloatDistribution(0.01, 10, log=True)),
     ("model.C", "choice(0.1,1,10)", CategoricalDistribution([0.1, 1, 10])),
     ("model.C", "0.1,1", CategoricalDistribution([0.1, 1])),
     ("model.class_weight", "null,balanced", CategoricalDistribution([None, "balanced"])),
     ("model.class_weight", "'1','a,b'", CategoricalDistribution(["1", "a,b"])),
+    ("model.class_weight", "choice('1','a,b')", CategoricalDistribution(["1", "a,b"])),
+    ("model.C", "sort(choice(3,1,2))", CategoricalDistribution([1, 2, 3])),
     ("vectorizer.min_df", "interval(1,5)", IntDistribution(1, 5)),
     ("vectorizer.min_df", "range(5,50,step=5)", IntDistribution(5, 45, step=5)),
     ("vectorizer.min_df", "range(9,0,step=-3)", IntDistribution(3, 9, step=3)),
@@ -369,11 +406,18 @@ def test_hydras_sweeps_become_distributions_of_the_defaults_kind(
     [
         ("vectorizer.min_df=interval(0.5,2)", "the default 2 is a whole number, so the bounds must be, too"),
         ("vectorizer.min_df=range(1,3,0.5)", "the default 2 is a whole number, so the bounds must be, too"),
-        ("model.C=range(5,5)", "the range holds no values"),
-        ("model.C=range(0,10000000)", "the range holds more than a million values"),
+        ("model.C=range(5,5)", "the range holds no value"),
+        ("model.C=range(1.0,0.0)", "the range holds no value"),
+        ("model.C=range(0,inf)", "a range needs finite numbers"),
+        ("model.C=range(1,5,0)", "a step other than 0"),
+        ("model.C=interval(0,inf)", "high=inf is not a finite number"),
+        ("vectorizer.min_df=interval(1,inf)", "high=inf is not a finite number"),
+        ("model.C=interval(nan,1)", "low=nan is not a finite number"),
         ("model.C=interval(10,1)", "low <= high"),
         ("model.C=tag(log,interval(0,1))", "low > 0"),
-        ("model.C=tag(cold,interval(1,2))", "unknown tag cold; the only one is log"),
+        ("model.C=tag(cold,interval(1,2))", "the tag cold means nothing here; intervals and ranges take log"),
+        ("model.C=tag(log,choice(1,2))", "the tag log means nothing here"),
+        ("model.C=tag(log,range(1,100,10))", "a logarithmic range has no step; use tag(log,interval(...))"),
         ("model.C=choice(1,1)", "1 stands there twice"),
         ("model.C=choice({a:1},2)", "is a mapping"),
         ("model.C=glob(*)", "is not a list with at least one choice"),
@@ -471,6 +515,21 @@ def test_an_options_file_is_found_in_the_users_folder_and_in_the_package(own: Pl
     assert locate_option(sources, "model", "forest") == str((tmp_path / "model/forest.yaml").resolve())
     assert Path(locate_option(sources, "model", "logistic")).samefile(SHIPPED / "model/logistic.yaml")
     assert locate_option(sources, "model", "unheard_of") == "model/unheard_of.yaml"
+
+
+def test_an_option_in_two_folders_is_refused_with_both_files(tmp_path: Path) -> None:
+    mine = tmp_path / "model" / "svm.yaml"
+    mine.parent.mkdir()
+    mine.write_text(FOREST)
+    try:
+        plan = planner(config_loader(tmp_path))
+        with pytest.raises(ConfigError, match=r"model=svm stands in several files; give yours another name") as error:
+            plan()
+        assert str(mine.resolve()) in str(error.value)
+        assert str(error.value).count("svm.yaml") == 2
+        assert names(plan("model=logistic"))
+    finally:
+        config_loader()
 
 
 def test_a_broken_space_in_the_users_file_is_named_with_that_file(own: Planner, tmp_path: Path) -> None:

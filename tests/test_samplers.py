@@ -56,6 +56,16 @@ search_space:
   a: {type: float, low: 0.0, high: 1.0}
   b: {type: float, low: 0.0, high: 1.0}
 """
+LOOSE = """
+a: scale
+b: 0.5
+c: 0.5
+search_space:
+  a: {type: float, low: 0.0, high: 1.0}
+  b: {type: float, low: 0.0, high: 1.0}
+  c: {type: float, low: 0.0, high: 1.0}
+"""
+ONE_NUMBER = "{a: 0.5, search_space: {a: {type: float, low: 0.0, high: 1.0}}}"
 # 5 k x (uniform, or distance with 2 p), 2 n-gram ranges x 3 min_df
 KNN_COUNT_POINTS = 5 * 3 * 2 * 3
 
@@ -75,6 +85,11 @@ def space_of(vectorizer: str | None = None, **models: str) -> SearchSpace:
 
 CONDITIONAL = space_of(COUNT, svm=SVM, knn=KNN)
 FINITE = space_of(COUNT, knn=KNN)
+CONDITIONAL_WITH_NUMBERS = space_of(
+    COUNT.replace("min_df: 2", "min_df: 2\nmax_df: 0.9") + "  max_df: {type: float, low: 0.5, high: 1.0}\n",
+    svm=SVM,
+    knn=KNN,
+)
 UNCONDITIONAL = space_of(model=NUMBERS)
 
 
@@ -129,8 +144,8 @@ def supported(name: str) -> str:
 
 
 def finite_or_not(name: str) -> SearchSpace:
-    """The conditional space that a sampler is tried on: the grid needs one without endless floats."""
-    return FINITE if name == "grid" else CONDITIONAL
+    """The conditional space that a sampler is tried on: without endless floats, or with two plain numbers."""
+    return {"grid": FINITE, "cmaes": CONDITIONAL_WITH_NUMBERS}.get(name, CONDITIONAL)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -250,7 +265,7 @@ def test_a_point_that_failed_is_not_tried_again() -> None:
     assert len(study.trials) == KNN_COUNT_POINTS
 
 
-def test_an_interrupted_point_is_recorded_as_such() -> None:
+def test_an_interrupted_point_is_run_when_the_grid_is_taken_up_again() -> None:
     def interrupt(number: int, proposal: Proposal) -> TrialResult:
         if number == 4:
             raise KeyboardInterrupt
@@ -260,6 +275,23 @@ def test_an_interrupted_point_is_recorded_as_such() -> None:
     assert result.outcome is Outcome.INTERRUPTED
     (cut,) = (trial for trial in study.trials if INTERRUPTED in trial.user_attrs)
     assert (cut.number, cut.state) == (4, TrialState.FAIL)
+    _, result, _ = sweep("grid", FINITE, 1000, study=study)
+    assert result.reason == "every point of the grid has run"
+    complete = [trial.params for trial in study.trials if trial.state is TrialState.COMPLETE]
+    assert len(complete) == KNN_COUNT_POINTS
+    assert cut.params in complete
+
+
+def test_a_grid_over_nothing_runs_its_one_point() -> None:
+    study, result, _ = sweep("grid", space_of(model="{C: 1}"), 5)
+    assert (result.outcome, len(study.trials)) == (Outcome.COMPLETED, 1)
+
+
+def test_a_float_with_a_step_runs_each_value_once() -> None:
+    yaml = "{C: 0.3, search_space: {C: {type: float, low: 0, high: 1, step: 0.1}}}"
+    study, _, _ = sweep("grid", space_of(model=yaml), 100)
+    assert study.trials[0].params == {"model/model.C": 0.3}
+    assert sorted(trial.params["model/model.C"] for trial in study.trials) == [n / 10 for n in range(11)]
 
 
 def test_the_grid_refuses_an_endless_float_and_says_what_to_type() -> None:
@@ -267,8 +299,9 @@ def test_the_grid_refuses_an_endless_float_and_says_what_to_type() -> None:
         SamplerFactory(sampler_config("grid"), CONDITIONAL)
 
 
-def test_the_grid_refuses_more_points_than_can_be_listed() -> None:
-    huge = "{n: 1, search_space: {n: {type: int, low: 1, high: 100001}}}"
+@pytest.mark.parametrize("high", [100_001, 10**12])
+def test_the_grid_refuses_more_points_than_can_be_listed(high: int) -> None:
+    huge = f"{{n: 1, search_space: {{n: {{type: int, low: 1, high: {high}}}}}}}"
     with pytest.raises(ConfigError, match=r"more than 100,000 points; use sampler=random"):
         SamplerFactory(sampler_config("grid"), space_of(model=huge))
 
@@ -278,7 +311,7 @@ def test_the_grid_refuses_more_points_than_can_be_listed() -> None:
 
 @pytest.mark.parametrize(("name", "called"), [("cmaes", "CmaEsSampler"), ("qmc", "QMCSampler")])
 def test_what_a_numeric_sampler_cannot_model_is_named(name: str, called: str) -> None:
-    warning = SamplerFactory(sampler_config(name), CONDITIONAL).warning
+    warning = SamplerFactory(sampler_config(name), CONDITIONAL_WITH_NUMBERS).warning
     assert warning is not None
     assert warning.startswith(f"{called} cannot model conditional or categorical parameters; drawn at random: ")
     blind = set(warning.partition("drawn at random: ")[2].removesuffix(".").split(", "))
@@ -292,6 +325,34 @@ def test_what_a_numeric_sampler_cannot_model_is_named(name: str, called: str) ->
         "model/knn.p",
         "vectorizer/count.ngram_range",
     }
+
+
+@pytest.mark.parametrize("name", ["cmaes", "qmc"])
+def test_a_number_whose_default_is_outside_its_range_is_named(name: str) -> None:
+    _, result, samplers = sweep(name, space_of(model=LOOSE), 12)
+    assert result.outcome is Outcome.COMPLETED
+    assert samplers.warning is not None
+    assert samplers.warning.endswith("drawn at random: model/model.a.")
+
+
+@pytest.mark.parametrize("name", ["cmaes", "qmc"])
+def test_what_a_numeric_sampler_models_is_what_it_does_not_name(name: str) -> None:
+    for space in (UNCONDITIONAL, space_of(model=LOOSE)):
+        study, _, samplers = sweep(name, space, 6)
+        blind = (samplers.warning or "").partition("drawn at random: ")[2].removesuffix(".").split(", ")
+        modelled = samplers.sampler_for(0).infer_relative_search_space(study, study.trials[-1])
+        assert set(modelled) == {leaf.name for leaf in space.all_leaves()} - set(blind)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [CONDITIONAL, space_of(model=ONE_NUMBER), space_of(model=LOOSE.replace("b: 0.5", "b: none"))],
+    ids=["one beside others", "one number", "one with a default inside"],
+)
+def test_cmaes_refuses_fewer_than_two_numbers_that_it_can_model(space: SearchSpace) -> None:
+    with pytest.raises(ConfigError, match=r"CmaEsSampler needs two unconditional numbers .*Use sampler=tpe"):
+        SamplerFactory(sampler_config("cmaes"), space)
+    assert SamplerFactory(sampler_config("qmc"), space)
 
 
 @pytest.mark.parametrize("name", ["cmaes", "qmc"])
@@ -346,11 +407,23 @@ def test_optunas_own_grids_are_refused_in_favour_of_ours(called: str) -> None:
         ({"_target_": "optuna.samplers.TPESampler", "n_starts": 3}, r"sampler\.n_starts: .* takes no argument"),
         ({"_target_": "optuna.samplers.RandomSampler", "seed": -1}, r"sampler: .*refuses its arguments"),
         ({"_target_": "builtins.dict"}, r"builtins\.dict is not an Optuna sampler"),
+        (sampler_config("grid", n=1), r"sampler=grid takes no n; its only argument is seed"),
     ],
 )
 def test_a_sampler_that_cannot_be_made_is_one_message(config: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        SamplerFactory(config, CONDITIONAL)
+        SamplerFactory(config, FINITE)
+
+
+@pytest.mark.xfail(raises=(ValueError, TypeError), reason="the grid's own ValueError passes through")
+@pytest.mark.parametrize("seed", [-1, 1.5])
+def test_a_seed_that_the_grid_cannot_use_is_one_message(seed: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^sampler"):
+        SamplerFactory(sampler_config("grid", seed=seed), FINITE)
+
+
+def test_a_sampler_may_have_no_seed_at_all() -> None:
+    assert SamplerFactory({"_target_": "optuna.samplers.CmaEsSampler"}, UNCONDITIONAL).sampler_for(0)
 
 
 def test_a_sampler_that_keeps_more_than_a_random_state_lives_for_the_whole_sweep() -> None:

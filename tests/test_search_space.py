@@ -126,7 +126,46 @@ BROKEN = {
     "the space searches itself": (
         "C: 1",
         "{search_space: {type: int, low: 0, high: 1}}",
-        r"\.search_space",
+        r"\.search_space: search_space is no hyperparameter",
+    ),
+    "the space searches the class": (
+        "_target_: a.B",
+        "{_target_: {type: categorical, choices: [a.B, a.C]}}",
+        r"\._target_: _target_ is no hyperparameter and cannot be searched",
+    ),
+    "the space searches what is trusted": (
+        "trusted_types: []",
+        "{trusted_types: {type: categorical, choices: [[]]}}",
+        r"\.trusted_types: trusted_types is no hyperparameter and cannot be searched",
+    ),
+    "the space is zero": ("C: 1", "0", r" must be a mapping of keys to distributions, not 0"),
+    "the space is false": ("C: 1", "false", r" must be a mapping of keys to distributions, not False"),
+    "the space is an empty text": ("C: 1", "''", r" must be a mapping of keys to distributions, not ''"),
+    "the space is an empty list": ("C: 1", "[]", r" must be a mapping of keys to distributions, not \[\]"),
+    "an empty leaf beside a mapping": ("a: {b: 1}", "{a: {}}", r"\.a has no `type`"),
+    "type misspelt beside a mapping": (
+        "C: {low: 0, high: 1}",
+        "{C: {typ: float, low: 0, high: 1}}",
+        r"\.C\.typ must be a distribution such as .*, not 'float'",
+    ),
+    "low without end": ("C: 1", "{C: {type: float, low: -.inf, high: 1}}", r"\.C: low=-inf is not a finite number"),
+    "high without end": ("C: 1", "{C: {type: float, low: 0, high: .inf}}", r"\.C: high=inf is not a finite number"),
+    "low is no number": ("C: 1", "{C: {type: float, low: .nan, high: 1}}", r"\.C: low=nan is not a finite number"),
+    "high is no number": ("C: 1", "{C: {type: float, low: 0, high: .nan}}", r"\.C: high=nan is not a finite number"),
+    "wider than a float": (
+        "C: 1",
+        "{C: {type: float, low: -1.0e+308, high: 1.0e+308}}",
+        r"\.C: the range from -1e\+308 to 1e\+308 is too wide for a float",
+    ),
+    "a whole number larger than any float": (
+        "C: 1",
+        f"{{C: {{type: float, low: 0, high: 1{'0' * 400}}}}}",
+        r"\.C: high=10+ is not a finite number of 64 bits",
+    ),
+    "a whole number beyond 64 bits": (
+        "C: 1",
+        f"{{C: {{type: int, low: 0, high: 1{'0' * 30}}}}}",
+        r"\.C: high=10+ is not a finite number of 64 bits",
     ),
     "unknown word": ("C: 1", "{C: {type: float, low: 0, hihg: 1}}", r"\.C: unknown 'hihg'; a float takes"),
     "choices of a number": ("C: 1", "{C: {type: int, choices: [1, 2]}}", r"\.C: unknown 'choices'"),
@@ -199,6 +238,7 @@ BROKEN = {
         "{C: {type: categorical, choices: [1, 1.0]}}",
         r"\.C\.choices: 1\.0 .* twice",
     ),
+    "one and true": ("C: 1", "{C: {type: categorical, choices: [1, true]}}", r"\.C\.choices: True .* twice .*true"),
     "null twice": ("C: 1", "{C: {type: categorical, choices: [null, ~]}}", r"\.C\.choices: None .* twice"),
     "a list twice": (
         "C: 1",
@@ -215,6 +255,7 @@ BROKEN_WHEN = {
     "itself": ("gamma", "{gamma: 1}", r"gamma\.when: 'gamma' is not an earlier categorical"),
     "an unknown choice": ("gamma", "{kernel: poly}", r"gamma\.when: 'kernel' has no choice 'poly'; .*'linear', 'rbf'"),
     "one unknown choice of two": ("gamma", "{kernel: [rbf, poly]}", r"gamma\.when: 'kernel' has no choice 'poly'"),
+    "no choice at all": ("gamma", "{kernel: []}", r"gamma\.when: 'kernel' has an empty list of values"),
     "a choice of another type": ("gamma", "{kernel: true}", r"gamma\.when: 'kernel' has no choice True"),
 }
 
@@ -285,6 +326,21 @@ def test_a_choice_that_is_a_list_is_text_in_optuna_and_a_list_in_the_config() ->
     assert seen == {(1, 1), (1, 2), (1, 3)}
 
 
+@pytest.mark.parametrize("text", ["[a-z]+", r"\w+", "[", "[1,2", "[^a]", "(?u)[a-z]+"])
+def test_a_choice_that_only_begins_like_a_list_is_a_text(text: str) -> None:
+    option = {"x": "y", "search_space": {"x": {"type": "categorical", "choices": ["y", text]}}}
+    (leaf,) = collect(option, "model", "m", FILE)
+    assert leaf.decode(text) == text
+
+
+@pytest.mark.parametrize("choice", [["${x}"], ["\\${x}", "it's"], [["a,b"], None]], ids=repr)
+def test_a_choice_that_is_a_list_is_decoded_to_itself(choice: list[Any]) -> None:
+    option = {"x": "y", "search_space": {"x": {"type": "categorical", "choices": ["y", choice]}}}
+    (leaf,) = collect(option, "model", "m", FILE)
+    assert isinstance(leaf.distribution, CategoricalDistribution)
+    assert leaf.decode(leaf.distribution.choices[1]) == choice
+
+
 def test_a_default_that_is_a_list_is_found_among_the_choices() -> None:
     assert space_of(tfidf=NGRAMS).defaults() == [{"model/tfidf.ngram_range": "[1,1]"}]
 
@@ -345,6 +401,12 @@ def test_the_grid_of_a_chain_is_each_reachable_combination_once() -> None:
         return tuple(zip(keys, point, strict=False))
 
     assert sorted(points, key=repr) == sorted(map(named, expected), key=repr)
+
+
+def test_grid_points_of_a_float_with_a_step_are_the_numbers_one_would_type() -> None:
+    space = space_of(m="{C: 0.3, search_space: {C: {type: float, low: 0, high: 1, step: 0.1}}}")
+    assert [point["model/m.C"] for point in space.grid()] == [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]
+    assert space.defaults()[0] in list(space.grid())
 
 
 def test_an_endless_float_has_no_grid_and_the_message_says_what_to_type() -> None:
@@ -649,29 +711,54 @@ def test_numbers_are_drawn_within_their_bounds(low: float, width: float, floor: 
 # After overrides
 
 
-def without(leaves: Sequence[Leaf], *names: str) -> list[Leaf]:
-    """The leaves but those that an override fixes."""
-    return [leaf for leaf in leaves if leaf.key.removeprefix("model.") not in names]
+def kept_of(yaml: str, **fixed: Any) -> dict[str, dict[str, tuple[Any, ...]]]:
+    """The conditions of the leaves that are still searched when an override fixes these values."""
+    leaves = collect(option_of(yaml) | fixed, "model", "m", FILE)
+    kept = drop_unreachable(leaves, {f"model.{name}" for name in fixed})
+    return {leaf.key.removeprefix("model."): dict(leaf.when) for leaf in kept}
 
 
 def test_a_leaf_whose_condition_a_fixed_value_rules_out_is_dropped() -> None:
-    kept = drop_unreachable(without(leaves_of(SVM), "kernel"), {"model.kernel": "linear"})
-    assert [leaf.key for leaf in kept] == ["model.C"]
+    assert kept_of(SVM, kernel="linear") == {"C": {}}
 
 
 def test_a_condition_that_a_fixed_value_fulfils_is_forgotten() -> None:
-    kept = drop_unreachable(without(leaves_of(SVM), "kernel"), {"model.kernel": "rbf"})
-    assert [(leaf.key, dict(leaf.when)) for leaf in kept] == [("model.C", {}), ("model.gamma", {})]
+    assert kept_of(SVM, kernel="rbf") == {"C": {}, "gamma": {}}
+    assert kept_of(CHAIN, a="z", b="p") == {"d": {}}
 
 
 def test_what_depends_on_a_dropped_leaf_is_dropped_too() -> None:
-    kept = drop_unreachable(without(leaves_of(CHAIN), "a"), {"model.a": "x", "model.b": "q", "model.c": 1})
-    assert kept == ()
+    assert kept_of(CHAIN, a="x") == {}
+
+
+def test_a_fixed_leaf_hands_its_own_condition_to_its_dependants() -> None:
+    assert kept_of(CHAIN, b="q") == {"a": {}, "c": {"model.a": ("y", "z")}}
+    assert kept_of(CHAIN, b="p") == {"a": {}, "d": {"model.a": ("z",)}}
+
+
+def test_a_fixed_leaf_that_is_itself_ruled_out_takes_its_dependants_along() -> None:
+    assert kept_of(CHAIN, a="x", b="q") == {}
 
 
 def test_nothing_is_dropped_or_changed_where_nothing_is_fixed() -> None:
     leaves = leaves_of(CHAIN)
-    assert drop_unreachable(leaves, {}) == leaves
+    assert drop_unreachable(leaves, set()) == leaves
+
+
+@given(spec_lists(), st.data())
+@settings(max_examples=120, deadline=None)
+def test_what_is_drawn_beside_fixed_values_is_what_the_trials_own_config_leaves_on(
+    specs: list[Spec], data: st.DataObject
+) -> None:
+    names = data.draw(st.lists(st.sampled_from(specs), unique_by=lambda spec: spec.name)) if specs else []
+    fixed = {spec.name: data.draw(st.sampled_from(spec.values)) for spec in names}
+    option: dict[str, Any] = {spec.name: spec.default for spec in specs} | fixed
+    option["search_space"] = {spec.name: spec.yaml for spec in specs}
+    leaves = collect(option, "model", "m", FILE)
+    kept = drop_unreachable(leaves, {f"model.{name}" for name in fixed})
+    for _, proposal in proposals(SearchSpace({"model": ("m",)}, {("model", "m"): kept}), 4):
+        drawn = {key.removeprefix("model."): value for key, value in proposal.values.items()}
+        assert set(drawn) == {spec.name for spec in specs} - set(fixed) - inactive_keys(option | drawn)
 
 
 # The hyperparameters of an option

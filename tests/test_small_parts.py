@@ -140,7 +140,11 @@ def test_better_is_strict_and_follows_the_direction(direction: Any) -> None:
         ("a http://u:secret@h1/x and http://v:secret@h2/y", "a http://u:***@h1/x and http://v:***@h2/y"),
         ("study=x hydra.storage='mysql://u:secret@h/db'", "study=x hydra.storage='mysql://u:***@h/db'"),
         ("two\nlines mysql://u:secret@h", "two\nlines mysql://u:***@h"),
+        ("postgresql://me@host/db?password=secret", "postgresql://me@host/db?password=***"),
+        ("https://host/x?user=me&token=secret&page=2", "https://host/x?user=me&token=***&page=2"),
+        ("url='https://host/?api_key=secret' n=1", "url='https://host/?api_key=***' n=1"),
         ("http://host:5000/path", "http://host:5000/path"),
+        ("https://host/x?page=2&sort=name", "https://host/x?page=2&sort=name"),
         ("http://host:5000/users/me@home", "http://host:5000/users/me@home"),
         ("sqlite:///mlflow.db", "sqlite:///mlflow.db"),
         ("write to me@host: thanks", "write to me@host: thanks"),
@@ -308,6 +312,23 @@ def test_the_trials_file_has_a_row_for_every_finished_trial(tmp_path: Path) -> N
     assert (failed["number"], failed["state"], failed["value"], failed["C"]) == ("1", "FAIL", "", "")
     assert failed["error"] == 'ValueError: line one\nline "two", with ünïcode'
     assert [file.name for file in tmp_path.iterdir()] == ["trials.csv"]
+
+
+def test_hyperparameters_called_like_a_column_of_the_trial_keep_columns_of_their_own(tmp_path: Path) -> None:
+    study = optuna.create_study(direction="maximize")
+    trial = study.ask()
+    called = {f"model.{name}": name for name in ("value", "error", "state", "number", "model", "val_f1", "C")}
+    trial.set_user_attr(Attribute.CHOICES, {"model": "svm", "vectorizer": "tfidf"})
+    trial.set_user_attr(Attribute.HYPERPARAMETERS, {key: f"own {name}" for key, name in called.items()})
+    trial.set_user_attr(Attribute.METRICS, {"val_f1": 0.75})
+    study.tell(trial, 0.75)
+    write_trials(study, tmp_path / "trials.csv", called)
+    with (tmp_path / "trials.csv").open(newline="", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["number"], row["state"], row["value"], row["val_f1"]) == ("0", "COMPLETE", "0.75", "0.75")
+    assert (row["model"], row["error"], row["C"]) == ("svm", "", "own C")
+    for key, name in called.items():
+        assert row.get(key, row[name]) == f"own {name}"
 
 
 def test_the_trials_file_is_replaced_and_may_be_empty(tmp_path: Path) -> None:

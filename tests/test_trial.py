@@ -1,12 +1,14 @@
 """One trial, from a composed config to its metrics."""
 
 import json
+import warnings
 from typing import Any
 
 import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
 
 from sweeps.datasets.text import TextData
 from sweeps.errors import ConfigError, DataError
@@ -45,6 +47,14 @@ n_folds: 2
 loaded: list[int] = []
 
 
+class Mumbling(LogisticRegression):
+    """Warns, and says nothing."""
+
+    def fit(self, X: Any, y: Any) -> "Mumbling":
+        warnings.warn("", UserWarning, stacklevel=2)
+        return super().fit(X, y)
+
+
 def load_made_up(n_rows: int, word: str = "fine") -> TextData:
     """A source of texts that notes each time it is read."""
     loaded.append(n_rows)
@@ -53,6 +63,11 @@ def load_made_up(n_rows: int, word: str = "fine") -> TextData:
     words = np.array([["bad", "sad", "mad", "so"], [word, "nice", "good", "so"]])
     texts = [" ".join(rng.choice([*words[label], "the", "a", "it"], 6)) for label in labels]
     return TextData(np.array(texts, dtype=object), labels, "text", 1, f"{n_rows} {word}", "made up")
+
+
+def load_given(data: int) -> TextData:
+    """A source whose argument has the name of the task's first."""
+    return load_made_up(data)
 
 
 def config_of(model: str = SVM, vectorizer: str = TFIDF, dataset: str = DATASET, **changes: Any) -> DictConfig:
@@ -158,6 +173,13 @@ def test_the_config_stays_as_it_was():
     assert OmegaConf.to_yaml(config) == before
 
 
+@pytest.mark.parametrize("group", ["model", "vectorizer"])
+@pytest.mark.parametrize("value", ["a.B", 3, ["a.B", 3], {"a": "b"}], ids=str)
+def test_trusted_types_that_are_no_list_of_names_are_refused(group, value):
+    with pytest.raises(ConfigError, match=rf"^{group}\.trusted_types: .* is not a list of type names"):
+        candidate_of(config_of(**{f"{group}__trusted_types": value}))
+
+
 def test_no_vectorizer_is_an_empty_one():
     assert candidate_of(config_of(vectorizer="{}")).vectorizer == {}
 
@@ -196,6 +218,19 @@ def test_keys_of_the_task_go_to_the_task_and_the_others_to_the_source():
     assert isinstance(task, TextClassification)
     assert (task.test_size, task.split_seed, task.n_folds) == (0.25, 1, 2)
     assert len(task.data.texts) == 80
+
+
+def test_an_argument_of_the_source_may_be_called_data():
+    dataset = f"""
+    name: given
+    task: sweeps.tasks.text_classification.TextClassification
+    _target_: {HERE}.load_given
+    data: 70
+    n_folds: 2
+    """
+    task = load_task(config_of(dataset=dataset))
+    assert isinstance(task, TextClassification)
+    assert (len(task.data.texts), task.n_folds) == (70, 2)
 
 
 @pytest.mark.parametrize(
@@ -256,6 +291,10 @@ def test_warnings_are_collected_once_each_and_not_shown(model, recwarn):
     (message,) = run_trial(config).warnings
     assert message.startswith(f"{ConvergenceWarning.__name__}: ")
     assert not recwarn.list
+
+
+def test_a_warning_without_words_is_shown_by_its_kind():
+    assert run_trial(config_of(f"{{_target_: {HERE}.Mumbling}}")).warnings == ("UserWarning: ",)
 
 
 def test_warnings_of_one_trial_are_not_those_of_the_next():

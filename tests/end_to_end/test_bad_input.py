@@ -59,6 +59,8 @@ def assert_one_message(finished: Finished, *parts: str) -> None:
         (["vectorizer=none"], ["vectorizer=none", "vectorizer=tfidf"]),
         (["model.C=tag(log,interval(0,1))"], ["model.C"]),
         (["model.C=interval(2,1)"], ["model.C"]),
+        (["sampler=grid", "model=svm"], ["grid", "model/svm.C"]),
+        (["model=svm", "model.C=[1"], ["model.C=[1", "quote"]),
         (["model=svm", "+model.tol=1,2"], ["tol", "default beside it"]),
         (["model=svm", "model.kernel=choice(linear,linear)"], ["linear", "twice"]),
         (["dataset.path=gone.csv"], ["gone.csv"]),
@@ -164,6 +166,7 @@ def test_a_search_space_that_breaks_a_rule_is_one_message_with_file_and_key(
         ("_target_: sklearn.linear_model.LinearRegression\n", ["is not a classifier"]),
         ("_target_: os.getcwd\n", ["os.getcwd", "is not a classifier"]),
         ("C: 1\n", ["_target_"]),
+        ("_target_: [\n", ["mine.yaml"]),
     ],
 )
 def test_a_model_that_cannot_be_built_is_one_message(

@@ -231,3 +231,4 @@ def test_a_failed_promotion_leaves_the_version_and_the_old_champion(
     assert "no permission for this alias" in finished.err
     assert "Traceback" not in finished.err
     assert history.bench.aliases("locked") == {"challenger": 1}
+    assert history.bench.client.get_model_version("locked", "1").tags.get("sweeps.promotion") != "promoted"

@@ -172,9 +172,11 @@ def test_unsorted_indices_are_read_right_and_left_as_they_are(kernel):
     assert_same(SVC(kernel=kernel), unsorted_fit, labels, unsorted_score)
 
 
-@pytest.mark.parametrize("make", [sparse.csr_array, sparse.csc_matrix, sparse.csc_array])
+@pytest.mark.parametrize(
+    "make", [sparse.csr_array, sparse.csc_matrix, sparse.csc_array, sparse.coo_matrix, sparse.coo_array]
+)
 @pytest.mark.parametrize("kernel", ["linear", "rbf"])
-def test_other_compressed_formats_are_read_as_well(make, kernel):
+def test_other_sparse_formats_are_read_as_well(make, kernel):
     x_fit, labels, x_score = features(TfidfVectorizer())
     assert_same(SVC(kernel=kernel), make(x_fit), labels, make(x_score))
 
@@ -277,8 +279,14 @@ def test_an_svc_with_a_kernel_of_dot_products_fits(kernel):
         SVC(kernel="precomputed"),
         SVC(kernel=lambda left, right: left @ right.T),
         SVC(kernel="lynear"),
+        SVC(gamma="scal"),
+        SVC(gamma=True),
+        SVC(gamma=None),
     ],
-    ids=["subclass", "LinearSVC", "probability", "precomputed", "callable", "misspelt"],
+    ids=[
+        *("subclass", "LinearSVC", "probability", "precomputed", "callable", "misspelt"),
+        *("misspelt gamma", "a truth as gamma", "no gamma"),
+    ],
 )
 def test_any_other_model_keeps_its_own_code(model):
     assert not gram_svc.fits(model, sparse.csr_matrix((2, 2)))

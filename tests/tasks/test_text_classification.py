@@ -288,6 +288,21 @@ def test_trials_of_one_vectorizer_setting_share_its_features(recording):
     assert len(recording.fitted) == 8
 
 
+IN_PLACE = {
+    "_target_": "sklearn.pipeline.Pipeline",
+    "steps": [["scale", {"_target_": "sklearn.preprocessing.MaxAbsScaler", "copy": False}], ["model", BAYES]],
+}
+
+
+def test_a_model_that_changes_its_input_leaves_the_scores_of_other_trials_alone(reviews):
+    alone = [TextClassification(reviews).evaluate(candidate(model)).metrics for model in (IN_PLACE, LOGISTIC, SVM)]
+    task = TextClassification(reviews)
+    shared = [task.evaluate(candidate(model)).metrics for model in (IN_PLACE, LOGISTIC, SVM, IN_PLACE)]
+    assert shared == [*alone, alone[0]]
+    copying = {**IN_PLACE, "steps": [["scale", {**IN_PLACE["steps"][0][1], "copy": True}], ["model", BAYES]]}
+    assert task.evaluate(candidate(copying)).metrics == alone[0]
+
+
 def test_settings_that_compare_equal_in_python_and_differ_do_not_share(reviews):
     task = TextClassification(reviews)
     in_one_text = task.evaluate(candidate(BAYES, {**COUNT, "min_df": 1})).metrics
@@ -336,6 +351,32 @@ def test_the_seed_reaches_a_model_within_a_model(reviews):
     }
     first = TextClassification(reviews).evaluate(candidate(bagged, COUNT)).metrics
     assert TextClassification(reviews).evaluate(candidate(bagged, COUNT)).metrics == first
+
+
+BALANCED = {**LOGISTIC, "class_weight": "balanced"}
+REDUCED = {
+    "_target_": "sklearn.pipeline.Pipeline",
+    "steps": [
+        ["words", {"_target_": "sklearn.feature_extraction.text.TfidfVectorizer"}],
+        ["components", {"_target_": "sklearn.decomposition.TruncatedSVD", "n_components": 5, "n_iter": 1}],
+    ],
+}
+
+
+def test_the_seed_reaches_a_vectorizer_with_a_random_state(reviews):
+    def run(seed: int) -> dict[str, float]:
+        np.random.seed(seed + len(runs))
+        runs.append(seed)
+        return dict(TextClassification(reviews).evaluate(candidate(BALANCED, REDUCED, seed)).metrics)
+
+    runs: list[int] = []
+    assert run(1) == run(1)
+    assert run(1) != run(2)
+    task = TextClassification(reviews)
+    predictor = task.refit(candidate(BALANCED, REDUCED, 3))
+    assert predictor.pipeline.get_params()["vectorizer__components__random_state"] == 3
+    trial = task.evaluate(candidate(BALANCED, REDUCED, 3)).metrics
+    assert task.test_scores(predictor) == {name: score for name, score in trial.items() if name.startswith("test_")}
 
 
 def test_the_seed_of_the_split_and_that_of_the_model_do_not_mix(reviews):
@@ -395,6 +436,12 @@ def test_a_class_too_rare_for_the_folds_is_named_with_its_count():
 def test_fewer_rows_than_folds_are_refused():
     with pytest.raises(DataError, match="too few rows"):
         TextClassification(made_up(4), n_folds=10)
+
+
+@pytest.mark.parametrize("test_size", [0.97, 0.99, 0.001])
+def test_a_split_that_leaves_a_part_too_small_is_refused(test_size):
+    with pytest.raises(DataError, match=rf"made up: too few rows.*dataset\.test_size={test_size}"):
+        TextClassification(made_up(25), test_size=test_size)
 
 
 @given(
@@ -478,6 +525,12 @@ def test_a_sound_candidate_whose_min_df_defeats_the_small_sample_is_not_refused(
         CountVectorizer(min_df=101).fit(reviews.texts[small])
     task.check(often)
     assert 0 < task.evaluate(often).metrics["val_f1"] < 1
+
+
+def test_the_check_keeps_the_warnings_of_its_fit_to_itself(recwarn, capfd):
+    TextClassification(made_up()).check(candidate({"_target_": "sklearn.svm.LinearSVC", "max_iter": 1, "C": 100.0}))
+    assert not recwarn.list
+    assert capfd.readouterr() == ("", "")
 
 
 def test_every_sound_candidate_passes_the_check(reviews):
