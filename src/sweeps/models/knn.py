@@ -7,6 +7,7 @@ import gc
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import repeat
 from typing import Any, Literal
 
 import numpy as np
@@ -172,21 +173,22 @@ class KNN(AlgoBase):  # type: ignore[misc]  # Surprise ships no types
         if self._engine is None or verbose:
             predictions: list[Prediction] = super().test(rows, verbose)
             return predictions
-        found = self.predict_inner(*self.inner_ids([row[0] for row in rows], [row[1] for row in rows]))
+        uids, iids, ratings = zip(*rows, strict=True) if rows else ((), (), ())
+        found = self.predict_inner(*self.inner_ids(uids, iids))
         counts, impossible = found.counts[0], found.impossible[0]
         with _no_garbage_collection():
             details: list[dict[str, Any]] = [{"actual_k": count, "was_impossible": False} for count in counts.tolist()]
             for place in np.flatnonzero((counts < 0) | impossible).tolist():
                 details[place] = _details_without_neighbours(counts[place] < 0, impossible[place])
-            uids, iids, ratings = zip(*rows, strict=True) if rows else ((), (), ())
-            return list(map(Prediction, uids, iids, ratings, found.values[0].tolist(), details))
+            made = zip(uids, iids, ratings, found.values[0].tolist(), details, strict=True)
+            return list(map(tuple.__new__, repeat(Prediction), made))  # a named tuple, without a call of Python each
 
     def inner_ids(self, uids: Iterable[Hashable], iids: Iterable[Hashable]) -> tuple[np.ndarray, np.ndarray]:
         """Inner ids of raw ones, int32; -1 for those that are not in the trainset."""
         users, items = self._inner_ids
         return (
-            np.fromiter((users.get(uid, -1) for uid in uids), np.int32),
-            np.fromiter((items.get(iid, -1) for iid in iids), np.int32),
+            np.fromiter(map(users.get, uids, repeat(-1)), np.int32),
+            np.fromiter(map(items.get, iids, repeat(-1)), np.int32),
         )
 
     @cached_property

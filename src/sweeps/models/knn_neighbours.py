@@ -21,7 +21,7 @@ from sweeps.models.knn_ratings import RatingLists
 from sweeps.models.knn_similarity import FINE, HAS_NAN, UNDEFINED, CoRatings, room_for_sums, similarity_row
 
 BYTES_A_NEIGHBOUR = 12  # an int32 and a float64
-_BINS = 4096
+_BINS = 1024
 _PIECES_A_THREAD = 16  # targets differ much in their work: threads take the next small piece when they are free
 
 
@@ -168,10 +168,10 @@ def _grade(x: int, row: np.ndarray, grades: np.ndarray, bins: np.ndarray) -> Non
         if row[other] > 0.0:
             bins[_bin(row[other], lowest, scale, bins.size)] += 1
             n_positive += 1
-    above = 0
+    above, share = 0, 254.0 / max(n_positive, 1)
     for place in range(bins.size - 1, -1, -1):
         here = bins[place]
-        bins[place] = 255 - above * 254 // max(n_positive, 1)
+        bins[place] = 255 - int(above * share)
         above += here
     for other in range(row.size):
         grades[other] = bins[_bin(row[other], lowest, scale, bins.size)] if row[other] > 0.0 else 0
@@ -179,7 +179,8 @@ def _grade(x: int, row: np.ndarray, grades: np.ndarray, bins: np.ndarray) -> Non
 
 @kernel
 def _bin(similarity: float, lowest: float, scale: float, n_bins: int) -> int:
-    return int(min(max((similarity - lowest) * scale, 0.0), n_bins - 1.0))
+    position = (similarity - lowest) * scale
+    return int(min(position, n_bins - 1.0)) if position > 0.0 else 0  # NaN, of an infinite similarity, is 0 too
 
 
 @kernel
@@ -256,7 +257,7 @@ def _nearest(
     n = ratings.x_starts.size - 1
     longest = np.max(np.diff(ratings.y_starts))
     sums = room_for_sums(ratings.code, n)
-    row, grades, bins = np.empty(n), np.empty(n, np.uint8), np.empty(_BINS, np.int64)
+    row, grades, bins = np.empty(n), np.empty(n, np.uint8), np.empty(_BINS, np.int32)
     places = np.empty(256, np.int64)
     candidates, closeness = np.empty(longest + 1, np.int32), np.empty(longest + 1)
     x = -1
