@@ -106,26 +106,31 @@ def check_on_bad_rows(on_bad_rows: str) -> None:
         raise ConfigError(f"dataset.on_bad_rows={on_bad_rows}: it is either error or drop.")
 
 
-def check_columns(columns: Sequence[Any], *, text_column: str, label_column: str, source: str) -> None:
-    """Raise DataError unless both columns are there, once each, and differ.
+def check_columns(columns: Sequence[Any], *, source: str, **wanted: str) -> None:
+    """Raise DataError unless every wanted column is there, once each, and no two are the same.
 
-    Names are compared as text: `dataset.text_column=0` arrives as a number.
+    Args:
+        columns: the names that are there. Names are compared as text: `dataset.text_column=0` arrives as a number.
+        source: what to call the data.
+        wanted: names of columns by the key that asks for them, such as `text_column`.
     """
     names = [str(column) for column in columns]
-    for key, wanted in (("text_column", str(text_column)), ("label_column", str(label_column))):
-        if names.count(wanted) > 1:
-            raise DataError(f"{source} has {names.count(wanted)} columns named {wanted!r} (dataset.{key}): rename one.")
-        if wanted not in names:
+    asked_by: dict[str, str] = {}
+    for key, column in wanted.items():
+        name = str(column)
+        if names.count(name) > 1:
+            raise DataError(f"{source} has {names.count(name)} columns named {name!r} (dataset.{key}): rename one.")
+        if name not in names:
             listed = ", ".join(repr(name) for name in names)
             raise DataError(
-                f"{source} has no column {wanted!r} (dataset.{key}). Its columns: {listed}. "
+                f"{source} has no column {name!r} (dataset.{key}). Its columns: {listed}. "
                 f"Type dataset.{key}=NAME.{_separator_advice(names)}"
             )
-    if str(text_column) == str(label_column):
-        raise DataError(
-            f"dataset.text_column and dataset.label_column are both {str(text_column)!r}: texts and labels stand in "
-            f"different columns of {source}."
-        )
+        if name in asked_by:
+            raise DataError(
+                f"dataset.{asked_by[name]} and dataset.{key} are both {name!r}: they are different columns of {source}."
+            )
+        asked_by[name] = key
 
 
 def settle_bad_rows(problem: str, *, advice: str, source: str, on_bad_rows: str) -> None:
