@@ -212,7 +212,8 @@ def _select(
         places[lowest] = held
         held += here
         lowest -= 1
-    places[: lowest + 1] = held  # where the others are written, one over the other: faster than a branch
+    for grade in range(lowest + 1):  # where all others are written, one over the other: faster than a branch
+        places[grade] = held
     for place in range(ids.size):
         other = np.uint64(ids[place])
         grade = grades[other]
@@ -228,8 +229,8 @@ def _select(
             at -= 1
         candidates[at], closeness[at] = entry, similarity
     count = min(held, n_kept)
-    entries[:count] = candidates[:count]
-    similarities[:count] = closeness[:count]
+    for place in range(count):
+        entries[place], similarities[place] = candidates[place], closeness[place]
     return count
 
 
@@ -255,7 +256,9 @@ def _nearest(
     unordered: np.ndarray,
 ) -> bool:
     n = ratings.x_starts.size - 1
-    longest = np.max(np.diff(ratings.y_starts))
+    longest = 0
+    for y in range(ratings.y_starts.size - 1):
+        longest = max(longest, ratings.y_starts[y + 1] - ratings.y_starts[y])
     sums = room_for_sums(ratings.code, n)
     row, grades, bins = np.empty(n), np.empty(n, np.uint8), np.empty(_BINS, np.int32)
     places = np.empty(256, np.int64)
@@ -264,7 +267,7 @@ def _nearest(
     state = FINE
     for pair in range(start, stop):
         if xs[pair] != x:
-            x = xs[pair]
+            x = np.int64(xs[pair])  # as elsewhere: for another type everything would be compiled again
             state = similarity_row(x, ratings, sums, row)
             if state == UNDEFINED:
                 return False

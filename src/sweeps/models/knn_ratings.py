@@ -261,10 +261,10 @@ def transpose(starts: np.ndarray, ids: np.ndarray, n: int) -> tuple[np.ndarray, 
 
 @kernel
 def _has_duplicates(starts: np.ndarray, ids: np.ndarray, n: int) -> bool:
-    last_seen = np.full(n, -1, np.int64)
+    last_seen = np.zeros(n, np.int64)  # counting lists from 1
     for owner in range(len(starts) - 1):
         for entry in range(starts[owner], starts[owner + 1]):
-            if last_seen[ids[entry]] == owner:
+            if last_seen[ids[entry]] == owner + 1:
                 return True
-            last_seen[ids[entry]] = owner
+            last_seen[ids[entry]] = owner + 1
     return False

@@ -219,9 +219,13 @@ def similarity_row(x: int, ratings: CoRatings, sums: np.ndarray, row: np.ndarray
         FINE; HAS_NAN where rounding left a negative number under pearson's root, as it does in Surprise; UNDEFINED
         where Surprise raises ZeroDivisionError.
     """
+    status = FINE
     if ratings.code == GIVEN:
-        row[:] = ratings.matrix[x]
-        return HAS_NAN if np.isnan(row.sum()) else FINE
+        for other in range(row.size):  # a loop: numba takes seconds to compile an assignment of slices
+            row[other] = ratings.matrix[x, other]
+            if math.isnan(row[other]):
+                status = HAS_NAN
+        return status
     sums[:] = 0.0
     if ratings.code == MSD:
         _add_squared_differences(x, ratings, sums)
@@ -229,7 +233,6 @@ def similarity_row(x: int, ratings: CoRatings, sums: np.ndarray, row: np.ndarray
         _add_products_and_values(x, ratings, sums)
     else:
         _add_products(x, ratings, sums)
-    status = FINE
     for other in range(row.size):
         support = sums[other, 0]
         if support < ratings.min_support or other == x:
