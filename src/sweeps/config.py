@@ -27,6 +27,14 @@ class Promote(Enum):
 
 
 @dataclass
+class AlsoLog:
+    """More names for what a run logs: param name to config key, and metric name to metric name."""
+
+    params: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
 class RootConfig:
     """The keys of `conf/config.yaml`, where each is explained; Hydra refuses others and values of a wrong type."""
 
@@ -44,6 +52,7 @@ class RootConfig:
     registered_model_name: str = "sweeps"
     promote: Promote = Promote.auto
     max_failure_rate: float = 0.5
+    also_log: AlsoLog = field(default_factory=AlsoLog)
     dry_run: bool = False
 
 

@@ -31,3 +31,14 @@ def classification_scores(truth: np.ndarray, predicted: np.ndarray, positive_lab
     scores = precision_recall_fscore_support(truth, predicted, average=average, labels=labels, zero_division=0)
     precision, recall, f1 = (float(np.ravel(score)[0]) for score in scores[:3])
     return {"accuracy": float(accuracy_score(truth, predicted)), "precision": precision, "recall": recall, "f1": f1}
+
+
+def rating_errors(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """Root mean squared error and mean absolute error, as `surprise.accuracy` defines them.
+
+    Args:
+        truth: ratings, shape (n,).
+        predicted: estimates of them, shape (n,).
+    """
+    errors = truth - predicted
+    return {"rmse": float(np.sqrt(np.mean(errors**2))), "mae": float(np.mean(np.abs(errors)))}

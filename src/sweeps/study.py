@@ -23,7 +23,7 @@ from sweeps.redact import without_passwords
 from sweeps.results import StudyFolder
 from sweeps.search_space import Proposal
 from sweeps.sweep import Attribute, Budget, Callback, Outcome, SweepResult, is_counted, run_sweep
-from sweeps.tasks.base import Task
+from sweeps.tasks.base import Candidate, Task, Tried
 from sweeps.tracking import client as tracking
 from sweeps.tracking import registry
 from sweeps.tracking.runs import StudyRuns, command_tags
@@ -67,6 +67,7 @@ def run_study(
     budget = Budget(settings.n_trials, settings.timeout, settings.max_failure_rate)
     result = run_sweep(study, plan.space, InProcess(run_one), budget, checked.samplers, metric, callbacks)
     _report(study, metric, result, names)
+    _log_plots(study, checked, task, folder, runs)
     _say_where(checked, folder, runs)
     if result.outcome is Outcome.COMPLETED and result.best is not None:
         _register_winner(checked, task, result.best, folder, runs)
@@ -129,10 +130,23 @@ def _register_winner(
     say(f"Predict: python -m sweeps.predict models:/{name}@champion input.csv -o output.csv")
 
 
+def _log_plots(study: Study, checked: CheckedStudy, task: Task, folder: StudyFolder, runs: StudyRuns) -> None:
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    tried = [Tried(_candidate(checked, trial, folder), trial.user_attrs[Attribute.METRICS]) for trial in complete]
+    try:
+        runs.log_figures(task.plots(tried))
+    except Exception as error:  # noqa: BLE001 - a figure must not cost the sweep
+        say(f"Plots could not be made or logged: {error}")
+
+
+def _candidate(checked: CheckedStudy, trial: FrozenTrial, folder: StudyFolder) -> Candidate:
+    return candidate_of(checked.plan.job_config(trial.number, checked.plan.space.replay(trial), folder.path))
+
+
 def _refit(
     checked: CheckedStudy, task: Task, best: FrozenTrial, folder: StudyFolder, runs: StudyRuns
 ) -> registry.Winner:
-    candidate = candidate_of(checked.plan.job_config(best.number, checked.plan.space.replay(best), folder.path))
+    candidate = _candidate(checked, best, folder)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the trial has recorded what its fit warned of
         predictor = task.refit(candidate)

@@ -43,6 +43,7 @@ class Attribute:
 
     METRICS = "sweeps.metrics"
     HYPERPARAMETERS = "sweeps.hyperparameters"
+    PARAMS = "sweeps.params"
     CHOICES = "sweeps.choices"
     OVERRIDES = "sweeps.overrides"
     SECONDS = "sweeps.seconds"
@@ -129,7 +130,8 @@ def run_sweep(
     end: _Stop = Outcome.FAILED, "an error of the sweep itself"
     try:
         while True:
-            stop = tally.reason_to_stop(budget, len(in_flight), deadline) or (stop if _is_final(stop) else None)
+            if not _is_final(stop):
+                stop = tally.reason_to_stop(budget, len(in_flight), deadline)
             while stop is None and len(in_flight) < workers.capacity:
                 study.sampler = samplers.sampler_for(tally.accepted + len(in_flight))
                 if samplers.exhausted(study):
@@ -248,12 +250,13 @@ def _tell(study: Study, trial: Trial, future: Future[TrialResult], metric: str) 
         metrics = {name: float(value) for name, value in result.metrics.items()}
         attributes: Mapping[str, Any] = {
             Attribute.HYPERPARAMETERS: dict(result.hyperparameters),
+            Attribute.PARAMS: dict(result.params),
             Attribute.METRICS: {name: value for name, value in metrics.items() if math.isfinite(value)},
             Attribute.SECONDS: dict(result.seconds),
             Attribute.WARNINGS: list(result.warnings),
         }
         json.dumps(attributes)
-    except (TypeError, ValueError) as problem:
+    except (TypeError, ValueError, OverflowError) as problem:
         return _tell_failure(study, trial, f"the trial's result cannot be recorded: {problem}", "")
     for name, value in attributes.items():
         trial.set_user_attr(name, value)

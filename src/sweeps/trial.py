@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -30,12 +30,14 @@ class TrialResult:
         hyperparameters: every active one, searched or not, by config key (`model.C`).
         seconds: wall time by phase.
         warnings: the distinct warnings that were raised, as text.
+        params: more params, by the names that `also_log` gives them.
     """
 
     metrics: Mapping[str, float]
     hyperparameters: Mapping[str, Any]
     seconds: Mapping[str, float]
     warnings: tuple[str, ...] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
 
 
 def run_trial(config: DictConfig) -> TrialResult:
@@ -44,8 +46,12 @@ def run_trial(config: DictConfig) -> TrialResult:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         evaluation = task.evaluate(candidate_of(config))
+    also = config.get("also_log") or {}
+    metrics = dict(evaluation.metrics)
+    metrics |= {name: metrics[of] for name, of in (also.get("metrics") or {}).items() if of in metrics}
     messages = dict.fromkeys(f"{w.category.__name__}: {str(w.message).partition(chr(10))[0]}" for w in caught)
-    return TrialResult(evaluation.metrics, hyperparameters(config), evaluation.seconds, tuple(messages))
+    params = {str(name): OmegaConf.select(config, key) for name, key in (also.get("params") or {}).items()}
+    return TrialResult(metrics, hyperparameters(config), evaluation.seconds, tuple(messages), params)
 
 
 def candidate_of(config: DictConfig) -> Candidate:

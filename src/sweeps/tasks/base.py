@@ -8,11 +8,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import pandas as pd
 
 from sweeps.metrics import Direction
+
+if TYPE_CHECKING:  # it is slow to import, and only plots need it
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,14 @@ class Evaluation:
 
     metrics: Mapping[str, float]
     seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A candidate and the metrics of its completed trial."""
+
+    candidate: Candidate
+    metrics: Mapping[str, float]
 
 
 class Predictor(Protocol):
@@ -102,6 +113,14 @@ class Task(ABC):
     @abstractmethod
     def test_scores(self, predictor: Predictor) -> dict[str, float]:
         """The `test_` metrics of a refitted model."""
+
+    def plots(self, tried: Sequence[Tried]) -> Mapping[str, Figure]:
+        """Figures about a finished study, by file name, for its parent run; none by default.
+
+        Args:
+            tried: every completed trial.
+        """
+        return {}
 
     @abstractmethod
     def example(self) -> pd.DataFrame:

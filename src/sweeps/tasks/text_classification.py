@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -28,6 +26,7 @@ from sweeps.metrics import Direction, classification_scores
 from sweeps.models import gram_svc
 from sweeps.models.gram_svc import Gram, GramSVC
 from sweeps.tasks.base import Candidate, Evaluation, Predictor, Task
+from sweeps.tasks.clock import Clock
 from sweeps.tasks.text_model import TextModel
 
 _CACHE_BYTES = 2 * 2**30
@@ -151,7 +150,7 @@ class TextClassification(Task):
 
     def evaluate(self, candidate: Candidate) -> Evaluation:
         """Score every fold for `val_` (the mean over folds), then a fit on the whole training part for the others."""
-        clock = _Clock()
+        clock = Clock()
         with clock.phase("vectorize"):
             *folds, whole = self._prepare(candidate)
         fold_scores = [
@@ -236,7 +235,7 @@ class TextClassification(Task):
             )
         return _seeded(vectorizer, candidate.seed), _seeded(model, candidate.seed)
 
-    def _fit(self, candidate: Candidate, index: int, part: _Prepared, clock: _Clock) -> _Fitted:
+    def _fit(self, candidate: Candidate, index: int, part: _Prepared, clock: Clock) -> _Fitted:
         """Fit on one part: an SVC on the products that all SVCs of a vectorizer setting share, others as they are."""
         _, model = self._build(candidate)
         labels = self.data.labels[part.fit]
@@ -288,21 +287,6 @@ class TextClassification(Task):
 
 def _key(candidate: Candidate) -> str:
     return json.dumps([candidate.vectorizer, candidate.seed], sort_keys=True, default=repr)
-
-
-class _Clock:
-    """Wall seconds by phase."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
 def _check_options(test_size: Any, split_seed: Any, n_folds: Any) -> None:

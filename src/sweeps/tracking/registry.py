@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -192,7 +193,10 @@ def _log_model(client: MlflowClient, task: Task, winner: Winner) -> tuple[str, s
     example = task.example()
     run = client.get_run(winner.run_id)
     mlflow.set_experiment(experiment_id=run.info.experiment_id)  # where MLflow files the model; no run is opened
-    with tempfile.TemporaryDirectory() as folder, _trusting(winner.trusted_types):
+    with tempfile.TemporaryDirectory() as folder, _trusting(winner.trusted_types), warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "Hint: Inferred schema contains integer", UserWarning
+        )  # ids are never missing
         data = Path(folder) / "model"
         save_predictor(winner.predictor, type(task), data, winner.trusted_types)
         logged = Model.log(

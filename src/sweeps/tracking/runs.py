@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
@@ -21,6 +21,9 @@ from sweeps.redact import without_passwords
 from sweeps.results import StudyFolder
 from sweeps.sweep import Attribute, Outcome, SweepResult
 from sweeps.trial import TrialResult
+
+if TYPE_CHECKING:  # it is slow to import, and only plots need it
+    from matplotlib.figure import Figure
 
 PARENT_RUN = "sweeps.parent_run_id"  # user attribute of the study
 _STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.FAIL: "FAILED", TrialState.PRUNED: "KILLED"}
@@ -98,6 +101,11 @@ class StudyRuns:
         """Add tags to the parent run."""
         self.client.log_batch(self.parent_id, tags=_tags(tags))
 
+    def log_figures(self, figures: Mapping[str, Figure]) -> None:
+        """Add figures to the parent run's artifacts, under `plots`."""
+        for name, figure in figures.items():
+            self.client.log_figure(self.parent_id, figure, f"plots/{name}")
+
     def _log_child(self, trial: FrozenTrial) -> None:
         attributes = trial.user_attrs
         choices = attributes.get(Attribute.CHOICES, {})
@@ -121,6 +129,7 @@ class StudyRuns:
         run_id = run.info.run_id
         end = _milliseconds(trial.datetime_complete)
         params = params_of(choices, self._dataset, attributes.get(Attribute.HYPERPARAMETERS, {}), self._names)
+        params |= shown(attributes.get(Attribute.PARAMS, {}))
         _log_measured(self.client, run_id, params, attributes.get(Attribute.METRICS, {}), end)
         if attributes.get(Attribute.TRACEBACK):
             self.client.log_text(run_id, attributes[Attribute.TRACEBACK], "traceback.txt")
@@ -164,7 +173,8 @@ def log_single_run(
     """
     run_id = _start_single_run(client, experiment, choices, tags, started)
     end = int(time.time() * 1000)
-    _log_measured(client, run_id, params_of(choices, dataset, result.hyperparameters, names), result.metrics, end)
+    params = params_of(choices, dataset, result.hyperparameters, names) | shown(result.params)
+    _log_measured(client, run_id, params, result.metrics, end)
     client.set_terminated(run_id, "FINISHED", end_time=end)
     return run_id
 
@@ -193,7 +203,12 @@ def params_of(
 ) -> dict[str, str]:
     """The params of a child run: the options, the dataset and every active hyperparameter under its name."""
     params = {f"{group}_type": choice for group, choice in choices.items()} | {"dataset": dataset}
-    return params | {names.get(key, key): str(value)[:_MAX_VALUE] for key, value in hyperparameters.items()}
+    return params | shown({names.get(key, key): value for key, value in hyperparameters.items()})
+
+
+def shown(params: Mapping[str, Any]) -> dict[str, str]:
+    """Values as MLflow keeps them: text of a limited length."""
+    return {name: str(value)[:_MAX_VALUE] for name, value in params.items()}
 
 
 def command_tags(fingerprint: str) -> dict[str, str]:
