@@ -38,7 +38,7 @@ SHARED = Cache(max_bytes=2 * 2**30)
 """What this process's last fits and tests computed, under keys that stand for the ratings and pairs themselves: trials
 on equal ratings share baselines and means; those that differ only in k, min_k or algorithm share sorted neighbours."""
 
-_SHARED_DEPTH = 100  # neighbours are shared for every k up to this, or up to the next of its doubles
+_SHARED_DEPTH = 100  # neighbours are shared for every k up to this or its doubles, up to less where pairs are many
 _BATCH_BYTES = 2**28  # of neighbours at a time, where they are too many to share
 
 
@@ -64,7 +64,8 @@ class Estimates:
 
     Attributes:
         values: not clipped, float64, shape (n_ks, n_pairs).
-        counts: Surprise's `actual_k`, int32, of the same shape; -1 where user or item is unknown.
+        counts: Surprise's `actual_k`, int32, of the same shape; 0 where they were too few for a prediction, -1 where
+            user or item is unknown.
         impossible: Surprise's `was_impossible`, bool, of the same shape.
     """
 
@@ -238,15 +239,13 @@ class Engine:
         counts = np.minimum(neighbours.counts, np.asarray(ks, np.int32)[:, None])
         scales = centring.divisors[part.xs] if centring.divisors.size else None
         estimates.values[:, places] = finish(weighted, weights, counts, self.settings.min_k, scales, offsets)
-        estimates.counts[:, places] = counts
-        estimates.impossible[:, places] = (counts < self.settings.min_k) if algorithm == "basic" else False
+        impossible = (counts < self.settings.min_k) & (algorithm == "basic")
+        estimates.counts[:, places] = np.where(impossible, 0, counts)
+        estimates.impossible[:, places] = impossible
 
     def _neighbours(self, pairs: Pairs, k: int) -> Iterator[tuple[Pairs, Neighbours]]:
-        depth = _SHARED_DEPTH
-        while depth < k:
-            depth *= 2
-        room = room_needed(self._by_y, pairs, depth)
-        if int(room.sum()) * BYTES_A_NEIGHBOUR <= SHARED.max_bytes // 4:
+        depth = self._depth_to_share(pairs, k)
+        if depth is not None:
             yield pairs, self._shared_neighbours(pairs, depth)
             return
         ends = np.cumsum(room_needed(self._by_y, pairs, k)) * BYTES_A_NEIGHBOUR
@@ -257,6 +256,22 @@ class Engine:
             part = pairs.part(start, stop)
             yield part, nearest(self._co_ratings, part, k)
             start = stop
+
+    def _depth_to_share(self, pairs: Pairs, k: int) -> int | None:
+        """How many neighbours to keep of each pair, the same for as many k as can be; None if k are too many."""
+        depth = _SHARED_DEPTH
+        while depth < k:
+            depth *= 2
+        if self._bytes_needed(pairs, depth) <= SHARED.max_bytes // 4:
+            return depth
+        for depth in range(_SHARED_DEPTH - 10, 0, -10):
+            if self._bytes_needed(pairs, depth) <= SHARED.max_bytes:
+                return depth if depth >= k else None
+        return None
+
+    def _bytes_needed(self, pairs: Pairs, depth: int) -> int:
+        # 13 bytes of a pair are its start, its count and whether it is ordered.
+        return int(room_needed(self._by_y, pairs, depth).sum()) * BYTES_A_NEIGHBOUR + 13 * len(pairs) + 8
 
     def _shared_neighbours(self, pairs: Pairs, depth: int) -> Neighbours:
         def compute() -> tuple[Neighbours, int]:

@@ -267,7 +267,7 @@ def _nearest(
     state = FINE
     for pair in range(start, stop):
         if xs[pair] != x:
-            x = np.int64(xs[pair])  # as elsewhere: for another type everything would be compiled again
+            x = int(np.int64(xs[pair]))  # as elsewhere: for another type everything would be compiled again
             state = similarity_row(x, ratings, sums, row)
             if state == UNDEFINED:
                 return False
