@@ -20,7 +20,7 @@ from sweeps.models.knn_estimates import (
     finish,
 )
 from sweeps.models.knn_neighbours import BYTES_A_NEIGHBOUR, Neighbours, Pairs, nearest, room_needed
-from sweeps.models.knn_ratings import RatingArrays, RatingLists
+from sweeps.models.knn_ratings import RatingArrays, RatingLists, fingerprint_of
 from sweeps.models.knn_similarity import (
     UNDEFINED,
     CoRatings,
@@ -99,8 +99,8 @@ class Engine:
         self.settings = settings
         n_users, n_items = sizes
         self._n = n_users if settings.user_based else n_items
-        self.rows_are_ours = rows_equal_surprises() and not self._by_y.has_duplicates(self._n)
-        if not self.rows_are_ours or may_divide_by_zero(settings.similarity, self._values):
+        self.rows_are_ours = rows_equal_surprises() and not self._by_y.has_duplicates
+        if not self.rows_are_ours or self._may_divide_by_zero:
             _ = self._co_ratings  # is computed, and raises, only here
 
     @property
@@ -110,6 +110,22 @@ class Engine:
     @property
     def _by_y(self) -> RatingLists:
         return self.ratings.by_item if self.settings.user_based else self.ratings.by_user
+
+    @property
+    def _may_divide_by_zero(self) -> bool:
+        def compute() -> tuple[bool, int]:
+            return may_divide_by_zero(self.settings.similarity, self._values), 1
+
+        key = (*self._fingerprints, "may divide by zero", self.settings.similarity, self.settings.user_based)
+        found: bool = SHARED.get_or_compute(key, compute)
+        return found
+
+    @property
+    def _fingerprints(self) -> tuple[str, ...]:
+        """Of all that similarities depend on: baselines come from both sides."""
+        if self.settings.similarity == "pearson_baseline":
+            return self.ratings.fingerprint
+        return (self._by_y.fingerprint,)
 
     @cached_property
     def _values(self) -> np.ndarray:
@@ -200,7 +216,7 @@ class Engine:
         estimates = self._of_unknown(users, items, len(ks))
         known = np.flatnonzero((users >= 0) & (items >= 0))
         xs, ys = self._xy(users[known], items[known])
-        for part, neighbours in self._neighbours(Pairs.of(xs, ys), max(ks)):
+        for part, neighbours in self._neighbours(_sorted_pairs(xs, ys), max(ks)):
             places = known[part.order]
             self._fill(estimates, places, part, neighbours, users, items, ks)
             for (row, k), place in product(enumerate(ks), places[neighbours.unordered].tolist()):
@@ -279,9 +295,17 @@ class Engine:
             return found, found.n_bytes
 
         settings = self.settings
-        sought: tuple[object, ...] = (settings.similarity, settings.user_based, settings.min_support, depth)
-        if settings.similarity == "pearson_baseline":  # the baselines come from both sides
-            sought = (*sought, settings.shrinkage, self.ratings.fingerprint)
-        key = (self._by_y.fingerprint, self._n, pairs.fingerprint, *sought)
+        shrinkage = settings.shrinkage if settings.similarity == "pearson_baseline" else None
+        sought = (settings.similarity, settings.user_based, settings.min_support, shrinkage, depth)
+        key = (*self._fingerprints, self._n, pairs.fingerprint, *sought)
         neighbours: Neighbours = SHARED.get_or_compute(key, compute)
         return neighbours
+
+
+def _sorted_pairs(xs: np.ndarray, ys: np.ndarray) -> Pairs:
+    def compute() -> tuple[Pairs, int]:
+        found = Pairs.of(xs, ys)
+        return found, found.n_bytes
+
+    pairs: Pairs = SHARED.get_or_compute((fingerprint_of(xs, ys), "sorted pairs"), compute)
+    return pairs

@@ -7,7 +7,6 @@ with a similarity of 0 or less. So the first k of one sorted list are the neighb
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 from collections.abc import Callable, Iterable
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sweeps.models.knn_jit import kernel
-from sweeps.models.knn_ratings import RatingLists
+from sweeps.models.knn_ratings import RatingLists, fingerprint_of
 from sweeps.models.knn_similarity import FINE, HAS_NAN, UNDEFINED, CoRatings, room_for_sums, similarity_row
 
 BYTES_A_NEIGHBOUR = 12  # an int32 and a float64
@@ -32,31 +31,33 @@ class Pairs:
     Attributes:
         xs, ys: inner ids, int32, shape (n_pairs,).
         order: the caller's place of each sorted pair, int64.
+        fingerprint: of the pairs as the caller gave them: equal for equal pairs.
     """
 
     xs: np.ndarray
     ys: np.ndarray
     order: np.ndarray
+    fingerprint: str
 
     @classmethod
     def of(cls, xs: np.ndarray, ys: np.ndarray) -> Pairs:
         """Sort pairs of inner ids."""
         order = np.argsort(xs, kind="stable")
-        return cls(xs[order].astype(np.int32, copy=False), ys[order].astype(np.int32, copy=False), order)
+        sorted_xs, sorted_ys = xs[order].astype(np.int32, copy=False), ys[order].astype(np.int32, copy=False)
+        return cls(sorted_xs, sorted_ys, order, fingerprint_of(xs, ys))
 
     def __len__(self) -> int:
         return len(self.xs)
 
     def part(self, start: int, stop: int) -> Pairs:
         """Some of the pairs, in their sorted order."""
-        return Pairs(self.xs[start:stop], self.ys[start:stop], self.order[start:stop])
+        name = f"{self.fingerprint} {start}:{stop}"
+        return Pairs(self.xs[start:stop], self.ys[start:stop], self.order[start:stop], name)
 
     @property
-    def fingerprint(self) -> str:
-        """Equal for equal sorted pairs."""
-        digest = hashlib.blake2b(self.xs.tobytes(), digest_size=16)
-        digest.update(self.ys.tobytes())
-        return digest.hexdigest()
+    def n_bytes(self) -> int:
+        """The size in bytes."""
+        return self.xs.nbytes + self.ys.nbytes + self.order.nbytes
 
 
 @dataclass(frozen=True)

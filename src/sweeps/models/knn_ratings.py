@@ -46,21 +46,28 @@ class RatingLists:
         """The list that each entry stands in, shape (n_ratings,), int32."""
         return np.repeat(np.arange(len(self), dtype=np.int32), self.lengths)
 
-    def has_duplicates(self, n_others: int) -> bool:
-        """Whether an id stands twice in one list; ids run from 0 to n_others - 1."""
-        return _has_duplicates(self.starts, self.ids, n_others)
+    @cached_property
+    def has_duplicates(self) -> bool:
+        """Whether an id stands twice in one list."""
+        return _has_duplicates(self.starts, self.ids, int(self.ids.max()) + 1)
 
     @cached_property
     def fingerprint(self) -> str:
         """Equal for equal lists in equal order, and only for those."""
-        digest = hashlib.blake2b(digest_size=16)
-        for array in (self.starts, self.ids, self.ratings):
-            digest.update(np.ascontiguousarray(array).data)
-        return digest.hexdigest()
+        return fingerprint_of(self.starts, self.ids, self.ratings)
 
     def ratings_of(self, one: int) -> np.ndarray:
         """The ratings of one list, in its order."""
         return self.ratings[self.starts[one] : self.starts[one + 1]]
+
+
+def fingerprint_of(*arrays: np.ndarray) -> str:
+    """Equal for equal arrays of equal types."""
+    digest = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        digest.update(f"{array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 class RatingArrays:
