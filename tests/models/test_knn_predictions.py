@@ -182,3 +182,15 @@ def test_ties_go_to_the_first_in_the_order_of_the_file() -> None:
     model = KNN(k=3, similarity="msd").fit(trainset)
     assert model.predict(0, "target").est == pytest.approx(np.mean([1, 3, 4]))  # of users 5, 2 and 8
     assert model.test([(0, "target", 1.0)])[0].est == model.predict(0, "target").est
+
+
+@pytest.mark.parametrize("user_based", [True, False])
+def test_similarities_that_are_nan_in_surprise(user_based: bool) -> None:
+    rows = random_rows(np.array([2.1, *[3.7] * 5]), 60, 50, 1300)
+    trainset = trainset_of(rows[:1100], (2.1, 3.7))
+    with np.errstate(invalid="ignore"):
+        surprises = KNNBasic(sim_options={"name": "pearson", "user_based": user_based}, verbose=False).fit(trainset)
+    assert np.isnan(surprises.sim).mean() > 0.01
+    for algorithm, k, min_k in product(SURPRISES, (1, 2, 3, 7, 12, 25, 60), (1, 5)):
+        options: dict[str, Any] = {"algorithm": algorithm, "k": k, "min_k": min_k, "user_based": user_based}
+        assert_same(trainset, rows[1100:], similarity="pearson", **options)

@@ -223,7 +223,7 @@ class KNN(AlgoBase):  # type: ignore[misc]  # Surprise ships no types
             Arrays of shape (len(ks), n_pairs).
         """
         if self._engine is not None:
-            found = self._engine.estimate(users, items, ks, self._estimate_one)
+            found = self._engine.estimate(users, items, ks)
         else:
             ones = [[self._estimate_one(u, i, k) for u, i in zip(users, items, strict=True)] for k in ks]
             columns = np.array(ones, dtype=np.float64).reshape(len(ks), len(users), 3)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 
 import numpy as np
 
@@ -72,10 +71,6 @@ class Estimates:
     values: np.ndarray
     counts: np.ndarray
     impossible: np.ndarray
-
-
-OneByOne = Callable[[int, int, int], tuple[float, int, bool]]
-"""(user, item, k) -> estimate, count and whether it was impossible."""
 
 
 class Engine:
@@ -205,23 +200,24 @@ class Engine:
             raise self._undefined()
         return rows
 
-    def estimate(self, users: np.ndarray, items: np.ndarray, ks: Sequence[int], one_by_one: OneByOne) -> Estimates:
+    def estimate(self, users: np.ndarray, items: np.ndarray, ks: Sequence[int]) -> Estimates:
         """Predict pairs, for several k at once.
 
         Args:
             users, items: inner ids, int, shape (n_pairs,); -1 for an unknown one.
             ks: ascending.
-            one_by_one: Surprise's own estimate, for pairs with a NaN among their similarities.
         """
         estimates = self._of_unknown(users, items, len(ks))
         known = np.flatnonzero((users >= 0) & (items >= 0))
         xs, ys = self._xy(users[known], items[known])
+        offsets = self._offsets(estimates, users, items)
+        every_k = slice(0, len(ks))
         for part, neighbours in self._neighbours(_sorted_pairs(xs, ys), max(ks)):
-            places = known[part.order]
-            self._fill(estimates, places, part, neighbours, users, items, ks)
-            for (row, k), place in product(enumerate(ks), places[neighbours.unordered].tolist()):
-                one = one_by_one(int(users[place]), int(items[place]), k)
-                estimates.values[row, place], estimates.counts[row, place], estimates.impossible[row, place] = one
+            self._fill(estimates, every_k, known[part.order], part, neighbours, offsets, ks)
+            rest = part.only(neighbours.unordered)
+            for row, k in enumerate(ks if len(rest) else ()):
+                found = nearest(self._co_ratings, rest, k, as_heapq=True)
+                self._fill(estimates, slice(row, row + 1), known[rest.order], rest, found, offsets, [k])
         if estimates.impossible.any():
             estimates.values[estimates.impossible] = self.ratings.global_mean
         return estimates
@@ -235,29 +231,34 @@ class Engine:
         impossible = np.full(values.shape, self.settings.algorithm != "baseline")
         return Estimates(values, np.full(values.shape, -1, np.int32), impossible)
 
+    def _offsets(self, estimates: Estimates, users: np.ndarray, items: np.ndarray) -> np.ndarray | None:
+        """What is added to the average of each pair; meaningless where user or item is unknown."""
+        if self.settings.algorithm == "basic":
+            return None
+        if self.settings.algorithm == "baseline":
+            baselines: np.ndarray = estimates.values[0].copy()  # what `_of_unknown` wrote
+            return baselines
+        means: np.ndarray = self.spread.means[users if self.settings.user_based else items]
+        return means
+
     def _fill(
         self,
         estimates: Estimates,
+        rows: slice,
         places: np.ndarray,
         part: Pairs,
         neighbours: Neighbours,
-        users: np.ndarray,
-        items: np.ndarray,
+        offsets: np.ndarray | None,
         ks: Sequence[int],
     ) -> None:
-        algorithm, centring = self.settings.algorithm, self._centring
-        offsets: np.ndarray | None = None
-        if algorithm == "baseline":
-            offsets = estimates.values[0, places]  # global mean + user's bias + item's bias, as for unknown ones
-        elif algorithm != "basic":
-            offsets = self.spread.means[part.xs]
-        weighted, weights = average(self._by_y.ids, neighbours, centring, ks)
+        weighted, weights = average(self._by_y.ids, neighbours, self._centring, ks)
         counts = np.minimum(neighbours.counts, np.asarray(ks, np.int32)[:, None])
-        scales = centring.divisors[part.xs] if centring.divisors.size else None
-        estimates.values[:, places] = finish(weighted, weights, counts, self.settings.min_k, scales, offsets)
-        impossible = (counts < self.settings.min_k) & (algorithm == "basic")
-        estimates.counts[:, places] = np.where(impossible, 0, counts)
-        estimates.impossible[:, places] = impossible
+        scales = self._centring.divisors[part.xs] if self._centring.divisors.size else None
+        added = None if offsets is None else offsets[places]
+        estimates.values[rows, places] = finish(weighted, weights, counts, self.settings.min_k, scales, added)
+        impossible = (counts < self.settings.min_k) & (offsets is None)
+        estimates.counts[rows, places] = np.where(impossible, 0, counts)
+        estimates.impossible[rows, places] = impossible
 
     def _neighbours(self, pairs: Pairs, k: int) -> Iterator[tuple[Pairs, Neighbours]]:
         depth = self._depth_to_share(pairs, k)

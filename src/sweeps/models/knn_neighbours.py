@@ -54,6 +54,11 @@ class Pairs:
         name = f"{self.fingerprint} {start}:{stop}"
         return Pairs(self.xs[start:stop], self.ys[start:stop], self.order[start:stop], name)
 
+    def only(self, wanted: np.ndarray) -> Pairs:
+        """The pairs where `wanted` (bool) is true, in their sorted order."""
+        name = fingerprint_of(self.xs[wanted], self.ys[wanted])
+        return Pairs(self.xs[wanted], self.ys[wanted], self.order[wanted], name)
+
     @property
     def n_bytes(self) -> int:
         """The size in bytes."""
@@ -69,9 +74,9 @@ class Neighbours:
         counts: how many there are, int32, shape (n_pairs,).
         entries: each neighbour's place in the lists of the ys, int32; past a pair's count meaningless.
         similarities: of the same shape, float64.
-        unordered: pairs with a NaN among their similarities, bool: no order is defined, what `heapq.nlargest` returns
-            follows from its steps.
-        depth: the largest k that they serve.
+        unordered: pairs with a NaN among their similarities, bool: no order is defined, and what `heapq.nlargest`
+            returns follows from its steps. Not searched, unless `as_heapq`.
+        depth: the largest k that they serve; with `as_heapq` the only one.
     """
 
     starts: np.ndarray
@@ -94,13 +99,14 @@ def room_needed(lists: RatingLists, pairs: Pairs, depth: int) -> np.ndarray:
     return room
 
 
-def nearest(ratings: CoRatings, pairs: Pairs, depth: int) -> Neighbours:
+def nearest(ratings: CoRatings, pairs: Pairs, depth: int, *, as_heapq: bool = False) -> Neighbours:
     """Find the neighbours of each pair, on all processors that this process may use.
 
     Args:
         ratings: see `CoRatings`.
         pairs: to predict; both ids known.
         depth: the most neighbours to keep.
+        as_heapq: search the unordered pairs too, step by step as `heapq.nlargest(depth, ...)` does.
 
     Raises:
         ZeroDivisionError: where Surprise would divide by zero.
@@ -128,6 +134,7 @@ def nearest(ratings: CoRatings, pairs: Pairs, depth: int) -> Neighbours:
             found.entries,
             found.similarities,
             found.unordered,
+            as_heapq,
         )
 
     if not all(in_pieces(piece, len(pairs))):
@@ -244,6 +251,66 @@ def _any_nan(ids: np.ndarray, row: np.ndarray) -> bool:
 
 
 @kernel
+def _is_less(one: int, other: int, entries: np.ndarray, similarities: np.ndarray) -> bool:
+    """Compare as Python does (similarity, order) tuples; earlier entries have the larger order."""
+    if similarities[one] == similarities[other]:
+        return bool(entries[one] > entries[other])
+    return bool(similarities[one] < similarities[other])
+
+
+@kernel
+def _swap(one: int, other: int, entries: np.ndarray, similarities: np.ndarray) -> None:
+    entries[one], entries[other] = entries[other], entries[one]
+    similarities[one], similarities[other] = similarities[other], similarities[one]
+
+
+@kernel
+def _sift(start: int, entries: np.ndarray, similarities: np.ndarray) -> None:
+    """`siftup` of CPython's `_heapqmodule.c`: down to a leaf along the smaller children, then up again."""
+    at = start
+    while at < entries.size // 2:
+        child = 2 * at + 1
+        if child + 1 < entries.size and not _is_less(child, child + 1, entries, similarities):
+            child += 1
+        _swap(at, child, entries, similarities)
+        at = child
+    while at > start and _is_less(at, (at - 1) // 2, entries, similarities):
+        _swap(at, (at - 1) // 2, entries, similarities)
+        at = (at - 1) // 2
+
+
+@kernel
+def _select_as_heapq(
+    first: int, ids: np.ndarray, row: np.ndarray, entries: np.ndarray, similarities: np.ndarray
+) -> int:
+    """As `_select`, but with the comparisons of `heapq.nlargest`, which NaN makes a part of the result.
+
+    Source: CPython's `Lib/heapq.py`, for fewer places than ids; its heap of more than 2,500 is made in another order.
+    """
+    for place in range(entries.size):
+        entries[place], similarities[place] = first + place, row[ids[place]]
+    for start in range(entries.size // 2 - 1, -1, -1):
+        _sift(start, entries, similarities)
+    for place in range(entries.size, ids.size):
+        if similarities[0] < row[ids[place]]:
+            entries[0], similarities[0] = first + place, row[ids[place]]
+            _sift(0, entries, similarities)
+    count = 0
+    for place in range(entries.size):
+        entry, similarity = entries[place], similarities[place]
+        if similarity > 0.0:
+            at = count
+            while at > 0 and (
+                similarities[at - 1] < similarity or (similarities[at - 1] == similarity and entries[at - 1] > entry)
+            ):
+                entries[at], similarities[at] = entries[at - 1], similarities[at - 1]
+                at -= 1
+            entries[at], similarities[at] = entry, similarity
+            count += 1
+    return count
+
+
+@kernel
 def _nearest(
     start: int,
     stop: int,
@@ -255,6 +322,7 @@ def _nearest(
     entries: np.ndarray,
     similarities: np.ndarray,
     unordered: np.ndarray,
+    as_heapq: bool,
 ) -> bool:
     n = ratings.x_starts.size - 1
     longest = 0
@@ -278,7 +346,12 @@ def _nearest(
         ids = ratings.y_ids[first:last]
         if state == HAS_NAN and _any_nan(ids, row):
             unordered[pair] = True
-            continue
+            if not as_heapq:
+                continue
+            if ids.size > there - here:  # with a place for each, all are returned
+                kept, similar = entries[here:there], similarities[here:there]
+                counts[pair] = _select_as_heapq(first, ids, row, kept, similar)
+                continue
         counts[pair] = _select(
             first, ids, row, grades, places, candidates, closeness, entries[here:there], similarities[here:there]
         )
