@@ -117,3 +117,10 @@ def test_curves_are_the_predictions_for_each_k(ratings: pd.DataFrame, engine: st
             np.testing.assert_array_equal(one.values[0], curves.values[row])
             np.testing.assert_array_equal(one.counts[0], curves.counts[row])
             np.testing.assert_array_equal(one.impossible[0], curves.impossible[row])
+
+
+@pytest.mark.parametrize("ks", [[], [0, 1], [5, 3]])
+def test_ks_out_of_order_are_refused(ratings: pd.DataFrame, ks: list[int]) -> None:
+    model = KNN().fit(trainset_of(ratings))
+    with pytest.raises(ValueError, match="ks must ascend"):
+        model.curves(np.array([0]), np.array([0]), ks)

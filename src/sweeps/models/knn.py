@@ -7,7 +7,7 @@ import gc
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from itertools import repeat
+from itertools import pairwise, repeat
 from typing import Any, Literal
 
 import numpy as np
@@ -221,7 +221,12 @@ class KNN(AlgoBase):  # type: ignore[misc]  # Surprise ships no types
 
         Returns:
             Arrays of shape (len(ks), n_pairs).
+
+        Raises:
+            ValueError: ks do not ascend, or none is given.
         """
+        if not ks or ks[0] < 1 or any(k > following for k, following in pairwise(ks)):
+            raise ValueError(f"ks must ascend from 1 or more, got {list(ks)}")
         if self._engine is not None:
             found = self._engine.estimate(users, items, ks)
         else:
