@@ -415,7 +415,6 @@ def test_a_sampler_that_cannot_be_made_is_one_message(config: dict[str, Any], me
         SamplerFactory(config, FINITE)
 
 
-@pytest.mark.xfail(raises=(ValueError, TypeError), reason="the grid's own ValueError passes through")
 @pytest.mark.parametrize("seed", [-1, 1.5])
 def test_a_seed_that_the_grid_cannot_use_is_one_message(seed: Any) -> None:
     with pytest.raises(ConfigError, match=r"^sampler"):

@@ -131,6 +131,7 @@ def categorical(choices: Any, where: str) -> CategoricalDistribution:
             overrides.to_text(choice) if isinstance(choice, Sequence) and not isinstance(choice, str) else choice
         )
     for index, choice in enumerate(encoded):
+        overrides.to_text(choice)  # refuses now what could not be passed on when it is drawn
         if any(decode_choice(choice) == decode_choice(other) for other in encoded[:index]):
             raise ConfigError(f"{where}.choices: {choice!r} stands there twice (1, 1.0 and true are one to Optuna).")
     return CategoricalDistribution(encoded)

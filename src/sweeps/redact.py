@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 _CREDENTIALS = re.compile(r"(\w://[^/\s:@]*):(?!\d+(?:/|\s|$))\S*@")  # up to the last @, unless a port stands there
-_QUERY = re.compile(r"([?&][^=&\s]*(?:password|passwd|pwd|token|secret|key)=)[^&\s'\"]+", re.IGNORECASE)
+_QUERY = re.compile(
+    r"([?&][^=&\s]*(?:password|passwd|pwd|token|secret|api_?key|access_?key)=)[^&\s'\"]+", re.IGNORECASE
+)
 
 
 def without_passwords(text: str) -> str:

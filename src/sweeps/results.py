@@ -132,7 +132,7 @@ def _row(trial: FrozenTrial, names: Mapping[str, str]) -> dict[str, Any]:
     taken = {*row, *metrics, *_LAST}
     for key, value in attributes.get(Attribute.HYPERPARAMETERS, {}).items():
         name = names.get(key, key)
-        row[key if name in taken else name] = value
+        row[key if name in taken or name.startswith("seconds_") else name] = value
     row |= metrics
     row |= {f"seconds_{phase}": round(value, 4) for phase, value in attributes.get(Attribute.SECONDS, {}).items()}
     return row | {

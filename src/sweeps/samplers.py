@@ -136,9 +136,12 @@ class ConditionalGrid(BaseSampler):
 
 def _build_grid(config: Mapping[str, Any]) -> ConditionalGrid:
     arguments = {key: value for key, value in config.items() if key != TARGET}
-    if set(arguments) != {"space", "seed"}:
-        unknown = ", ".join(sorted(set(arguments) - {"space", "seed"}))
-        raise ConfigError(f"sampler=grid takes no {unknown}; its only argument is seed.")
+    unknown = sorted(set(arguments) - {"space", "seed"})
+    if unknown:
+        raise ConfigError(f"sampler=grid takes no {', '.join(unknown)}; its only argument is seed.")
+    seed = arguments.get("seed")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ConfigError(f"sampler.seed={seed}: the grid's order needs a whole number, 0 or more.")
     return ConditionalGrid(**arguments)
 
 

@@ -150,6 +150,8 @@ def run_sweep(
             for future in done:
                 told = _tell(study, in_flight.pop(future), future, metric)
                 tally.add(told)
+                if not _is_final(stop):  # judged after each: of several at once, a later one may hide a failure rate
+                    stop = tally.reason_to_stop(budget, len(in_flight), deadline)
                 for callback in callbacks:
                     callback.on_trial(study, told)
                 del asked[told.number]

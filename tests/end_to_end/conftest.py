@@ -214,14 +214,6 @@ def _as_in_a_new_process(environ: Mapping[str, str]) -> Iterator[None]:
         logging.root.setLevel(level)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What MLflow does with SQLAlchemy and pandas is MLflow's affair."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.filterwarnings("ignore:.*noload:DeprecationWarning"))
-            item.add_marker(pytest.mark.filterwarnings("ignore:Operation with range is deprecated"))
-
-
 @pytest.fixture
 def empty_bench(tmp_path: Path) -> Workbench:
     """An empty folder for the commands of one test."""

@@ -61,7 +61,8 @@ class StudyRuns:
         self._folder = folder
         self._dataset = dataset
         self._names = names
-        self._children: dict[int, str] = {}
+        self._children: dict[int, str] = {}  # the run of each trial, from the moment it is made
+        self._complete: set[int] = set()
         self._server_failed = False
         run = client.create_run(
             experiment, tags={**_identity("sweep"), "sweeps.study": study.study_name, **tags}, run_name=study.study_name
@@ -82,7 +83,7 @@ class StudyRuns:
         """Log what is missing, mark the best trial and end the parent run as the sweep ended."""
         try:
             for trial in study.get_trials(deepcopy=False):
-                if trial.state.is_finished() and trial.number not in self._children:
+                if trial.state.is_finished():
                     self._log_child(trial)
             self._log_best(result)
             self._log_files()
@@ -95,7 +96,7 @@ class StudyRuns:
 
     def child_id(self, number: int) -> str | None:
         """The run of a trial, None if it could not be logged."""
-        return self._children.get(number)
+        return self._children.get(number) if number in self._complete else None
 
     def set_parent_tags(self, tags: Mapping[str, str]) -> None:
         """Add tags to the parent run."""
@@ -107,6 +108,9 @@ class StudyRuns:
             self.client.log_figure(self.parent_id, figure, f"plots/{name}")
 
     def _log_child(self, trial: FrozenTrial) -> None:
+        """Log a trial unless that is done, going on with its run if an earlier attempt was cut off."""
+        if trial.number in self._complete:
+            return
         attributes = trial.user_attrs
         choices = attributes.get(Attribute.CHOICES, {})
         tags = {
@@ -120,13 +124,15 @@ class StudyRuns:
             tags["sweeps.error"] = attributes[Attribute.ERROR]
         if attributes.get(Attribute.WARNINGS):
             tags["sweeps.warnings"] = "; ".join(attributes[Attribute.WARNINGS])
-        run = self.client.create_run(
-            self._experiment,
-            start_time=_milliseconds(trial.datetime_start),
-            tags={tag.key: tag.value for tag in _tags(tags)},
-            run_name=" ".join([f"trial {trial.number}", *choices.values()]),
-        )
-        run_id = run.info.run_id
+        if trial.number not in self._children:
+            run = self.client.create_run(
+                self._experiment,
+                start_time=_milliseconds(trial.datetime_start),
+                tags={tag.key: tag.value for tag in _tags(tags)},
+                run_name=" ".join([f"trial {trial.number}", *choices.values()]),
+            )
+            self._children[trial.number] = run.info.run_id
+        run_id = self._children[trial.number]
         end = _milliseconds(trial.datetime_complete)
         params = params_of(choices, self._dataset, attributes.get(Attribute.HYPERPARAMETERS, {}), self._names)
         params |= shown(attributes.get(Attribute.PARAMS, {}))
@@ -134,7 +140,7 @@ class StudyRuns:
         if attributes.get(Attribute.TRACEBACK):
             self.client.log_text(run_id, attributes[Attribute.TRACEBACK], "traceback.txt")
         self.client.set_terminated(run_id, _STATUS[trial.state], end_time=end)
-        self._children[trial.number] = run_id
+        self._complete.add(trial.number)
 
     def _log_best(self, result: SweepResult) -> None:
         best = result.best
@@ -203,7 +209,9 @@ def params_of(
 ) -> dict[str, str]:
     """The params of a child run: the options, the dataset and every active hyperparameter under its name."""
     params = {f"{group}_type": choice for group, choice in choices.items()} | {"dataset": dataset}
-    return params | shown({names.get(key, key): value for key, value in hyperparameters.items()})
+    named = {names.get(key, key): key for key in hyperparameters}
+    named = {(key if name in params else name): key for name, key in named.items()}
+    return params | shown({name: hyperparameters[key] for name, key in named.items()})
 
 
 def shown(params: Mapping[str, Any]) -> dict[str, str]:
