@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from omegaconf import OmegaConf
 
@@ -34,11 +35,12 @@ class CheckedStudy:
     samplers: SamplerFactory
 
 
-def check_study(plan: StudyPlan, *, several_datasets: bool) -> CheckedStudy:
+def check_study(plan: StudyPlan, base: Path, *, several_datasets: bool) -> CheckedStudy:
     """Check settings, sampler, data, objective, and that every combination of options builds and can be stored.
 
     Args:
         plan: the composed study.
+        base: the folder of all studies.
         several_datasets: whether the sweep has a study for each of several datasets, each named after its own.
 
     Raises:
@@ -58,6 +60,7 @@ def check_study(plan: StudyPlan, *, several_datasets: bool) -> CheckedStudy:
     name = settings.study_name or results.new_study_name(plan.dataset)
     if settings.study_name and several_datasets:
         name = f"{name}-{plan.dataset}"
+    results.StudyFolder(base / name).check_new()
     return CheckedStudy(name, plan, settings, metric, samplers)
 
 

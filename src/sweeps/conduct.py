@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -10,6 +11,7 @@ from omegaconf import DictConfig
 from sweeps.checks import check_study
 from sweeps.composition import Request, plan_study
 from sweeps.console import describe_space, say
+from sweeps.errors import SweepsError
 from sweeps.sweep import SweepResult
 
 
@@ -35,8 +37,20 @@ def conduct(
         for plan in plans:
             say(describe_space(plan.space, plan.dataset))
         return []
-    studies = [check_study(plan, several_datasets=len(plans) > 1) for plan in plans]
+    base = Path(master.hydra.sweep.dir)
+    studies = [check_study(plan, base, several_datasets=len(plans) > 1) for plan in plans]
 
     from sweeps.study import run_study  # MLflow takes seconds to import: not for a dry run or a mistake
 
-    return [run_study(study, master, hydra_context, task_function) for study in studies]
+    results: list[SweepResult] = []
+    errors: list[SweepsError] = []
+    for study in studies:
+        try:
+            results.append(run_study(study, base, hydra_context, task_function))
+        except SweepsError as error:  # another dataset's study may still succeed
+            errors.append(error)
+            if len(studies) > 1:
+                say(f"Study {study.name}: {error}")
+    if errors:
+        raise errors[0]
+    return results

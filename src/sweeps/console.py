@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,13 +12,18 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
+from sweeps.redact import without_passwords
 from sweeps.search_space import SearchSpace
 from sweeps.sweep import Attribute, SweepResult, best_trial, is_counted
 
 
 def say(text: str = "") -> None:
-    """Write a line to standard output, above a progress bar if there is one."""
-    tqdm.write(text, file=sys.stdout)
+    """Write a line to standard output, above a progress bar if there is one; passwords in URLs are not shown."""
+    try:
+        tqdm.write(without_passwords(text), file=sys.stdout)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as `head`, has had enough: the sweep goes on without it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def table(rows: Iterable[Sequence[str]], header: Sequence[str]) -> str:

@@ -174,7 +174,7 @@ def _conditions(when: Any, siblings: Mapping[str, Leaf], where: str, prefix: str
                 f"{where}.when: {key!r} is not an earlier categorical of the same mapping"
                 + (f"; those are: {', '.join(known)}." if known else "; there is none above it.")
             )
-        values = tuple(wanted) if isinstance(wanted, Sequence) and not isinstance(wanted, str) else (wanted,)
+        values = _wanted(wanted)
         if not values:
             raise ConfigError(f"{where}.when: {key!r} has an empty list of values, so the leaf could never be active.")
         choices = [decode_choice(choice) for choice in sibling.distribution.choices]
@@ -210,10 +210,13 @@ def _inactive(space: Mapping[str, Any], beside: Mapping[str, Any], prefix: str) 
             yield from _inactive(node, beside[key], f"{prefix}{key}.")
             continue
         current = {sibling: value for sibling, value in beside.items() if sibling not in off}
-        when = {
-            sibling: tuple(wanted) if isinstance(wanted, Sequence) and not isinstance(wanted, str) else (wanted,)
-            for sibling, wanted in (node.get("when") or {}).items()
-        }
+        when = {sibling: _wanted(wanted) for sibling, wanted in (node.get("when") or {}).items()}
         if not is_active(when, current):
             off.add(key)
             yield f"{prefix}{key}"
+
+
+def _wanted(wanted: Any) -> tuple[Any, ...]:
+    """The values of a condition: one, or a list of them; a list choice may be written as override text."""
+    values = wanted if isinstance(wanted, Sequence) and not isinstance(wanted, str) else [wanted]
+    return tuple(decode_choice(value) for value in values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import os
 import sys
 import tempfile
@@ -68,7 +69,7 @@ def predict_file(
         TrackingError: no such model.
         ModelError: the model needs types that are not trusted.
     """
-    separator = separator or ("\t" if Path(source).suffix.lower() in (".tsv", ".tab") else ",")
+    separator = _delimiter(separator or ("\t" if Path(source).suffix.lower() in (".tsv", ".tab") else ","))
     frame = _read(source, separator, encoding)
 
     from sweeps.tracking.client import connect
@@ -77,31 +78,49 @@ def predict_file(
     predictor = load(connect(must_exist=True), model_uri, trusted)
     predicted = predictor.predict(frame)
     for column in predicted.columns:
+        if column in frame.columns:
+            sys.stderr.write(f"Note: the input's column {column} is replaced.\n")
         frame[column] = predicted[column].to_numpy()
     with _replacing(target) as file:
         frame.to_csv(file, index=False, sep=separator, quoting=csv.QUOTE_MINIMAL)
 
 
+def _delimiter(separator: str) -> str:
+    separator = "\t" if separator == "\\t" else separator
+    if len(separator) != 1:
+        raise DataError(f"--separator {separator!r}: one character, such as ';', or '\\t' for a tab.")
+    return separator
+
+
 def _read(source: str, separator: str, encoding: str) -> pd.DataFrame:
+    """Every field as it stands there; a row of another width is refused rather than shifted or padded."""
     name = "standard input" if source == _STANDARD else source
     try:
-        return pd.read_csv(
-            sys.stdin.buffer if source == _STANDARD else source,
-            sep=separator,
-            encoding=encoding,
-            dtype=str,
-            keep_default_na=False,  # the columns go out as they came in
-        )
+        content = sys.stdin.buffer.read() if source == _STANDARD else Path(source).read_bytes()
+        text = content.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
+        csv.field_size_limit(sys.maxsize)
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
     except FileNotFoundError as error:
         raise DataError(f"{name}: there is no such file.") from error
-    except pd.errors.EmptyDataError as error:
-        raise DataError(f"{name} is empty; it needs a header line and a row for each prediction.") from error
     except UnicodeDecodeError as error:
         raise DataError(
             f"{name} is not {encoding}: byte {error.object[error.start]:#x} at {error.start}. Try --encoding latin-1."
         ) from error
-    except (pd.errors.ParserError, LookupError, ValueError, OSError) as error:
+    except (csv.Error, LookupError, OSError) as error:
         raise DataError(f"{name} cannot be read: {error}") from error
+    if not rows or not rows[0]:
+        raise DataError(f"{name} is empty; it needs a header line and a row for each prediction.")
+    header, *body = rows
+    if len(header) == 1:
+        body = [row or [""] for row in body]  # a blank line of a one-column file is a row with an empty text
+    body = [row for row in body if row]
+    for number, row in enumerate(body, 1):
+        if len(row) != len(header):
+            raise DataError(
+                f"{name}: row {number} has {len(row)} fields and the header {len(header)}. Put quotes around fields "
+                f"that contain {separator!r}, or name another --separator."
+            )
+    return pd.DataFrame(body, columns=header, dtype=object)
 
 
 @contextmanager
@@ -111,6 +130,8 @@ def _replacing(target: str) -> Iterator[IO[str]]:
         yield sys.stdout
         return
     path = Path(target)
+    if path.is_dir():
+        raise DataError(f"{target} is a folder; name a file to write.")
     try:
         handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:

@@ -31,19 +31,29 @@ class StudyFolder:
         Raises:
             ConfigError: there is a study of that name, or the folder cannot be made.
         """
-        path = base / study_name
+        folder = cls(base / study_name)
+        folder.check_new()
         try:
-            path.mkdir(parents=True)
-        except FileExistsError as error:
-            raise ConfigError(
-                f"study_name={study_name}: {path} is there already. Choose another study_name, or leave it out for a "
-                f"new one."
-            ) from error
+            folder.path.mkdir(parents=True)
         except OSError as error:
             raise ConfigError(
-                f"{path} cannot be made: {error.strerror}. Choose another place: hydra.sweep.dir=FOLDER"
+                f"{folder.path} cannot be made: {error.strerror}. Choose another place: hydra.sweep.dir=FOLDER"
             ) from error
-        return cls(path)
+        return folder
+
+    def check_new(self) -> None:
+        """Make sure that the folder can become a new study's.
+
+        Raises:
+            ConfigError: there is a study of that name, or a URL cannot hold the path.
+        """
+        if self.path.exists():
+            raise ConfigError(
+                f"study_name={self.path.name}: {self.path} is there already. Choose another study_name, or leave it "
+                f"out for a new one."
+            )
+        if set("?#%") & set(str(self.path)):
+            raise ConfigError(f"{self.path}: the study's database needs a path without '?', '#' and '%'.")
 
     @property
     def storage_url(self) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import optuna
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
@@ -27,17 +30,17 @@ from sweeps.tasks.base import Candidate, Task, Tried
 from sweeps.tracking import client as tracking
 from sweeps.tracking import registry
 from sweeps.tracking.runs import StudyRuns, command_tags
-from sweeps.trial import TrialResult, candidate_of, load_task
+from sweeps.trial import TrialResult, candidate_of, hyperparameters, load_task
 
 
 def run_study(
-    checked: CheckedStudy, master: DictConfig, hydra_context: HydraContext, task_function: TaskFunction
+    checked: CheckedStudy, base: Path, hydra_context: HydraContext, task_function: TaskFunction
 ) -> SweepResult:
     """Run a study to its end: trials, runs in MLflow, files, summary, and the winner in the registry.
 
     Args:
         checked: what to run.
-        master: the config that Hydra composed for the sweep; says where studies live.
+        base: the folder of all studies.
         hydra_context: Hydra's config loader and callbacks.
         task_function: runs one trial's config.
 
@@ -50,7 +53,7 @@ def run_study(
     task = load_task(plan.config)
     client = tracking.connect()
     experiment = tracking.experiment_id(client, settings.experiment_name)
-    folder = StudyFolder.create(Path(master.hydra.sweep.dir), checked.name)
+    folder = StudyFolder.create(base, checked.name)
     folder.config.write_text(without_passwords(OmegaConf.to_yaml(plan.config)), encoding="utf-8")
     names = plan.parameter_names()
     study = _create_study(checked, folder, task, names)
@@ -65,7 +68,13 @@ def run_study(
     runs = StudyRuns(client, experiment, study, folder, str(plan.config.dataset.name), names, tags)
     callbacks: list[Callback] = [console.Progress(settings.n_trials, metric), _Files(folder, metric, names), runs]
     budget = Budget(settings.n_trials, settings.timeout, settings.max_failure_rate)
-    result = run_sweep(study, plan.space, InProcess(run_one), budget, checked.samplers, metric, callbacks)
+
+    def describe(proposal: Proposal) -> dict[str, Any]:
+        active = hyperparameters(plan.job_config(0, proposal, folder.path))
+        described: dict[str, Any] = json.loads(json.dumps(active, default=str))
+        return described
+
+    result = run_sweep(study, plan.space, InProcess(run_one), budget, checked.samplers, metric, callbacks, describe)
     _report(study, metric, result, names)
     _log_plots(study, checked, task, folder, runs)
     _say_where(checked, folder, runs)
@@ -127,7 +136,8 @@ def _register_winner(
             f"{error}"
         ) from error
     say(f"Model:   {name} version {decision.version} registered; {decision.message}")
-    say(f"Predict: python -m sweeps.predict models:/{name}@champion input.csv -o output.csv")
+    address = shlex.quote(f"models:/{name}@champion")
+    say(f"Predict: python -m sweeps.predict {address} input.csv -o output.csv")
 
 
 def _log_plots(study: Study, checked: CheckedStudy, task: Task, folder: StudyFolder, runs: StudyRuns) -> None:

@@ -6,7 +6,7 @@ import json
 import math
 import time
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from enum import Enum
@@ -18,8 +18,9 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.execution import Workers
+from sweeps.redact import without_passwords
 from sweeps.samplers import SamplerFactory
-from sweeps.search_space import DEFAULT_TRIAL, INTERRUPTED, SearchSpace
+from sweeps.search_space import DEFAULT_TRIAL, INTERRUPTED, Proposal, SearchSpace
 from sweeps.trial import TrialResult
 
 _MIN_TRIALS_TO_JUDGE = 5
@@ -102,6 +103,7 @@ def run_sweep(
     samplers: SamplerFactory,
     metric: str,
     callbacks: Sequence[Callback],
+    describe: Callable[[Proposal], Mapping[str, Any]] = lambda proposal: proposal.values,
 ) -> SweepResult:
     """Run a study to its end.
 
@@ -113,6 +115,7 @@ def run_sweep(
         samplers: the sampler of each trial.
         metric: the metric that is told.
         callbacks: told of every trial and of the end.
+        describe: every active hyperparameter of a proposal, known before it runs, so that a failed trial shows them.
 
     Returns:
         How it ended. An interrupt (`KeyboardInterrupt`) is an outcome, too; any other exception is raised after the
@@ -142,6 +145,7 @@ def run_sweep(
                 proposal = space.suggest(trial)
                 trial.set_user_attr(Attribute.CHOICES, dict(proposal.choices))
                 trial.set_user_attr(Attribute.OVERRIDES, proposal.override_texts())
+                trial.set_user_attr(Attribute.HYPERPARAMETERS, dict(describe(proposal)))
                 in_flight[workers.submit(trial.number, proposal)] = trial
                 stop = tally.reason_to_stop(budget, len(in_flight), deadline)
             if not in_flight:
@@ -255,7 +259,7 @@ def _tell(study: Study, trial: Trial, future: Future[TrialResult], metric: str) 
             Attribute.PARAMS: dict(result.params),
             Attribute.METRICS: {name: value for name, value in metrics.items() if math.isfinite(value)},
             Attribute.SECONDS: dict(result.seconds),
-            Attribute.WARNINGS: list(result.warnings),
+            Attribute.WARNINGS: [without_passwords(message) for message in result.warnings],
         }
         json.dumps(attributes)
     except (TypeError, ValueError, OverflowError) as problem:
@@ -270,8 +274,8 @@ def _tell(study: Study, trial: Trial, future: Future[TrialResult], metric: str) 
 
 
 def _tell_failure(study: Study, trial: Trial, error: str, text: str) -> FrozenTrial:
-    trial.set_user_attr(Attribute.ERROR, error[:_MAX_ERROR])
-    trial.set_user_attr(Attribute.TRACEBACK, text[-_MAX_TRACEBACK:])
+    trial.set_user_attr(Attribute.ERROR, without_passwords(error)[:_MAX_ERROR])
+    trial.set_user_attr(Attribute.TRACEBACK, without_passwords(text)[-_MAX_TRACEBACK:])
     return study.tell(trial, state=TrialState.FAIL)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 
 @dataclass
@@ -55,6 +55,9 @@ class SweepsOptunaSweeper(Sweeper):
             KeyboardInterrupt: the sweep was interrupted; its runs are closed.
         """
         from sweeps.conduct import conduct
+        from sweeps.overrides import to_text
 
-        texts = [f"{key}={value}" for key, value in self._params.items()] + arguments
+        params: Any = OmegaConf.to_container(OmegaConf.create(dict(self._params)), resolve=True)
+        params = {key: value if isinstance(value, str) else to_text(value) for key, value in params.items()}
+        texts = [f"{key}={text}" for key, text in params.items()] + arguments
         return conduct(texts, self.config, self.hydra_context, self.task_function)

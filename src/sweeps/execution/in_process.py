@@ -26,6 +26,6 @@ class InProcess:
         future: Future[TrialResult] = Future()
         try:
             future.set_result(self._job(number, proposal))
-        except Exception as error:  # noqa: BLE001 - whatever a trial raises is the trial's result
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a trial raises is the trial's result
             future.set_exception(error)
         return future

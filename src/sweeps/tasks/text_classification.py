@@ -140,7 +140,9 @@ class TextClassification(Task):
                     seed=candidate.seed,
                     n_folds=2,
                 )
-        except Exception:  # noqa: BLE001 - so few rows may defeat a sound candidate (min_df, say); its trial will tell
+        except Exception as error:
+            if isinstance(error, ValueError) and isinstance(error, TypeError):  # scikit-learn's "invalid parameter"
+                raise ConfigError(str(error)) from error
             return
         with tempfile.TemporaryDirectory() as directory:
             try:

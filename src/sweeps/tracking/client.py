@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import logging
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_TIMEOUT
 from mlflow.exceptions import MlflowException
 
 from sweeps.errors import TrackingError
@@ -39,7 +45,7 @@ def connect(*, must_exist: bool = False) -> MlflowClient:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # they would hold the URI's password
-    for noisy in ("alembic", "mlflow.store", "mlflow.utils.requirements_utils", "mlflow.pyfunc"):
+    for noisy in ("alembic", "urllib3", "mlflow.store", "mlflow.utils.requirements_utils", "mlflow.pyfunc"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     uri = tracking_uri()
     _, separator, file = uri.partition("sqlite:///")
@@ -49,12 +55,35 @@ def connect(*, must_exist: bool = False) -> MlflowClient:
             f"MLFLOW_TRACKING_URI."
         )
     try:
-        mlflow.set_tracking_uri(uri)
-        client = MlflowClient()
-        client.search_experiments(max_results=1)
+        with _alone(Path(file).resolve()) if separator else _impatient():
+            mlflow.set_tracking_uri(uri)
+            client = MlflowClient()
+            client.search_experiments(max_results=1)
     except Exception as error:  # every store raises what its driver raises
         raise unreachable(error) from error
     return client
+
+
+@contextmanager
+def _alone(database: Path) -> Iterator[None]:
+    """Hold a lock while a sqlite store is opened: processes that make its tables at the same time fail each other."""
+    key = hashlib.sha256(str(database).encode()).hexdigest()[:16]
+    with (Path(tempfile.gettempdir()) / f"sweeps-{os.getuid()}-{key}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """Wait seconds, not minutes, for the first answer of a server."""
+    name = MLFLOW_HTTP_REQUEST_TIMEOUT.name
+    before = os.environ.get(name)
+    os.environ.setdefault(name, "5")
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
 
 
 def unreachable(error: Exception) -> TrackingError:

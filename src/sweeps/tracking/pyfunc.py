@@ -6,6 +6,7 @@ package allows, plus what whoever loads it names in `SWEEPS_TRUST` (comma-separa
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 from collections.abc import Sequence
@@ -60,7 +61,7 @@ def load_predictor(directory: Path, trusted: Sequence[str] = ()) -> Predictor:
             f"SWEEPS_TRUST={name} in the environment."
         )
     task = locate(name, "the model's task")
-    if not (isinstance(task, type) and issubclass(task, Task)):
+    if not (isinstance(task, type) and issubclass(task, Task)) or inspect.isabstract(task):
         raise ModelError(f"The model names {name} as its task, which is none.")
     return task.load(directory / _FILES, trusted)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -110,15 +111,16 @@ def promote_by_hand(client: MlflowClient, name: str, version: str) -> str:
     """
     known_model(client, name)
     try:
-        client.get_model_version(name, version)
+        version = str(client.get_model_version(name, version).version)
     except MlflowException as error:
-        known = sorted(int(v.version) for v in client.search_model_versions(f"name = '{_quoted(name)}'"))
+        known = sorted(int(v.version) for v in client.search_model_versions(_of_model(name)))
         raise TrackingError(
             f"{name} has no version {version!r}; it has: {', '.join(map(str, known)) or 'none'}."
         ) from error
     before = champion_of(client, name)
     client.set_registered_model_alias(name, CHAMPION, version)
     client.set_model_version_tag(name, version, "sweeps.promotion", "promoted by hand")
+    client.set_model_version_tag(name, version, "sweeps.promotion.reason", "promoted by hand")
     was = f"it was version {before.version}" if before else "it was not set"
     return f"champion of {name} is version {version} now ({was})."
 
@@ -249,7 +251,7 @@ def _version_tags(task: Task, winner: Winner) -> dict[str, str]:
 
 def _gate(client: MlflowClient, task: Task, winner: Winner, name: str, version: str, promote: Promote) -> Decision:
     score = winner.test_scores[winner.metric]
-    command = f"python -m sweeps.promote {name} {version}"
+    command = f"python -m sweeps.promote {shlex.quote(name)} {version}"
     incumbent = champion_of(client, name)
     mine = f"version {version} has {winner.metric} {score:.6g}"
     if promote is Promote.never:
@@ -258,10 +260,10 @@ def _gate(client: MlflowClient, task: Task, winner: Winner, name: str, version: 
         )
     if incumbent is None:
         return Decision(name, version, True, f"champion is version {version}, the first; {mine}")
-    theirs = incumbent.tags.get(f"sweeps.{winner.metric}")
+    theirs = _number(incumbent.tags.get(f"sweeps.{winner.metric}"))
     client.set_model_version_tag(name, version, "sweeps.incumbent.version", str(incumbent.version))
     if theirs is not None:
-        client.set_model_version_tag(name, version, "sweeps.incumbent.score", theirs)
+        client.set_model_version_tag(name, version, "sweeps.incumbent.score", repr(theirs))
     if incumbent.tags.get("sweeps.evaluation_id") != task.evaluation_id() or theirs is None:
         return Decision(
             name,
@@ -269,24 +271,31 @@ def _gate(client: MlflowClient, task: Task, winner: Winner, name: str, version: 
             False,
             f"champion stays version {incumbent.version}: it was measured on other data, another split or another "
             f"metric, so the scores do not compare ({mine}, version {incumbent.version} "
-            f"{'has ' + theirs if theirs else 'has none'}). To promote it all the same: {command}",
+            f"{'has none' if theirs is None else f'has {theirs:.6g}'}). To promote it all the same: {command}",
         )
-    if is_better(score, float(theirs), winner.direction):
+    if is_better(score, theirs, winner.direction):
         return Decision(
             name,
             version,
             True,
-            f"champion is version {version}: {mine}, version {incumbent.version} had {float(theirs):.6g}",
+            f"champion is version {version}: {mine}, version {incumbent.version} had {theirs:.6g}",
         )
-    why = "a tie keeps it" if score == float(theirs) else "it is better"
+    why = "a tie keeps it" if score == theirs else "it is better"
     return Decision(
         name,
         version,
         False,
-        f"champion stays version {incumbent.version}, {why}: {mine}, version {incumbent.version} has "
-        f"{float(theirs):.6g}",
+        f"champion stays version {incumbent.version}, {why}: {mine}, version {incumbent.version} has {theirs:.6g}",
     )
 
 
-def _quoted(name: str) -> str:
-    return name.replace("'", "\\'")
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:  # somebody else's tag
+        return None
+
+
+def _of_model(name: str) -> str:
+    """The filter for a model's versions; MLflow's grammar has no escapes, but two kinds of quotes."""
+    return f'name = "{name}"' if "'" in name else f"name = '{name}'"

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import getpass
+import os
+import re
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
@@ -28,6 +32,8 @@ if TYPE_CHECKING:  # it is slow to import, and only plots need it
 PARENT_RUN = "sweeps.parent_run_id"  # user attribute of the study
 _STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.FAIL: "FAILED", TrialState.PRUNED: "KILLED"}
 _PARENT_STATUS = {Outcome.COMPLETED: "FINISHED", Outcome.INTERRUPTED: "KILLED", Outcome.FAILED: "FAILED"}
+_UNFIT = re.compile(r"[^\w\-. :/]")  # what MLflow refuses in the name of a param or a metric
+_PAUSE = 60.0  # seconds before a server that failed is asked again, so that trials do not wait for it
 _MAX_VALUE = 5_000  # characters of a param or a tag; MLflow refuses longer ones
 
 
@@ -63,7 +69,7 @@ class StudyRuns:
         self._names = names
         self._children: dict[int, str] = {}  # the run of each trial, from the moment it is made
         self._complete: set[int] = set()
-        self._server_failed = False
+        self._failed_at: float | None = None
         run = client.create_run(
             experiment, tags={**_identity("sweep"), "sweeps.study": study.study_name, **tags}, run_name=study.study_name
         )
@@ -72,27 +78,30 @@ class StudyRuns:
 
     def on_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Log a told trial as a child run."""
+        if self._failed_at is not None and time.monotonic() < self._failed_at + _PAUSE:
+            return
         try:
             self._log_child(trial)
         except Exception as error:  # noqa: BLE001 - a tracking server's trouble must not cost a trial
-            if not self._server_failed:
+            if self._failed_at is None:
                 say(f"MLflow: {_first_line(error)}; what is missing is logged at the end.")
-            self._server_failed = True
+            self._failed_at = time.monotonic()
 
     def on_end(self, study: Study, result: SweepResult) -> None:
         """Log what is missing, mark the best trial and end the parent run as the sweep ended."""
-        try:
-            for trial in study.get_trials(deepcopy=False):
-                if trial.state.is_finished():
-                    self._log_child(trial)
-            self._log_best(result)
-            self._log_files()
-            self.client.set_tag(self.parent_id, "sweeps.outcome", result.outcome.value)
-            if result.reason:
-                self.client.set_tag(self.parent_id, "sweeps.reason", result.reason)
-            self.client.set_terminated(self.parent_id, _PARENT_STATUS[result.outcome])
-        except Exception as error:  # noqa: BLE001 - the study has everything; MLflow is its projection
-            say(f"MLflow is incomplete: {_first_line(error)}. Every trial is in {self._folder.trials}.")
+        finished = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+        steps: list[Callable[[], None]] = [partial(self._log_child, trial) for trial in finished]
+        steps += [partial(self._log_best, result), self._log_files, partial(self._log_outcome, result)]
+        errors = []
+        for step in steps:
+            try:
+                step()
+            except Exception as error:  # noqa: BLE001 - the study has everything; MLflow is its projection
+                errors.append(error)
+                if isinstance(error, MlflowException) and error.error_code == "INTERNAL_ERROR":
+                    break  # the server does not answer; each further step would wait for it as long
+        if errors:
+            say(f"MLflow is incomplete: {_first_line(errors[0])}. Every trial is in {self._folder.trials}.")
 
     def child_id(self, number: int) -> str | None:
         """The run of a trial, None if it could not be logged."""
@@ -136,10 +145,12 @@ class StudyRuns:
         end = _milliseconds(trial.datetime_complete)
         params = params_of(choices, self._dataset, attributes.get(Attribute.HYPERPARAMETERS, {}), self._names)
         params |= shown(attributes.get(Attribute.PARAMS, {}))
-        _log_measured(self.client, run_id, params, attributes.get(Attribute.METRICS, {}), end)
-        if attributes.get(Attribute.TRACEBACK):
-            self.client.log_text(run_id, attributes[Attribute.TRACEBACK], "traceback.txt")
-        self.client.set_terminated(run_id, _STATUS[trial.state], end_time=end)
+        try:
+            _log_measured(self.client, run_id, params, attributes.get(Attribute.METRICS, {}), end)
+            if attributes.get(Attribute.TRACEBACK):
+                self.client.log_text(run_id, attributes[Attribute.TRACEBACK], "traceback.txt")
+        finally:
+            self.client.set_terminated(run_id, _STATUS[trial.state], end_time=end)
         self._complete.add(trial.number)
 
     def _log_best(self, result: SweepResult) -> None:
@@ -155,6 +166,13 @@ class StudyRuns:
         now = int(time.time() * 1000)
         metrics = [Metric(name, value, now, 0) for name, value in attributes[Attribute.METRICS].items()]
         self.client.log_batch(self.parent_id, metrics=metrics, tags=_tags(tags))
+
+    def _log_outcome(self, result: SweepResult) -> None:
+        tags = {"sweeps.outcome": result.outcome.value} | ({"sweeps.reason": result.reason} if result.reason else {})
+        try:
+            self.set_parent_tags(tags)
+        finally:
+            self.client.set_terminated(self.parent_id, _PARENT_STATUS[result.outcome])
 
     def _log_files(self) -> None:
         for file in (self._folder.config, self._folder.trials, self._folder.result):
@@ -180,8 +198,10 @@ def log_single_run(
     run_id = _start_single_run(client, experiment, choices, tags, started)
     end = int(time.time() * 1000)
     params = params_of(choices, dataset, result.hyperparameters, names) | shown(result.params)
-    _log_measured(client, run_id, params, result.metrics, end)
-    client.set_terminated(run_id, "FINISHED", end_time=end)
+    try:
+        _log_measured(client, run_id, params, result.metrics, end)
+    finally:
+        client.set_terminated(run_id, "FINISHED", end_time=end)
     return run_id
 
 
@@ -215,8 +235,8 @@ def params_of(
 
 
 def shown(params: Mapping[str, Any]) -> dict[str, str]:
-    """Values as MLflow keeps them: text of a limited length."""
-    return {name: str(value)[:_MAX_VALUE] for name, value in params.items()}
+    """Names and values as MLflow keeps them: text of a limited length, and `_` for characters it refuses in a name."""
+    return {_UNFIT.sub("_", name)[:250]: str(value)[:_MAX_VALUE] for name, value in params.items()}
 
 
 def command_tags(fingerprint: str) -> dict[str, str]:
@@ -242,7 +262,7 @@ def _start_single_run(
 def _log_measured(
     client: MlflowClient, run_id: str, params: Mapping[str, str], metrics: Mapping[str, float], timestamp: int
 ) -> None:
-    values = [Metric(name, value, timestamp, 0) for name, value in metrics.items()]
+    values = [Metric(_UNFIT.sub("_", name), value, timestamp, 0) for name, value in metrics.items()]
     entries = [Param(key, value) for key, value in params.items()]
     client.log_batch(run_id, metrics=values, params=entries[:100])
     for start in range(100, len(entries), 100):  # MLflow takes a hundred params a request
@@ -252,10 +272,17 @@ def _log_measured(
 def _identity(kind: str) -> dict[str, str]:
     return {
         "sweeps.kind": kind,
-        "mlflow.user": getpass.getuser(),
+        "mlflow.user": _user(),
         "mlflow.source.name": "sweeps",
         "mlflow.source.type": "LOCAL",
     }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # an id without a name, as containers have
+        return str(os.getuid())
 
 
 def _tags(tags: Mapping[str, str]) -> list[RunTag]:
