@@ -30,7 +30,7 @@ def own_model(folder: Path, name: str, text: str) -> list[str]:
 
 
 def failing_models(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder / "failing_models.py").write_text(
+    (folder / "mishap_models.py").write_text(
         "import sys\n"
         "from sklearn.linear_model import LogisticRegression\n\n\n"
         "class Failing(LogisticRegression):\n"
@@ -48,9 +48,9 @@ def failing_models(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 MODEL = """
-    _target_: failing_models.{}
+    _target_: mishap_models.{}
     C: 1.0
-    trusted_types: [failing_models.{}]
+    trusted_types: [mishap_models.{}]
     search_space:
       C: {{type: float, low: 1.5, high: 2.0}}
     """
@@ -95,7 +95,7 @@ def test_a_failed_trial_shows_its_hyperparameters_and_no_password(
     assert "postgresql://bob:***@db/x" in failed.data.tags["sweeps.error"]
     files = [path for path in bench.folder.rglob("*") if path.is_file() and path.suffix != ".pyc"]
     holding = [path for path in files if SECRET.encode() in path.read_bytes()]
-    assert [path.name for path in holding if path.name != "failing_models.py"] == []
+    assert [path.name for path in holding if path.name != "mishap_models.py"] == []
     assert SECRET not in finished.out + finished.err
 
 
