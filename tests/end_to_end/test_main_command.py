@@ -301,6 +301,7 @@ def test_rerun_of_another_folder_names_the_missing_file(empty_bench: Workbench) 
     assert not (empty_bench.folder / "mlflow.db").exists()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_trials_and_values_and_another_does_not(
     swept: Swept, bench: Workbench, texts: Path
 ) -> None:
@@ -372,6 +373,7 @@ def test_without_m_it_is_one_run_of_the_composed_config(bench: Workbench, texts:
     assert bench.studies() == []
 
 
+@pytest.mark.slow
 def test_the_hate_speech_experiment_sweeps_svm_and_logistic_over_tfidf_and_counts(
     bench: Workbench, tmp_path: Path
 ) -> None:
