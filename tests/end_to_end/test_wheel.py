@@ -79,4 +79,4 @@ def test_it_sweeps_promotes_and_predicts_from_an_empty_directory(
 def test_it_explains_itself(python: Path, tmp_path: Path) -> None:
     out = run(python, tmp_path, "-m", "sweeps.run", "--help")
     assert "python -m sweeps.run -m model=svm,logistic" in out
-    assert "model: linear_svm, logistic, naive_bayes, svm" in out
+    assert "model: baseline, knn, linear_svm, logistic, naive_bayes, svd, svm" in out
