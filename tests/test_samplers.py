@@ -208,7 +208,7 @@ def test_every_sampler_that_comes_with_the_package_sees_to_its_seed() -> None:
 
 def overrides_run(study: optuna.Study) -> Counter[tuple[str, ...]]:
     """How often each point ran, as the overrides of its job."""
-    return Counter(tuple(trial.user_attrs[Attribute.OVERRIDES]) for trial in study.trials)
+    return Counter(tuple(Record.of(trial).overrides) for trial in study.trials)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

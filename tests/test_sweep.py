@@ -15,12 +15,15 @@ import pytest
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeps.attribute import Attribute, is_counted
 from sweeps.execution import Workers
 from sweeps.execution.in_process import InProcess
 from sweeps.option import collect
+from sweeps.record import Record
 from sweeps.samplers import SamplerFactory
 from sweeps.search_space import Proposal, SearchSpace
-from sweeps.sweep import Attribute, Budget, Outcome, SweepResult, best_trial, is_counted, run_sweep
+from sweeps.stopping import Budget, Outcome
+from sweeps.sweep import SweepResult, best_trial, run_sweep
 from sweeps.trial import TrialResult
 
 SVM = {
@@ -152,7 +155,7 @@ def test_a_default_outside_its_distribution_is_run_as_written_with_that_leaf_und
     study, _, _ = sweep(space=space_of("rbf"), n_trials=1)
     (only,) = study.trials
     assert only.params == {"model/rbf.C": 1.0, "model/rbf.kernel": "rbf"}
-    assert not any("gamma" in text for text in only.user_attrs[Attribute.OVERRIDES])
+    assert not any("gamma" in text for text in Record.of(only).overrides)
 
 
 def test_a_leaf_is_drawn_only_where_its_condition_holds(sweep):
@@ -249,7 +252,7 @@ def test_a_result_that_cannot_be_recorded_fails_its_trial_with_the_reason(sweep,
 def test_numbers_of_numpy_are_metrics_like_any_other(sweep):
     study, _, _ = sweep(lambda n, p: TrialResult({"val_f1": np.float32(0.5), "n": np.int64(3)}, {}, {}), n_trials=1)
     assert study.trials[0].value == 0.5
-    assert study.trials[0].user_attrs[Attribute.METRICS] == {"val_f1": 0.5, "n": 3.0}
+    assert Record.of(study.trials[0]).metrics == {"val_f1": 0.5, "n": 3.0}
 
 
 @pytest.mark.parametrize(
@@ -269,15 +272,15 @@ def test_an_objective_that_is_no_number_fails_the_trial_with_the_reason(sweep, m
     assert states(study) == [TrialState.FAIL, TrialState.COMPLETE]
     assert "val_f1" in failed.user_attrs[Attribute.ERROR]
     assert reason in failed.user_attrs[Attribute.ERROR]
-    assert failed.user_attrs[Attribute.METRICS] == {"test_f1": 0.5}
-    assert failed.user_attrs[Attribute.HYPERPARAMETERS] == {"model.C": 1.0}
+    assert Record.of(failed).metrics == {"test_f1": 0.5}
+    assert Record.of(failed).hyperparameters == {"model.C": 1.0}
     assert outcome.best.number == 1
 
 
 def test_a_nan_beside_the_objective_is_left_out_and_the_trial_completes(sweep):
     study, _, _ = sweep(lambda n, p: result(0.7, test_f1=math.nan, train_f1=0.9), n_trials=1)
     assert study.trials[0].value == 0.7
-    assert study.trials[0].user_attrs[Attribute.METRICS] == {"val_f1": 0.7, "train_f1": 0.9}
+    assert Record.of(study.trials[0]).metrics == {"val_f1": 0.7, "train_f1": 0.9}
 
 
 @pytest.mark.parametrize(
@@ -548,12 +551,12 @@ def test_everything_shown_of_a_trial_is_in_its_attributes_before_it_is_told(swee
         assert stored.state == TrialState.COMPLETE
         assert stored.user_attrs == trial.user_attrs
         model = trial.params["model"]
-        assert trial.user_attrs[Attribute.METRICS] == {"val_f1": 0.1 * trial.number}
-        assert trial.user_attrs[Attribute.HYPERPARAMETERS] == {"model.C": 4.0, "model.n": None}
-        assert trial.user_attrs[Attribute.SECONDS] == {"fit": 1.5}
-        assert trial.user_attrs[Attribute.WARNINGS] == ["W: w"]
-        assert trial.user_attrs[Attribute.CHOICES] == {"model": model, "vectorizer": "tfidf"}
-        typed = trial.user_attrs[Attribute.OVERRIDES]
+        assert Record.of(trial).metrics == {"val_f1": 0.1 * trial.number}
+        assert Record.of(trial).hyperparameters == {"model.C": 4.0, "model.n": None}
+        assert Record.of(trial).seconds == {"fit": 1.5}
+        assert Record.of(trial).warnings == ["W: w"]
+        assert Record.of(trial).choices == {"model": model, "vectorizer": "tfidf"}
+        typed = Record.of(trial).overrides
         assert typed[:2] == [f"model={model}", "vectorizer=tfidf"]
         assert f"model.C={trial.params[f'model/{model}.C']!r}" in typed
 
@@ -563,8 +566,8 @@ def test_choices_and_overrides_are_known_of_a_trial_that_failed(sweep):
         raise ValueError("no")
 
     _, _, recorder = sweep(job, n_trials=1)
-    assert recorder.told[0].user_attrs[Attribute.CHOICES] == {"model": "logistic", "vectorizer": "tfidf"}
-    assert recorder.told[0].user_attrs[Attribute.OVERRIDES] == ["model=logistic", "vectorizer=tfidf", "model.C=2.0"]
+    assert Record.of(recorder.told[0]).choices == {"model": "logistic", "vectorizer": "tfidf"}
+    assert Record.of(recorder.told[0]).overrides == ["model=logistic", "vectorizer=tfidf", "model.C=2.0"]
 
 
 @pytest.mark.parametrize(("direction", "best"), [("maximize", 1), ("minimize", 2)])

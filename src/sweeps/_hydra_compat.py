@@ -7,7 +7,10 @@ import io
 from pathlib import Path
 from typing import Any
 
+from hydra.core.plugins import Plugins
+from hydra.core.singleton import Singleton
 from hydra.core.utils import JobStatus, run_job
+from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
@@ -34,6 +37,26 @@ def run_trial_job(config: DictConfig, task_function: TaskFunction, hydra_context
         return job.return_value
     with contextlib.redirect_stderr(io.StringIO()):  # reading a failed job's value prints; the sweep reports failures
         return job.return_value
+
+
+BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"  # of `hydra/launcher: basic`, the default
+
+
+def launcher_of(config: DictConfig, hydra_context: HydraContext, task_function: TaskFunction) -> Launcher:
+    """The launcher that a composed config names."""
+    return Plugins.instance().instantiate_launcher(
+        hydra_context=hydra_context, task_function=task_function, config=config
+    )
+
+
+def singletons() -> Any:
+    """What Hydra keeps for a whole process: plugins, registered configs, the config of the run."""
+    return Singleton.get_state()
+
+
+def use_singletons(state: Any) -> None:
+    """Take over what another process's Hydra keeps."""
+    Singleton.set_state(state)
 
 
 def _redact(folder: Path) -> None:

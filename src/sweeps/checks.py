@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
+from optuna.pruners import BasePruner
 
 from sweeps import results
 from sweeps.composition import Combination, StudyPlan
 from sweeps.config import Settings
+from sweeps.definition import check_same, define
 from sweeps.errors import ConfigError, ModelError
+from sweeps.pruning import build_pruner
+from sweeps.results import StudyFolder
 from sweeps.samplers import SamplerFactory
+from sweeps.storage import find_study
 from sweeps.tasks.base import Task
 from sweeps.trial import candidate_of, load_task
 
@@ -26,6 +33,10 @@ class CheckedStudy:
         settings: its top-level values.
         metric: the objective.
         samplers: the sampler of each trial.
+        pruner: stops hopeless trials.
+        definition: what must not change while the study lasts.
+        folder: its files.
+        storage: the URL of its database.
     """
 
     name: str
@@ -33,6 +44,10 @@ class CheckedStudy:
     settings: Settings
     metric: str
     samplers: SamplerFactory
+    pruner: BasePruner
+    definition: Mapping[str, str]
+    folder: StudyFolder
+    storage: str
 
 
 def check_study(plan: StudyPlan, base: Path, *, several_datasets: bool) -> CheckedStudy:
@@ -44,15 +59,14 @@ def check_study(plan: StudyPlan, base: Path, *, several_datasets: bool) -> Check
         several_datasets: whether the sweep has a study for each of several datasets, each named after its own.
 
     Raises:
-        ConfigError: a value, a sampler or a candidate is wrong.
+        ConfigError: a value, a sampler or a candidate is wrong, or the study was begun with something else.
+        StorageError: the study's database is out of reach.
         DataError: the dataset is missing, unreadable or unfit.
         ModelError: a model could not be stored as plain data.
     """
     settings = Settings.from_config(plan.config)
-    sampler = OmegaConf.to_container(plan.config.sampler, resolve=True)
-    if not isinstance(sampler, dict):
-        raise ConfigError("sampler must be a mapping with `_target_`, such as sampler=tpe.")
-    samplers = SamplerFactory({str(key): value for key, value in sampler.items()}, plan.space)
+    samplers = SamplerFactory(_mapping(plan, "sampler", "tpe"), plan.space)
+    pruner = build_pruner(_mapping(plan, "pruner", "median"))
     task = load_task(plan.config)
     metric = choose_metric(task, settings)
     for combination in plan.combinations.values():
@@ -60,8 +74,22 @@ def check_study(plan: StudyPlan, base: Path, *, several_datasets: bool) -> Check
     name = settings.study_name or results.new_study_name(plan.dataset)
     if settings.study_name and several_datasets:
         name = f"{name}-{plan.dataset}"
-    results.StudyFolder(base / name).check_new()
-    return CheckedStudy(name, plan, settings, metric, samplers)
+    folder = StudyFolder(base / name)
+    storage = settings.storage or folder.storage_url
+    definition = define(plan, task, metric, settings.seed)
+    study = find_study(storage, name) if settings.study_name else None
+    if study is None:
+        folder.check_new()
+    else:
+        check_same(study, definition)
+    return CheckedStudy(name, plan, settings, metric, samplers, pruner, definition, folder, storage)
+
+
+def _mapping(plan: StudyPlan, group: str, example: str) -> dict[str, Any]:
+    config = OmegaConf.to_container(plan.config[group], resolve=True)
+    if not isinstance(config, dict):
+        raise ConfigError(f"{group} must be a mapping with `_target_`, such as {group}={example}.")
+    return {str(key): value for key, value in config.items()}
 
 
 def choose_metric(task: Task, settings: Settings) -> str:

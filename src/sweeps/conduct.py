@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from hydra.types import HydraContext, TaskFunction
@@ -12,6 +13,7 @@ from sweeps.checks import check_study
 from sweeps.composition import Request, plan_study
 from sweeps.console import describe_space, say
 from sweeps.errors import SweepsError
+from sweeps.places import choose_workers
 from sweeps.sweep import SweepResult
 
 
@@ -40,13 +42,14 @@ def conduct(
     base = Path(master.hydra.sweep.dir)
     studies = [check_study(plan, base, several_datasets=len(plans) > 1) for plan in plans]
 
-    from sweeps.study import run_study  # MLflow takes seconds to import: not for a dry run or a mistake
-
     results: list[SweepResult] = []
     errors: list[SweepsError] = []
     for study in studies:
         try:
-            results.append(run_study(study, base, hydra_context, task_function))
+            with closing(choose_workers(study, hydra_context, task_function)) as workers:
+                from sweeps.study import run_study  # takes seconds, as it imports MLflow; the workers start meanwhile
+
+                results.append(run_study(study, workers))
         except SweepsError as error:  # another dataset's study may still succeed
             errors.append(error)
             if len(studies) > 1:

@@ -42,12 +42,20 @@ class RootConfig:
     vectorizer: dict[str, Any] = field(default_factory=dict)
     dataset: dict[str, Any] = field(default_factory=dict)
     sampler: dict[str, Any] = field(default_factory=dict)
+    pruner: dict[str, Any] = field(default_factory=dict)
     n_trials: int = 1
     timeout: float | None = None
-    n_jobs: int = 1
+    patience: int | None = None
+    target: float | None = None
+    n_jobs: int | None = None
+    trial_timeout: float | None = None
+    max_retries: int = 1
+    grace_period: float = 30.0
     seed: int = 0
     metric: str | None = None
     study_name: str | None = None
+    storage: str | None = None
+    join: bool = False
     experiment_name: str = "sweeps"
     registered_model_name: str = "sweeps"
     promote: Promote = Promote.auto
@@ -61,18 +69,23 @@ class Settings:
     """The checked top-level values of one composed config.
 
     Attributes:
-        timeout: seconds after which no new trial starts, or None.
-        n_jobs: trials at a time.
-        max_failure_rate: share of failed trials, judged after five, above which a sweep stops.
+        n_jobs: worker processes; None for one for each core, 0 for none.
         The others stand in `conf/config.yaml`.
     """
 
     n_trials: int
     timeout: float | None
-    n_jobs: int
+    patience: int | None
+    target: float | None
+    n_jobs: int | None
+    trial_timeout: float | None
+    max_retries: int
+    grace_period: float
     seed: int
     metric: str | None
     study_name: str | None
+    storage: str | None
+    join: bool
     experiment_name: str
     registered_model_name: str
     promote: Promote
@@ -95,7 +108,24 @@ class Settings:
             self.timeout is None or self.timeout > 0,
             f"timeout={self.timeout}: seconds above 0, e.g. timeout=600, or timeout=null for none.",
         )
-        _require(self.n_jobs == 1, f"n_jobs={self.n_jobs}: this version runs one trial at a time, so n_jobs=1.")
+        _require(
+            self.patience is None or self.patience >= 1,
+            f"patience={self.patience}: trials without a better value, at least 1, or patience=null for no limit.",
+        )
+        _require(
+            self.n_jobs is None or self.n_jobs >= 0,
+            f"n_jobs={self.n_jobs}: the number of workers, null for the number of cores, or 0 to run in this process.",
+        )
+        _require(
+            self.trial_timeout is None or self.trial_timeout > 0,
+            f"trial_timeout={self.trial_timeout}: seconds above 0, or trial_timeout=null for none.",
+        )
+        _require(
+            self.trial_timeout is None or self.n_jobs != 0,
+            "trial_timeout needs a worker process that can be ended: n_jobs=1 or more, not n_jobs=0.",
+        )
+        _require(self.max_retries >= 0, f"max_retries={self.max_retries}: 0 or more.")
+        _require(self.grace_period >= 0, f"grace_period={self.grace_period}: seconds, 0 or more.")
         _require(0 <= self.seed < 2**32, f"seed={self.seed}: a whole number from 0 to {2**32 - 1}, as numpy wants it.")
         _require(0 <= self.max_failure_rate <= 1, f"max_failure_rate={self.max_failure_rate}: a share between 0 and 1.")
         _require(

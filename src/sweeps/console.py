@@ -12,9 +12,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
+from sweeps.attribute import is_counted
+from sweeps.record import Record
 from sweeps.redact import without_passwords
 from sweeps.search_space import SearchSpace
-from sweeps.sweep import Attribute, SweepResult, best_trial, is_counted
+from sweeps.sweep import SweepResult, best_trial, better_trial
 
 
 def say(text: str = "") -> None:
@@ -39,25 +41,32 @@ class Progress:
     """Trial count, best value and time left; a callback of the sweep.
 
     Args:
-        n_trials: the study's total.
+        study: the study; it may have trials already.
+        n_trials: its total.
         metric: the objective's name.
     """
 
-    def __init__(self, n_trials: int, metric: str) -> None:
+    def __init__(self, study: Study, n_trials: int, metric: str) -> None:
         self._metric = metric
-        self._bar = tqdm(total=n_trials, unit="trial", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False)
+        self._best = best_trial(study)
+        n_before = sum(is_counted(trial) for trial in study.get_trials(deepcopy=False))
+        is_shown = sys.stderr.isatty()
+        self._bar = tqdm(
+            total=n_trials, initial=n_before, unit="trial", file=sys.stderr, disable=not is_shown, leave=False
+        )
 
     def on_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Advance the bar, or write a line."""
-        best = best_trial(study)
+        if trial.state == TrialState.COMPLETE:
+            self._best = better_trial(study.direction, self._best, trial)
         if self._bar.disable:
-            say(f"trial {trial.number}: {_describe(trial, self._metric)}{_best(best)}")
+            say(f"trial {trial.number}: {_describe(trial, self._metric)}{_shown(self._best)}")
         elif trial.state == TrialState.FAIL:
             say(f"trial {trial.number}: {_describe(trial, self._metric)}")
         if is_counted(trial):
             self._bar.update()
-        if best is not None:
-            self._bar.set_postfix_str(f"best {self._metric} {best.values[0]:.4f}")
+        if self._best is not None:
+            self._bar.set_postfix_str(f"best {self._metric} {self._best.values[0]:.4f}")
 
     def on_end(self, study: Study, result: SweepResult) -> None:
         """Take the bar away."""
@@ -70,7 +79,7 @@ def best_of_each_model(study: Study) -> list[FrozenTrial]:
     best: dict[str, FrozenTrial] = {}
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     for trial in sorted(complete, key=lambda t: (sign * t.values[0], t.number)):
-        best.setdefault(trial.user_attrs[Attribute.CHOICES].get("model", ""), trial)
+        best.setdefault(Record.of(trial).choices.get("model", ""), trial)
     return list(best.values())
 
 
@@ -85,13 +94,12 @@ def summary_table(study: Study, metric: str, names: Mapping[str, str]) -> str:
     test_metric = metric.replace("val_", "test_", 1)
     rows = []
     for trial in best_of_each_model(study):
-        metrics = trial.user_attrs[Attribute.METRICS]
-        shown = {
-            key: value for key, value in trial.user_attrs[Attribute.HYPERPARAMETERS].items() if _is_drawn(trial, key)
-        }
+        record = Record.of(trial)
+        metrics = record.metrics
+        shown = {key: value for key, value in record.hyperparameters.items() if _is_drawn(trial, key)}
         rows.append(
             [
-                trial.user_attrs[Attribute.CHOICES].get("model", ""),
+                record.choices.get("model", ""),
                 str(trial.number),
                 f"{trial.values[0]:.4f}",
                 f"{metrics[test_metric]:.4f}" if test_metric in metrics else "",
@@ -132,17 +140,21 @@ def _describe_distribution(distribution: BaseDistribution) -> str:
 
 def _is_drawn(trial: FrozenTrial, key: str) -> bool:
     group, _, name = key.partition(".")
-    return f"{group}/{trial.user_attrs[Attribute.CHOICES].get(group)}.{name}" in trial.params
+    return f"{group}/{Record.of(trial).choices.get(group)}.{name}" in trial.params
 
 
 def _describe(trial: FrozenTrial, metric: str) -> str:
-    what = " ".join(trial.user_attrs.get(Attribute.CHOICES, {}).values())
+    what = " ".join(Record.of(trial).choices.values())
     if trial.state == TrialState.COMPLETE:
         return f"{what}, {metric} {trial.values[0]:.4f}"
-    return f"{what}, {trial.state.name}: {trial.user_attrs.get(Attribute.ERROR, '').splitlines()[0][:200]}"
+    if trial.state == TrialState.PRUNED:
+        return f"{what}, pruned after {len(trial.intermediate_values)} steps"
+    record = Record.of(trial)
+    state = "INTERRUPTED" if record.interrupted else "FAILED"
+    return f"{what}, {state}: {(record.error.splitlines() or [''])[0][:200]}"
 
 
-def _best(best: FrozenTrial | None) -> str:
+def _shown(best: FrozenTrial | None) -> str:
     return "" if best is None else f" (best {best.values[0]:.4f}, trial {best.number})"
 
 

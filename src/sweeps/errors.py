@@ -5,10 +5,14 @@
     ├── DataError           a file, a column, a row or a label
     ├── ModelError          a fitted model that cannot be stored or loaded safely
     ├── TrackingError       the tracking server, the model registry or a name in it
+    ├── StorageError        the study's database, or a study in it
     └── SweepFailedError    a sweep that ended without a usable trial
+    Interrupted             not an error: Ctrl-C or SIGTERM, as an exception
 
 A message says what is wrong, where (file, key, row), what would be right and what to type.
 """
+
+import signal
 
 
 class SweepsError(Exception):
@@ -31,5 +35,21 @@ class TrackingError(SweepsError):
     """The tracking server or the model registry is out of reach, or a name in it is unknown."""
 
 
+class StorageError(SweepsError):
+    """The study's database is out of reach, full or held by another sweep, or the study in it is another one."""
+
+
 class SweepFailedError(SweepsError):
     """A sweep ended early, or without any trial that completed."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asked the program to end.
+
+    Args:
+        received: the signal; the exit code is 128 and its number.
+    """
+
+    def __init__(self, received: signal.Signals) -> None:
+        super().__init__(received.name)
+        self.received = received

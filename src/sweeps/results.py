@@ -15,7 +15,10 @@ from optuna import Study
 from optuna.trial import FrozenTrial
 
 from sweeps.errors import ConfigError
-from sweeps.sweep import Attribute, SweepResult
+from sweeps.record import Record
+from sweeps.sweep import SweepResult
+
+_DATABASE = "study.db"
 
 
 @dataclass(frozen=True)
@@ -24,46 +27,50 @@ class StudyFolder:
 
     path: Path
 
-    @classmethod
-    def create(cls, base: Path, study_name: str) -> StudyFolder:
-        """Make the folder of a new study.
-
-        Raises:
-            ConfigError: there is a study of that name, or the folder cannot be made.
-        """
-        folder = cls(base / study_name)
-        folder.check_new()
-        try:
-            folder.path.mkdir(parents=True)
-        except OSError as error:
-            raise ConfigError(
-                f"{folder.path} cannot be made: {error.strerror}. Choose another place: hydra.sweep.dir=FOLDER"
-            ) from error
-        return folder
-
     def check_new(self) -> None:
         """Make sure that the folder can become a new study's.
 
         Raises:
-            ConfigError: there is a study of that name, or a URL cannot hold the path.
+            ConfigError: something else is there, or a URL cannot hold the path.
         """
-        if self.path.exists():
+        if self.path.exists() and not (self.path.is_dir() and all(map(self._is_ours, self.path.iterdir()))):
             raise ConfigError(
-                f"study_name={self.path.name}: {self.path} is there already. Choose another study_name, or leave it "
-                f"out for a new one."
+                f"study_name={self.path.name}: {self.path} is there already, and holds no study to go on with. Choose "
+                f"another study_name, or leave it out for a new one."
             )
         if set("?#%") & set(str(self.path)):
             raise ConfigError(f"{self.path}: the study's database needs a path without '?', '#' and '%'.")
 
+    def make(self) -> None:
+        """Make the folder, unless it is there.
+
+        Raises:
+            ConfigError: it cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"{self.path} cannot be made: {error.strerror}. Choose another place: hydra.sweep.dir=FOLDER"
+            ) from error
+
+    def _is_ours(self, file: Path) -> bool:
+        return file.name.startswith(_DATABASE) or file in (self.config, self.command)
+
     @property
     def storage_url(self) -> str:
         """The study's own storage, a sqlite file that Optuna Dashboard opens."""
-        return f"sqlite:///{self.path / 'study.db'}"
+        return f"sqlite:///{self.path / _DATABASE}"
 
     @property
     def config(self) -> Path:
         """The composed config of the sweep."""
         return self.path / "multirun.yaml"
+
+    @property
+    def command(self) -> Path:
+        """What was typed, for `sweeps.resume`."""
+        return self.path / "command.yaml"
 
     @property
     def trials(self) -> Path:
@@ -99,8 +106,8 @@ def write_trials(study: Study, path: Path, names: Mapping[str, str]) -> None:
     partial.replace(path)
 
 
-def write_result(path: Path, content: Mapping[str, Any]) -> None:
-    """Write `sweep_result.yaml` at once."""
+def write_yaml(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a mapping as YAML; the file appears when it is complete."""
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True), encoding="utf-8")
     partial.replace(path)
@@ -116,13 +123,13 @@ def describe_result(study: Study, result: SweepResult, metric: str) -> dict[str,
         "n_trials": len([t for t in study.get_trials(deepcopy=False) if t.state.is_finished()]),
     }
     if result.best is not None:
-        attributes = result.best.user_attrs
+        record = Record.of(result.best)
         described["best"] = {
             "trial": result.best.number,
             "value": result.best.values[0],
-            "choices": attributes[Attribute.CHOICES],
-            "overrides": attributes[Attribute.OVERRIDES],
-            "metrics": attributes[Attribute.METRICS],
+            "choices": record.choices,
+            "overrides": record.overrides,
+            "metrics": record.metrics,
         }
     return described
 
@@ -131,23 +138,22 @@ _LAST = ("start", "end", "warnings", "error")
 
 
 def _row(trial: FrozenTrial, names: Mapping[str, str]) -> dict[str, Any]:
-    attributes = trial.user_attrs
+    record = Record.of(trial)
     row: dict[str, Any] = {
         "number": trial.number,
-        "state": trial.state.name,
+        "state": "INTERRUPTED" if record.interrupted else trial.state.name,
         "value": trial.values[0] if trial.values else "",
-        **attributes.get(Attribute.CHOICES, {}),
+        **record.choices,
     }
-    metrics = attributes.get(Attribute.METRICS, {})
-    taken = {*row, *metrics, *_LAST}
-    for key, value in attributes.get(Attribute.HYPERPARAMETERS, {}).items():
+    taken = {*row, *record.metrics, *_LAST}
+    for key, value in record.hyperparameters.items():
         name = names.get(key, key)
         row[key if name in taken or name.startswith("seconds_") else name] = value
-    row |= metrics
-    row |= {f"seconds_{phase}": round(value, 4) for phase, value in attributes.get(Attribute.SECONDS, {}).items()}
+    row |= record.metrics
+    row |= {f"seconds_{phase}": round(value, 4) for phase, value in record.seconds.items()}
     return row | {
         "start": trial.datetime_start.isoformat() if trial.datetime_start else "",
         "end": trial.datetime_complete.isoformat() if trial.datetime_complete else "",
-        "warnings": "; ".join(attributes.get(Attribute.WARNINGS, [])),
-        "error": attributes.get(Attribute.ERROR, ""),
+        "warnings": "; ".join(record.warnings),
+        "error": record.error,
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from types import FrameType
 from typing import Any, NoReturn
 
 import hydra
@@ -17,14 +16,11 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 import sweeps.config  # noqa: F401 - registers the schema and the resolvers before Hydra composes
-from sweeps.errors import SweepsError
+from sweeps.errors import Interrupted, SweepsError
 from sweeps.redact import without_passwords
+from sweeps.signals import raise_interrupted
 
 _FULL_ERROR = "HYDRA_FULL_ERROR"
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM: ends a sweep in the same order as Ctrl-C."""
 
 
 @hydra.main(config_path="pkg://sweeps.conf", config_name="config", version_base="1.3")
@@ -40,8 +36,8 @@ def _app(config: DictConfig) -> Any:
 
 def main() -> None:
     """Run the command line; errors that the user can mend end in one message and exit code 1."""
-    signal.signal(signal.SIGTERM, _raise_terminated)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with it ignored
+    signal.signal(signal.SIGTERM, raise_interrupted)
+    signal.signal(signal.SIGINT, raise_interrupted)  # a shell's background jobs start with it ignored
     before = os.environ.get(_FULL_ERROR)
     os.environ[_FULL_ERROR] = "1"  # Hydra hands exceptions on instead of printing them and exiting
     try:
@@ -50,17 +46,13 @@ def main() -> None:
         if before == "1":
             raise
         _exit_with(error)
-    except KeyboardInterrupt as interrupt:
-        sys.exit(128 + (signal.SIGTERM if isinstance(interrupt, _Terminated) else signal.SIGINT))
+    except Interrupted as interrupt:
+        sys.exit(128 + interrupt.received)
     finally:
         if before is None:
             del os.environ[_FULL_ERROR]
         else:
             os.environ[_FULL_ERROR] = before
-
-
-def _raise_terminated(signum: int, frame: FrameType | None) -> NoReturn:
-    raise _Terminated
 
 
 def _exit_with(error: Exception) -> NoReturn:

@@ -24,9 +24,10 @@ from optuna.samplers import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeps.attribute import was_cut_off
 from sweeps.build import TARGET, build, locate
 from sweeps.errors import ConfigError
-from sweeps.search_space import INTERRUPTED, SearchSpace
+from sweeps.search_space import SearchSpace
 
 _NEEDS = {CmaEsSampler: "cmaes", GPSampler: "torch"}
 _STATELESS = (RandomSampler, TPESampler)  # all that carries over from trial to trial is the random state
@@ -150,7 +151,7 @@ def _points_of(study: Study, without: int | None = None) -> set[frozenset[tuple[
     return {
         frozenset(trial.params.items())
         for trial in study.get_trials(deepcopy=False)
-        if trial.number != without and trial.state != TrialState.WAITING and INTERRUPTED not in trial.user_attrs
+        if trial.number != without and trial.state != TrialState.WAITING and not was_cut_off(trial)
     }
 
 

@@ -19,10 +19,8 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial
 
 from sweeps import overrides
+from sweeps.attribute import Attribute
 from sweeps.errors import ConfigError
-
-INTERRUPTED = "sweeps.interrupted"  # user attribute of the trials that were cut off from outside
-DEFAULT_TRIAL = "sweeps.default"  # user attribute of the trials that run an option's defaults as written
 
 
 @dataclass(frozen=True)
@@ -114,9 +112,9 @@ class SearchSpace:
     def suggest(self, trial: Trial) -> Proposal:
         """Draw a trial: the group choices first, then the active leaves of what was chosen.
 
-        A trial marked `DEFAULT_TRIAL` leaves those undrawn whose default lies outside their distribution.
+        A trial marked `Attribute.DEFAULT` leaves those undrawn whose default lies outside their distribution.
         """
-        is_default = bool(trial.user_attrs.get(DEFAULT_TRIAL, False))
+        is_default = Attribute.DEFAULT in trial.user_attrs
         choices = {
             group: trial.suggest_categorical(group, options) if len(options) > 1 else options[0]
             for group, options in self.groups.items()

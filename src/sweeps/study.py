@@ -1,85 +1,83 @@
-"""One checked study: run it, track it, report it, and register its winner."""
+"""One checked study: run it or go on with it, track it, report it, and register its winner."""
 
 from __future__ import annotations
 
 import json
-import shlex
-import warnings
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import optuna
-from hydra.types import HydraContext, TaskFunction
 from omegaconf import OmegaConf
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeps import console, results
-from sweeps._hydra_compat import run_trial_job
+from sweeps import console, results, typed
+from sweeps.attribute import Attribute, is_counted
 from sweeps.checks import CheckedStudy
-from sweeps.config import SWEPT_GROUPS
+from sweeps.config import Settings
 from sweeps.console import say
-from sweeps.errors import SweepFailedError, TrackingError
-from sweeps.execution.in_process import InProcess
+from sweeps.definition import DEFINITION
+from sweeps.errors import StorageError, SweepFailedError
+from sweeps.execution import Workers
+from sweeps.lease import Lease
+from sweeps.record import Record
 from sweeps.redact import without_passwords
 from sweeps.results import StudyFolder
 from sweeps.search_space import Proposal
-from sweeps.sweep import Attribute, Budget, Callback, Outcome, SweepResult, is_counted, run_sweep
-from sweeps.tasks.base import Candidate, Task, Tried
+from sweeps.stopping import Budget, Outcome
+from sweeps.storage import open_storage
+from sweeps.sweep import Callback, SweepResult, run_sweep
+from sweeps.tasks.base import Task, Tried
 from sweeps.tracking import client as tracking
-from sweeps.tracking import registry
-from sweeps.tracking.runs import StudyRuns, command_tags
-from sweeps.trial import TrialResult, candidate_of, hyperparameters, load_task
+from sweeps.tracking.runs import END, TRACKING, StudyRuns, command_tags
+from sweeps.trial import hyperparameters, load_task
+from sweeps.winner import candidate_of_trial, register_winner
 
 
-def run_study(
-    checked: CheckedStudy, base: Path, hydra_context: HydraContext, task_function: TaskFunction
-) -> SweepResult:
+def run_study(checked: CheckedStudy, workers: Workers) -> SweepResult:
     """Run a study to its end: trials, runs in MLflow, files, summary, and the winner in the registry.
 
     Args:
-        checked: what to run.
-        base: the folder of all studies.
-        hydra_context: Hydra's config loader and callbacks.
-        task_function: runs one trial's config.
+        checked: what to run; a study that has trials is gone on with.
+        workers: where trials run; closed at the end.
 
     Raises:
         TrackingError: MLflow is out of reach (before the first trial), or the winner could not be registered.
+        StorageError: the study's database is out of reach or full, or another process is at work on the study.
         SweepFailedError: no trial completed, or too many failed.
         KeyboardInterrupt: interrupted; everything is told and logged.
     """
-    plan, settings, metric = checked.plan, checked.settings, checked.metric
+    plan, settings, metric, folder = checked.plan, checked.settings, checked.metric, checked.folder
     task = load_task(plan.config)
     client = tracking.connect()
     experiment = tracking.experiment_id(client, settings.experiment_name)
-    folder = StudyFolder.create(base, checked.name)
-    folder.config.write_text(without_passwords(OmegaConf.to_yaml(plan.config)), encoding="utf-8")
-    names = plan.parameter_names()
-    study = _create_study(checked, folder, task, names)
+    with _opened(checked, task) as (study, lease):
+        _announce(checked, study)
+        runs = StudyRuns(client, experiment, study, folder)
+        names = plan.parameter_names()
+        progress = console.Progress(study, settings.n_trials, metric)
+        callbacks: list[Callback] = [progress, _Files(folder, metric, names), runs]
 
-    def run_one(number: int, proposal: Proposal) -> TrialResult:
-        config = plan.job_config(number, proposal, folder.path)
-        result: TrialResult = run_trial_job(config, task_function, hydra_context)
-        return result
+        def describe(proposal: Proposal) -> dict[str, Any]:
+            active = hyperparameters(plan.job_config(0, proposal, folder.path))
+            described: dict[str, Any] = json.loads(json.dumps(active, default=str))
+            return described
 
-    _announce(checked, folder)
-    tags = command_tags(task.fingerprint)
-    runs = StudyRuns(client, experiment, study, folder, str(plan.config.dataset.name), names, tags)
-    callbacks: list[Callback] = [console.Progress(settings.n_trials, metric), _Files(folder, metric, names), runs]
-    budget = Budget(settings.n_trials, settings.timeout, settings.max_failure_rate)
-
-    def describe(proposal: Proposal) -> dict[str, Any]:
-        active = hyperparameters(plan.job_config(0, proposal, folder.path))
-        described: dict[str, Any] = json.loads(json.dumps(active, default=str))
-        return described
-
-    result = run_sweep(study, plan.space, InProcess(run_one), budget, checked.samplers, metric, callbacks, describe)
-    _report(study, metric, result, names)
-    _log_plots(study, checked, task, folder, runs)
-    _say_where(checked, folder, runs)
-    if result.outcome is Outcome.COMPLETED and result.best is not None:
-        _register_winner(checked, task, result.best, folder, runs)
+        budget = _budget(settings)
+        result = run_sweep(study, plan.space, workers, budget, checked.samplers, metric, callbacks, describe, lease)
+        with suppress(StorageError):
+            study.set_user_attr(END, [result.outcome.value, result.reason])
+        _report(study, metric, result, names)
+        if result.outcome is Outcome.COMPLETED and lease.is_shared():
+            say("Other processes are still at work on this study; the last of them registers its winner.")
+            return result
+        _log_plots(study, checked, task, runs)
+        _say_where(checked, runs)
+        if result.outcome is Outcome.COMPLETED and result.best is not None:
+            register_winner(checked, task, result.best, runs)
+    if result.outcome is not Outcome.COMPLETED:
+        say(f"Go on:   python -m sweeps.resume {folder.path}")
     if result.interrupt is not None:
         raise result.interrupt
     if result.outcome is Outcome.FAILED:
@@ -87,18 +85,55 @@ def run_study(
     return result
 
 
-def _create_study(checked: CheckedStudy, folder: StudyFolder, task: Task, names: Mapping[str, str]) -> Study:
+@contextmanager
+def _opened(checked: CheckedStudy, task: Task) -> Iterator[tuple[Study, Lease]]:
+    """Open the study, or make it with its folder, and hold it."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    plan, folder, settings = checked.plan, checked.folder, checked.settings
+    folder.make()
     study = optuna.create_study(
         study_name=checked.name,
-        storage=folder.storage_url,
+        storage=open_storage(checked.storage),
         direction=task.directions[checked.metric],
         sampler=checked.samplers.sampler_for(0),
+        pruner=checked.pruner,
+        load_if_exists=True,
     )
-    study.set_user_attr("sweeps.metric", checked.metric)
-    study.set_user_attr("sweeps.dataset.fingerprint", task.fingerprint)
-    study.set_user_attr("sweeps.names", dict(names))
-    return study
+    lease = Lease(study)
+    lease.acquire(join=settings.join)
+    try:
+        if DEFINITION not in study.user_attrs:
+            study.set_user_attr("sweeps.metric", checked.metric)
+            study.set_user_attr(TRACKING, _tracking(checked, task))
+            study.set_user_attr(DEFINITION, dict(checked.definition))
+            folder.config.write_text(without_passwords(OmegaConf.to_yaml(plan.config)), encoding="utf-8")
+            typed.remember(folder, plan.dataset, settings.storage)
+        yield study, lease
+    finally:
+        with suppress(StorageError):  # a lease of a dead process holds nobody up
+            lease.release()
+
+
+def _tracking(checked: CheckedStudy, task: Task) -> dict[str, Any]:
+    """What the runs in MLflow show of a study beside its trials."""
+    return {
+        "experiment": checked.settings.experiment_name,
+        "dataset": str(checked.plan.config.dataset.name),
+        "names": checked.plan.parameter_names(),
+        "tags": command_tags(task.fingerprint),
+    }
+
+
+def _budget(settings: Settings) -> Budget:
+    return Budget(
+        settings.n_trials,
+        settings.timeout,
+        settings.max_failure_rate,
+        settings.patience,
+        settings.target,
+        settings.max_retries,
+        settings.grace_period,
+    )
 
 
 class _Files:
@@ -115,73 +150,27 @@ class _Files:
     def on_end(self, study: Study, result: SweepResult) -> None:
         """Write both files."""
         results.write_trials(study, self._folder.trials, self._names)
-        results.write_result(self._folder.result, results.describe_result(study, result, self._metric))
+        results.write_yaml(self._folder.result, results.describe_result(study, result, self._metric))
 
 
-def _register_winner(
-    checked: CheckedStudy, task: Task, best: FrozenTrial, folder: StudyFolder, runs: StudyRuns
-) -> None:
-    name = checked.settings.registered_model_name
-    say("Model:   refitting the best trial on the training part ...")
-    try:
-        winner = _refit(checked, task, best, folder, runs)
-        decision = registry.register(runs.client, task, winner, name, checked.settings.promote)
-        runs.set_parent_tags(
-            {"sweeps.registered_model": f"{name}/{decision.version}", "sweeps.promotion.reason": decision.message}
-        )
-    except Exception as error:
-        # Whatever happens here, the sweep's results stand.
-        raise TrackingError(
-            f"The sweep is complete and kept, but its winner, trial {best.number}, could not be registered as {name}: "
-            f"{error}"
-        ) from error
-    say(f"Model:   {name} version {decision.version} registered; {decision.message}")
-    address = shlex.quote(f"models:/{name}@champion")
-    say(f"Predict: python -m sweeps.predict {address} input.csv -o output.csv")
-
-
-def _log_plots(study: Study, checked: CheckedStudy, task: Task, folder: StudyFolder, runs: StudyRuns) -> None:
+def _log_plots(study: Study, checked: CheckedStudy, task: Task, runs: StudyRuns) -> None:
+    if type(task).plots is Task.plots:
+        return
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    tried = [Tried(_candidate(checked, trial, folder), trial.user_attrs[Attribute.METRICS]) for trial in complete]
+    tried = [Tried(candidate_of_trial(checked, trial), Record.of(trial).metrics) for trial in complete]
     try:
         runs.log_figures(task.plots(tried))
     except Exception as error:  # noqa: BLE001 - a figure must not cost the sweep
         say(f"Plots could not be made or logged: {error}")
 
 
-def _candidate(checked: CheckedStudy, trial: FrozenTrial, folder: StudyFolder) -> Candidate:
-    return candidate_of(checked.plan.job_config(trial.number, checked.plan.space.replay(trial), folder.path))
-
-
-def _refit(
-    checked: CheckedStudy, task: Task, best: FrozenTrial, folder: StudyFolder, runs: StudyRuns
-) -> registry.Winner:
-    candidate = _candidate(checked, best, folder)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the trial has recorded what its fit warned of
-        predictor = task.refit(candidate)
-        scores = task.test_scores(predictor)
-    metric = checked.metric.replace("val_", "test_", 1)
-    if metric not in scores:
-        raise TrackingError(f"the gate needs {metric}, and {type(task).__name__} measures {', '.join(scores)}")
-    child = runs.child_id(best.number)
-    if child is None:
-        raise TrackingError("its MLflow run could not be logged")
-    choices = best.user_attrs[Attribute.CHOICES]
-    tags = {
-        "sweeps.study": checked.name,
-        "sweeps.trial.number": str(best.number),
-        f"sweeps.{checked.metric}": repr(best.values[0]),
-        "sweeps.dataset.fingerprint": task.fingerprint,
-        **{f"sweeps.{group}": choices[group] for group in SWEPT_GROUPS},
-    }
-    direction = task.directions[checked.metric]
-    return registry.Winner(predictor, candidate.trusted_types, scores, metric, direction, child, tags)
-
-
-def _announce(checked: CheckedStudy, folder: StudyFolder) -> None:
+def _announce(checked: CheckedStudy, study: Study) -> None:
     what = ", ".join(f"{group} {' | '.join(options)}" for group, options in checked.plan.space.groups.items())
-    say(f"Study {checked.name}: {checked.settings.n_trials} trials on {checked.plan.dataset}, {what}; in {folder.path}")
+    n_trials, dataset = checked.settings.n_trials, checked.plan.dataset
+    say(f"Study {checked.name}: {n_trials} trials on {dataset}, {what}; in {checked.folder.path}")
+    n_before = sum(is_counted(trial) for trial in study.get_trials(deepcopy=False))
+    if n_before:
+        say(f"Going on with {n_before} of {n_trials} trials.")
     if checked.samplers.warning:
         say(f"Note: {checked.samplers.warning}")
 
@@ -199,13 +188,13 @@ def _report(study: Study, metric: str, result: SweepResult, names: Mapping[str, 
 
 def _first_error(study: Study) -> str:
     for trial in study.get_trials(deepcopy=False):
-        if Attribute.ERROR in trial.user_attrs:
+        if is_counted(trial) and trial.user_attrs.get(Attribute.ERROR):
             return f"The first error: {trial.user_attrs[Attribute.ERROR].splitlines()[0]}"
     return ""
 
 
-def _say_where(checked: CheckedStudy, folder: StudyFolder, runs: StudyRuns) -> None:
+def _say_where(checked: CheckedStudy, runs: StudyRuns) -> None:
     uri, settings = tracking.shown_uri(), checked.settings
-    say(f"Trials:  {folder.trials}")
+    say(f"Trials:  {checked.folder.trials}")
     say(f"MLflow:  experiment {settings.experiment_name}, run {runs.parent_id}")
     say(f"Look:    {uri if uri.startswith('http') else f'mlflow ui --backend-store-uri {uri}'}")

@@ -2,71 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import math
 import time
-import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
-from enum import Enum
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
-from optuna import Study, Trial
+from optuna import Study
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeps.execution import Workers
-from sweeps.redact import without_passwords
+from sweeps.agenda import Agenda, Asked
+from sweeps.attribute import Attribute
+from sweeps.errors import Interrupted, StorageError
+from sweeps.execution import TrialTimeoutError, WorkerDiedError, Workers
+from sweeps.lease import Lease
+from sweeps.pruning import judge_of
+from sweeps.record import CUT_OFF, tell, tell_failure
 from sweeps.samplers import SamplerFactory
-from sweeps.search_space import DEFAULT_TRIAL, INTERRUPTED, Proposal, SearchSpace
-from sweeps.trial import TrialResult
-
-_MIN_TRIALS_TO_JUDGE = 5
-_MAX_ERROR = 2_000  # characters kept of an error message
-_MAX_TRACEBACK = 20_000  # characters kept of a failure, the end of it
-
-
-class Outcome(Enum):
-    """How a sweep ended."""
-
-    COMPLETED = "COMPLETED"
-    INTERRUPTED = "INTERRUPTED"
-    FAILED = "FAILED"
-
-
-_Stop = tuple[Outcome, str]
-
-
-class Attribute:
-    """User attributes of a trial: all that is shown of it is in the study before the trial is told."""
-
-    METRICS = "sweeps.metrics"
-    HYPERPARAMETERS = "sweeps.hyperparameters"
-    PARAMS = "sweeps.params"
-    CHOICES = "sweeps.choices"
-    OVERRIDES = "sweeps.overrides"
-    SECONDS = "sweeps.seconds"
-    WARNINGS = "sweeps.warnings"
-    ERROR = "sweeps.error"
-    TRACEBACK = "sweeps.traceback"
-    INTERRUPTED = INTERRUPTED
-
-
-@dataclass(frozen=True)
-class Budget:
-    """When to stop.
-
-    Attributes:
-        n_trials: trials in all that count: complete, pruned, and failed by raising.
-        timeout: seconds after which no new trial starts, or None.
-        max_failure_rate: share of failed trials, judged after five, above which the sweep stops.
-    """
-
-    n_trials: int
-    timeout: float | None = None
-    max_failure_rate: float = 1.0
+from sweeps.search_space import Proposal, SearchSpace
+from sweeps.signals import Interrupts
+from sweeps.stopping import Budget, Outcome, Stop, Tally
+from sweeps.trial import Failure, TrialOutcome
 
 
 @dataclass(frozen=True)
@@ -91,7 +50,7 @@ class Callback(Protocol):
     def on_trial(self, study: Study, trial: FrozenTrial) -> None:
         """A trial has been told."""
 
-    def on_end(self, study: Study, result: SweepResult) -> None:
+    def on_end(self, study: Study, result: SweepResult) -> object:
         """The sweep is over, whatever ended it."""
 
 
@@ -104,192 +63,215 @@ def run_sweep(
     metric: str,
     callbacks: Sequence[Callback],
     describe: Callable[[Proposal], Mapping[str, Any]] = lambda proposal: proposal.values,
+    lease: Lease | None = None,
 ) -> SweepResult:
-    """Run a study to its end.
+    """Run a study to its end, or go on with one that was cut off.
 
     Args:
         study: where trials are asked and told.
         space: what a trial is drawn from; the first trials are its defaults.
-        workers: where trials run.
+        workers: where trials run; closed at the end.
         budget: when to stop.
         samplers: the sampler of each trial.
         metric: the metric that is told.
         callbacks: told of every trial and of the end.
         describe: every active hyperparameter of a proposal, known before it runs, so that a failed trial shows them.
+        lease: this process's hold on the study; None where no other process can have one.
 
     Returns:
-        How it ended. An interrupt (`KeyboardInterrupt`) is an outcome, too; any other exception is raised after the
-        trials in flight have been failed and the callbacks told.
+        How it ended. An interrupt is an outcome, too; any other exception is raised after the trials in flight have
+        been failed and the callbacks told.
     """
-    if not study.trials:
-        for parameters in space.defaults():
-            study.enqueue_trial(parameters, user_attrs={DEFAULT_TRIAL: True})
-    deadline = math.inf if budget.timeout is None else time.monotonic() + budget.timeout
-    in_flight: dict[Future[TrialResult], Trial] = {}
-    asked: dict[int, Trial] = {}
-    tally = _Tally.of(study.trials)
-    stop: _Stop | None = None
-    interrupt: KeyboardInterrupt | None = None
-    end: _Stop = Outcome.FAILED, "an error of the sweep itself"
-    try:
-        while True:
-            if not _is_final(stop):
-                stop = tally.reason_to_stop(budget, len(in_flight), deadline)
-            while stop is None and len(in_flight) < workers.capacity:
-                study.sampler = samplers.sampler_for(tally.accepted + len(in_flight))
-                if samplers.exhausted(study):
-                    stop = Outcome.COMPLETED, "every point of the grid has run"
-                    break
-                trial = study.ask()
-                asked[trial.number] = trial
-                proposal = space.suggest(trial)
-                trial.set_user_attr(Attribute.CHOICES, dict(proposal.choices))
-                trial.set_user_attr(Attribute.OVERRIDES, proposal.override_texts())
-                trial.set_user_attr(Attribute.HYPERPARAMETERS, dict(describe(proposal)))
-                in_flight[workers.submit(trial.number, proposal)] = trial
-                stop = tally.reason_to_stop(budget, len(in_flight), deadline)
-            if not in_flight:
+    return _Sweep(study, space, workers, budget, samplers, metric, callbacks, describe, lease).run()
+
+
+class _GraceOverError(Exception):
+    """An interrupted sweep has waited long enough for the trials in flight."""
+
+
+class _Sweep:
+    """The state of a sweep between its first and its last trial; see `run_sweep`."""
+
+    def __init__(
+        self,
+        study: Study,
+        space: SearchSpace,
+        workers: Workers,
+        budget: Budget,
+        samplers: SamplerFactory,
+        metric: str,
+        callbacks: Sequence[Callback],
+        describe: Callable[[Proposal], Mapping[str, Any]],
+        lease: Lease | None,
+    ) -> None:
+        self._study = study
+        self._workers = workers
+        self._budget = budget
+        self._metric = metric
+        self._callbacks = callbacks
+        self._lease = lease
+        self._agenda = Agenda(study, space, samplers, lease.holder if lease else "", describe)
+        self._tally = Tally(study.direction, budget)
+        self._events: SimpleQueue[Future[TrialOutcome] | None] = SimpleQueue()  # None: look at the signals
+        self._interrupts = Interrupts(lambda: self._events.put(None))
+        self._in_flight: dict[Future[TrialOutcome], Asked] = {}
+        self._unheard: set[int] = set()  # trials of which the callbacks have not heard
+        self._stop: Stop | None = None
+
+    def run(self) -> SweepResult:
+        end: Stop = Outcome.FAILED, "an error of the sweep itself"
+        cause: BaseException | None = None
+        try:
+            with self._interrupts:
+                self._take_up()
+                while self._refill() or self._in_flight:
+                    done = self._wait()
+                    if done is not None:
+                        self._tell(done)
+                end = self._stop or end
+        except _GraceOverError:
+            end = self._stop or end
+        except KeyboardInterrupt as error:
+            end, cause = (Outcome.INTERRUPTED, "interrupted"), error
+        except StorageError as error:
+            end, cause = (Outcome.FAILED, str(error).splitlines()[0]), error
+        finally:
+            self._workers.close()
+            result = self._close(end, cause)
+        if isinstance(cause, StorageError):
+            raise cause
+        return result
+
+    def _take_up(self) -> None:
+        """Fail the trials that dead processes left RUNNING, so that their parameters are tried again first."""
+        cut_off = self._agenda.take_up(self._lease.others() if self._lease else ())
+        self._tally.recount(self._study.get_trials(deepcopy=False))
+        for trial in cut_off:
+            self._notify(trial)
+
+    def _refill(self) -> bool:
+        """Ask and start trials until the workers are full.
+
+        Returns:
+            Whether the sweep goes on; if not, `_stop` says why, and trials may still be in flight.
+        """
+        if self._lease is not None and self._lease.is_shared():
+            self._take_up()
+        while self._may_start():
+            if len(self._in_flight) == self._workers.capacity:
                 break
-            done, _ = wait(in_flight, return_when=FIRST_COMPLETED)
-            for future in done:
-                told = _tell(study, in_flight.pop(future), future, metric)
-                tally.add(told)
-                if not _is_final(stop):  # judged after each: of several at once, a later one may hide a failure rate
-                    stop = tally.reason_to_stop(budget, len(in_flight), deadline)
-                for callback in callbacks:
-                    callback.on_trial(study, told)
-                del asked[told.number]
-        end = stop or (Outcome.COMPLETED, "")
-    except KeyboardInterrupt as error:
-        interrupt = error
-        end = Outcome.INTERRUPTED, "interrupted"
-    finally:
-        result = _close(study, asked, end, interrupt, callbacks)
-    return result
+            asked = self._agenda.ask(self._tally.accepted + len(self._in_flight))
+            if asked is None:
+                self._stop = Outcome.COMPLETED, "every point of the grid has run"
+                break
+            self._unheard.add(asked.trial.number)
+            judge = judge_of(self._study, asked.trial, self._metric)
+            future = self._workers.submit(asked.trial.number, asked.proposal, judge)
+            self._in_flight[future] = asked
+            future.add_done_callback(self._events.put)
+        self._workers.start()
+        return self._stop is None
+
+    def _may_start(self) -> bool:
+        """Whether another trial may start. A stop for failures holds whatever the trials in flight still bring."""
+        if self._stop is None or self._stop[0] is Outcome.COMPLETED:
+            self._stop = self._tally.reason_to_stop(self._n_running())
+        if self._interrupts.received is not None:
+            self._stop = Outcome.INTERRUPTED, f"interrupted by {self._interrupts.received.name}"
+        return self._stop is None
+
+    def _n_running(self) -> int:
+        if self._lease is None or not self._lease.is_shared():
+            return len(self._in_flight)
+        return len(self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+
+    def _wait(self) -> Future[TrialOutcome] | None:
+        """The next trial that has finished; None when a signal came or it is time to look around."""
+        if not self._in_flight:
+            return None
+        patience = None
+        if self._interrupts.received is not None:
+            patience = max(0.0, self._interrupts.received_at + self._budget.grace_period - time.monotonic())
+        try:
+            return self._events.get(timeout=patience)
+        except Empty:
+            raise _GraceOverError from None
+
+    def _tell(self, done: Future[TrialOutcome]) -> None:
+        """Tell a finished trial; of one whose process died, the parameters may be tried again."""
+        asked = self._in_flight.pop(done)
+        trial, error = asked.trial, done.exception()
+        if isinstance(error, WorkerDiedError):
+            attempt = trial.user_attrs.get(Attribute.ATTEMPT, 0) + 1
+            again = attempt <= self._budget.max_retries
+            told = tell_failure(self._study, trial, f"{error} (attempt {attempt})", "", interrupted=again)
+            if again:
+                self._agenda.owe_again(told, attempt)
+        elif isinstance(error, TrialTimeoutError):
+            told = tell_failure(self._study, trial, str(error), "")
+        elif error is not None:
+            raise error
+        else:
+            outcome = done.result()
+            if isinstance(outcome, Failure) and outcome.is_disk_full:
+                tell_failure(self._study, trial, outcome.error, outcome.traceback, interrupted=True)
+                raise StorageError(f"{outcome.error}. Make space, then go on with the sweep.")
+            told = tell(self._study, trial, outcome, self._metric)
+        self._tally.add(told)
+        self._notify(told)
+
+    def _notify(self, told: FrozenTrial) -> None:
+        self._unheard.add(told.number)
+        for callback in self._callbacks:
+            callback.on_trial(self._study, told)
+        self._unheard.discard(told.number)
+
+    def _close(self, end: Stop, cause: BaseException | None) -> SweepResult:
+        """Leave nothing RUNNING, and tell every callback, even where one of them raises."""
+        outcome, reason = end
+        errors: list[Exception] = []
+        best = None
+        try:
+            for asked in self._in_flight.values():
+                tell_failure(self._study, asked.trial, CUT_OFF, "", interrupted=True)
+            self._agenda.take_up(self._lease.others() if self._lease else ())  # one cut off while it was drawn
+            trials = self._study.get_trials(deepcopy=False)
+            unheard = [trials[number] for number in sorted(self._unheard) if trials[number].state.is_finished()]
+            best = best_trial(self._study)
+        except StorageError as error:  # whoever takes the study up again tells them
+            errors.append(error)
+            unheard = []
+        if outcome is Outcome.COMPLETED and best is None:
+            outcome, reason = Outcome.FAILED, ", and ".join(part for part in (reason, "no trial completed") if part)
+        interrupt = cause if isinstance(cause, KeyboardInterrupt) else None
+        if interrupt is None and outcome is Outcome.INTERRUPTED and self._interrupts.received is not None:
+            interrupt = Interrupted(self._interrupts.received)
+        result = SweepResult(outcome, reason, best, interrupt)
+        calls: list[Callable[[], object]] = [
+            partial(callback.on_trial, self._study, told) for told in unheard for callback in self._callbacks
+        ]
+        calls += [partial(callback.on_end, self._study, result) for callback in self._callbacks]
+        for call in calls:
+            try:
+                call()
+            except Exception as error:  # noqa: BLE001 - raised below, when all have been told
+                errors.append(error)
+        if errors and cause is None:
+            raise errors[0]
+        return result
 
 
 def best_trial(study: Study) -> FrozenTrial | None:
     """The completed trial with the best value, the earliest of equals."""
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    sign = -1 if study.direction == StudyDirection.MAXIMIZE else 1
-    return min(complete, key=lambda trial: (sign * trial.values[0], trial.number), default=None)
+    best = None
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        best = better_trial(study.direction, best, trial)
+    return best
 
 
-def is_counted(trial: FrozenTrial) -> bool:
-    """Whether a trial counts towards `n_trials`: finished, not cut off from outside, and not while it was drawn."""
-    attributes = trial.user_attrs
-    return trial.state.is_finished() and Attribute.INTERRUPTED not in attributes and Attribute.CHOICES in attributes
-
-
-@dataclass
-class _Tally:
-    """Finished trials that count, and how many of them failed."""
-
-    accepted: int = 0
-    failed: int = 0
-
-    @classmethod
-    def of(cls, trials: Iterable[FrozenTrial]) -> _Tally:
-        tally = cls()
-        for trial in trials:
-            tally.add(trial)
-        return tally
-
-    def add(self, trial: FrozenTrial) -> None:
-        self.accepted += is_counted(trial)
-        self.failed += is_counted(trial) and trial.state == TrialState.FAIL
-
-    def reason_to_stop(self, budget: Budget, n_in_flight: int, deadline: float) -> _Stop | None:
-        if self.accepted >= _MIN_TRIALS_TO_JUDGE and self.failed > budget.max_failure_rate * self.accepted:
-            return (
-                Outcome.FAILED,
-                f"{self.failed} of {self.accepted} trials failed, more than max_failure_rate={budget.max_failure_rate}",
-            )
-        if self.accepted + n_in_flight >= budget.n_trials:
-            return Outcome.COMPLETED, ""
-        if time.monotonic() >= deadline:
-            return Outcome.COMPLETED, f"timeout={budget.timeout:g} s is over"
-        return None
-
-
-def _is_final(stop: _Stop | None) -> bool:
-    """Whether a reason to stop holds whatever the trials in flight still bring."""
-    return stop is not None and stop[0] is Outcome.FAILED
-
-
-def _close(
-    study: Study,
-    asked: Mapping[int, Trial],
-    end: _Stop,
-    interrupt: KeyboardInterrupt | None,
-    callbacks: Sequence[Callback],
-) -> SweepResult:
-    """Leave nothing RUNNING, and tell every callback, even where one of them raises."""
-    outcome, reason = end
-    calls = [
-        partial(callback.on_trial, study, told) for told in _fail_unfinished(study, asked) for callback in callbacks
-    ]
-    best = best_trial(study)
-    if outcome is Outcome.COMPLETED and best is None:
-        outcome, reason = Outcome.FAILED, ", and ".join(part for part in (reason, "no trial completed") if part)
-    result = SweepResult(outcome, reason, best, interrupt)
-    calls += [partial(callback.on_end, study, result) for callback in callbacks]
-    errors = []
-    for call in calls:
-        try:
-            call()
-        except Exception as error:  # noqa: BLE001 - raised below, when all have been told
-            errors.append(error)
-    if errors:
-        raise errors[0]
-    return result
-
-
-def _tell(study: Study, trial: Trial, future: Future[TrialResult], metric: str) -> FrozenTrial:
-    """Put everything about a finished trial into the study, then its value or its failure."""
-    error = future.exception()
-    if error is not None:
-        text = "".join(traceback.format_exception(error))
-        return _tell_failure(study, trial, f"{type(error).__name__}: {error}", text)
-    result = future.result()
-    try:
-        metrics = {name: float(value) for name, value in result.metrics.items()}
-        attributes: Mapping[str, Any] = {
-            Attribute.HYPERPARAMETERS: dict(result.hyperparameters),
-            Attribute.PARAMS: dict(result.params),
-            Attribute.METRICS: {name: value for name, value in metrics.items() if math.isfinite(value)},
-            Attribute.SECONDS: dict(result.seconds),
-            Attribute.WARNINGS: [without_passwords(message) for message in result.warnings],
-        }
-        json.dumps(attributes)
-    except (TypeError, ValueError, OverflowError) as problem:
-        return _tell_failure(study, trial, f"the trial's result cannot be recorded: {problem}", "")
-    for name, value in attributes.items():
-        trial.set_user_attr(name, value)
-    score = metrics.get(metric)
-    if score is None or not math.isfinite(score):
-        found = "missing" if score is None else f"{score}"
-        return _tell_failure(study, trial, f"the objective {metric} is {found}", "")
-    return study.tell(trial, score)
-
-
-def _tell_failure(study: Study, trial: Trial, error: str, text: str) -> FrozenTrial:
-    trial.set_user_attr(Attribute.ERROR, without_passwords(error)[:_MAX_ERROR])
-    trial.set_user_attr(Attribute.TRACEBACK, without_passwords(text)[-_MAX_TRACEBACK:])
-    return study.tell(trial, state=TrialState.FAIL)
-
-
-def _fail_unfinished(study: Study, asked: Mapping[int, Trial]) -> list[FrozenTrial]:
-    """Tell trials that were asked and never finished, so that none stays RUNNING.
-
-    Returns:
-        The trials that callbacks have not heard of.
-    """
-    for running in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        trial = asked.get(running.number)
-        if trial is not None:  # otherwise it was cut off while it was asked
-            trial.set_user_attr(Attribute.INTERRUPTED, True)
-            trial.set_user_attr(Attribute.ERROR, "interrupted before it finished")
-        study.tell(running.number, state=TrialState.FAIL)
-    trials = study.get_trials(deepcopy=False)
-    return [trials[number] for number in asked]
+def better_trial(direction: StudyDirection, best: FrozenTrial | None, trial: FrozenTrial) -> FrozenTrial:
+    """The better of two completed trials, the earlier of equals."""
+    if best is None:
+        return trial
+    sign = -1 if direction == StudyDirection.MAXIMIZE else 1
+    return min(best, trial, key=lambda trial: (sign * trial.values[0], trial.number))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import traceback
 import warnings
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -16,7 +19,7 @@ from sweeps.build import TARGET, build, locate, parameters_of
 from sweeps.config import SWEPT_GROUPS
 from sweeps.errors import ConfigError
 from sweeps.option import SEARCH_SPACE, TRUSTED_TYPES, flatten, inactive_keys
-from sweeps.tasks.base import Candidate, Task
+from sweeps.tasks.base import Candidate, PrunedError, Report, Task, no_report
 
 _NOT_OF_THE_SOURCE = ("name", "task")
 
@@ -40,12 +43,62 @@ class TrialResult:
     params: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Failure:
+    """A trial that raised, as text: not every exception survives the way out of its process.
+
+    Attributes:
+        error: the exception's type and message.
+        traceback: where it was raised.
+        is_disk_full: whether the trial found no space left to write, which is no fault of its own.
+    """
+
+    error: str
+    traceback: str
+    is_disk_full: bool = False
+
+    @classmethod
+    def of(cls, error: BaseException) -> Failure:
+        """Describe an exception."""
+        text = "".join(traceback.format_exception(error))
+        is_disk_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return cls(f"{type(error).__name__}: {error}", text, is_disk_full)
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """A trial that was stopped early because it was hopeless."""
+
+
+TrialOutcome = TrialResult | Failure | Pruned
+
+_report: ContextVar[Report] = ContextVar("report", default=no_report)
+
+
+def attempt(job: Callable[[], TrialResult], report: Report) -> TrialOutcome:
+    """Run a trial to its end, whatever that is; only `KeyboardInterrupt` passes through.
+
+    Args:
+        job: runs the trial.
+        report: is given the scores of every step and raises `PrunedError` when the trial shall stop.
+    """
+    token = _report.set(report)
+    try:
+        return job()
+    except PrunedError:
+        return Pruned()
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a trial raises is the trial's outcome
+        return Failure.of(error)
+    finally:
+        _report.reset(token)
+
+
 def run_trial(config: DictConfig) -> TrialResult:
     """Load the dataset (once a process), fit and score the composed candidate."""
     task = load_task(config)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        evaluation = task.evaluate(candidate_of(config))
+        evaluation = task.evaluate(candidate_of(config), _report.get())
     also = config.get("also_log") or {}
     metrics = dict(evaluation.metrics)
     metrics |= {name: metrics[of] for name, of in (also.get("metrics") or {}).items() if of in metrics}
@@ -92,6 +145,12 @@ def load_task(config: DictConfig) -> Task:
         DataError: a file that is missing, unreadable or unfit.
     """
     return _load_task(json.dumps(_option(config, "dataset"), sort_keys=True, default=repr))
+
+
+def task_options(config: DictConfig) -> dict[str, Any]:
+    """The options of a composed config's dataset that belong to its task, such as the split, and not to its source."""
+    dataset = _option(config, "dataset")
+    return {key: dataset[key] for key in parameters_of(locate(dataset["task"], "dataset.task")) if key in dataset}
 
 
 @lru_cache(maxsize=1)

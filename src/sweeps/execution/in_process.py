@@ -1,16 +1,19 @@
-"""Trials one after another in this process: for debuggers, and where nothing else is asked for."""
+"""Trials one after another in this process (`n_jobs=0`): for debuggers."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import Future
+from functools import partial
 
-from sweeps.execution import Job
+from sweeps.execution import Job, Judge
 from sweeps.search_space import Proposal
-from sweeps.trial import TrialResult
+from sweeps.tasks.base import PrunedError, Report, no_report
+from sweeps.trial import TrialOutcome, attempt
 
 
 class InProcess:
-    """Runs a trial when it is submitted and returns a finished future.
+    """Runs a trial when it is submitted and returns a finished future; `KeyboardInterrupt` passes through.
 
     Args:
         job: runs one trial.
@@ -21,11 +24,25 @@ class InProcess:
     def __init__(self, job: Job) -> None:
         self._job = job
 
-    def submit(self, number: int, proposal: Proposal) -> Future[TrialResult]:
-        """Run a trial to its end; an interrupt passes through, any other exception goes into the future."""
-        future: Future[TrialResult] = Future()
-        try:
-            future.set_result(self._job(number, proposal))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a trial raises is the trial's result
-            future.set_exception(error)
+    def submit(self, number: int, proposal: Proposal, judge: Judge | None) -> Future[TrialOutcome]:
+        """Run a trial to its end."""
+        future: Future[TrialOutcome] = Future()
+        future.set_result(attempt(partial(self._job, number, proposal), _report_to(judge)))
         return future
+
+    def start(self) -> None:
+        """Nothing waits for it."""
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+
+def _report_to(judge: Judge | None) -> Report:
+    if judge is None:
+        return no_report
+
+    def report(scores: Mapping[str, float]) -> None:
+        if judge(scores):
+            raise PrunedError
+
+    return report

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -46,6 +46,18 @@ class Evaluation:
 
     metrics: Mapping[str, float]
     seconds: Mapping[str, float]
+
+
+class PrunedError(Exception):
+    """Raised by a `Report`: the trial is hopeless and stops here. A task lets it pass."""
+
+
+Report = Callable[[Mapping[str, float]], None]
+"""Takes the scores of one step, such as a fold, under the names of the metrics that they become the mean of."""
+
+
+def no_report(scores: Mapping[str, float]) -> None:
+    """Nobody wants to know."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +115,16 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def evaluate(self, candidate: Candidate) -> Evaluation:
-        """Fit and score a candidate."""
+    def evaluate(self, candidate: Candidate, report: Report = no_report) -> Evaluation:
+        """Fit and score a candidate.
+
+        Args:
+            candidate: checked.
+            report: to be called after each step (fold, epoch) with that step's scores, for a pruner to judge.
+
+        Raises:
+            PrunedError: from `report`.
+        """
 
     @abstractmethod
     def refit(self, candidate: Candidate) -> Predictor:

@@ -20,7 +20,7 @@ from sweeps.errors import ConfigError, DataError
 from sweeps.metrics import Direction, rating_errors
 from sweeps.models.knn import KNN
 from sweeps.models.knn_ratings import ArrayTrainset
-from sweeps.tasks.base import Candidate, Evaluation, Predictor, Task, Tried
+from sweeps.tasks.base import Candidate, Evaluation, Predictor, Report, Task, Tried, no_report
 from sweeps.tasks.clock import Clock
 from sweeps.tasks.recommender import Recommender, estimates
 
@@ -100,10 +100,13 @@ class Recommendation(Task):
         with tempfile.TemporaryDirectory() as directory:
             self._recommender(algorithm).save(Path(directory) / "model", candidate.trusted_types)
 
-    def evaluate(self, candidate: Candidate) -> Evaluation:
+    def evaluate(self, candidate: Candidate, report: Report = no_report) -> Evaluation:
         """Score every fold for `val_` (the mean over folds), then a fit on the whole training part for `test_`."""
         clock = Clock()
-        fold_scores = [self._score(candidate, fold, clock) for fold in self._folds]
+        fold_scores = []
+        for fold in self._folds:
+            fold_scores.append(self._score(candidate, fold, clock))
+            report({f"val_{name}": value for name, value in fold_scores[-1].items()})
         metrics = {f"val_{name}": float(np.mean([scores[name] for scores in fold_scores])) for name in fold_scores[0]}
         test = self._score(candidate, self._whole, clock)
         return Evaluation(metrics | {f"test_{name}": value for name, value in test.items()}, clock.seconds)

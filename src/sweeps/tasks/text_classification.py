@@ -25,7 +25,7 @@ from sweeps.errors import ConfigError, DataError, ModelError
 from sweeps.metrics import Direction, classification_scores
 from sweeps.models import gram_svc
 from sweeps.models.gram_svc import Gram, GramSVC
-from sweeps.tasks.base import Candidate, Evaluation, Predictor, Task
+from sweeps.tasks.base import Candidate, Evaluation, Predictor, Report, Task, no_report
 from sweeps.tasks.clock import Clock
 from sweeps.tasks.text_model import TextModel
 
@@ -150,15 +150,15 @@ class TextClassification(Task):
             except ModelError as error:
                 raise ModelError(f"model {candidate.model.get('_target_')}: {error}") from error
 
-    def evaluate(self, candidate: Candidate) -> Evaluation:
+    def evaluate(self, candidate: Candidate, report: Report = no_report) -> Evaluation:
         """Score every fold for `val_` (the mean over folds), then a fit on the whole training part for the others."""
         clock = Clock()
         with clock.phase("vectorize"):
             *folds, whole = self._prepare(candidate)
-        fold_scores = [
-            self._scores(fold.score, self._fit(candidate, index, fold, clock).predict_score())
-            for index, fold in enumerate(folds)
-        ]
+        fold_scores = []
+        for index, fold in enumerate(folds):
+            fold_scores.append(self._scores(fold.score, self._fit(candidate, index, fold, clock).predict_score()))
+            report({f"val_{name}": value for name, value in fold_scores[-1].items()})
         metrics = {f"val_{name}": float(np.mean([scores[name] for scores in fold_scores])) for name in fold_scores[0]}
         fitted = self._fit(candidate, len(folds), whole, clock)
         with clock.phase("score"):

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import logging
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +14,10 @@ from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_TIMEOUT
 from mlflow.exceptions import MlflowException
 
 from sweeps.errors import TrackingError
+from sweeps.locks import alone
 from sweeps.redact import without_passwords
 
+_MAY_PASS = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED", "ABORTED")
 DEFAULT_URI = "sqlite:///mlflow.db"
 
 
@@ -55,22 +54,13 @@ def connect(*, must_exist: bool = False) -> MlflowClient:
             f"MLFLOW_TRACKING_URI."
         )
     try:
-        with _alone(Path(file).resolve()) if separator else _impatient():
+        with alone(str(Path(file).resolve())) if separator else _impatient():
             mlflow.set_tracking_uri(uri)
             client = MlflowClient()
             client.search_experiments(max_results=1)
     except Exception as error:  # every store raises what its driver raises
         raise unreachable(error) from error
     return client
-
-
-@contextmanager
-def _alone(database: Path) -> Iterator[None]:
-    """Hold a lock while a sqlite store is opened: processes that make its tables at the same time fail each other."""
-    key = hashlib.sha256(str(database).encode()).hexdigest()[:16]
-    with (Path(tempfile.gettempdir()) / f"sweeps-{os.getuid()}-{key}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 @contextmanager
@@ -84,6 +74,11 @@ def _impatient() -> Iterator[None]:
     finally:
         if before is None:
             del os.environ[name]
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether the server has answered and will not change its mind, so that trying again is of no use."""
+    return isinstance(error, MlflowException) and error.error_code not in _MAY_PASS
 
 
 def unreachable(error: Exception) -> TrackingError:

@@ -20,88 +20,88 @@ from mlflow.exceptions import MlflowException
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeps.attribute import Attribute
 from sweeps.console import say
+from sweeps.errors import TrackingError
+from sweeps.record import Record
 from sweeps.redact import without_passwords
 from sweeps.results import StudyFolder
-from sweeps.sweep import Attribute, Outcome, SweepResult
+from sweeps.stopping import Outcome
+from sweeps.sweep import SweepResult
+from sweeps.tracking.client import is_refusal, unreachable
+from sweeps.tracking.queue import LoggingQueue
 from sweeps.trial import TrialResult
 
 if TYPE_CHECKING:  # it is slow to import, and only plots need it
     from matplotlib.figure import Figure
 
-PARENT_RUN = "sweeps.parent_run_id"  # user attribute of the study
+# User attributes of the study
+PARENT_RUN = "sweeps.parent_run_id"
+TRACKING = "sweeps.tracking"  # its experiment, its dataset's name, how hyperparameters are called, the parent's tags
+END = "sweeps.end"  # outcome and reason
+
 _STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.FAIL: "FAILED", TrialState.PRUNED: "KILLED"}
 _PARENT_STATUS = {Outcome.COMPLETED: "FINISHED", Outcome.INTERRUPTED: "KILLED", Outcome.FAILED: "FAILED"}
 _UNFIT = re.compile(r"[^\w\-. :/]")  # what MLflow refuses in the name of a param or a metric
-_PAUSE = 60.0  # seconds before a server that failed is asked again, so that trials do not wait for it
 _MAX_VALUE = 5_000  # characters of a param or a tag; MLflow refuses longer ones
 
 
 class StudyRuns:
     """Projects a study into MLflow; a callback of the sweep.
 
-    Trouble with the server does not stop a sweep: what could not be logged is tried again at the end.
+    Trials are logged by a thread, so that no trial waits for the server, and one that is down does not stop a sweep:
+    what could not be logged is tried again, and once more at the end. The parent run is remembered by the study, and a
+    child is known by its parent and its trial's number, so nothing is there twice, however often a study
+    is gone on with.
 
     Args:
         client: connected.
         experiment: the experiment's id.
-        study: the study; it remembers its parent run.
+        study: the study.
         folder: the study's files, logged with the parent.
-        dataset: the dataset's name, a param of every child.
-        names: how a hyperparameter is called, by config key.
-        tags: of the parent run.
     """
 
-    def __init__(
-        self,
-        client: MlflowClient,
-        experiment: str,
-        study: Study,
-        folder: StudyFolder,
-        dataset: str,
-        names: Mapping[str, str],
-        tags: Mapping[str, str],
-    ) -> None:
+    def __init__(self, client: MlflowClient, experiment: str, study: Study, folder: StudyFolder) -> None:
         self.client = client
         self._experiment = experiment
         self._folder = folder
-        self._dataset = dataset
-        self._names = names
+        described = study.user_attrs[TRACKING]
+        self._dataset: str = described["dataset"]
+        self._names: Mapping[str, str] = described["names"]
+        self._metric = study.user_attrs.get("sweeps.metric", "objective")
         self._children: dict[int, str] = {}  # the run of each trial, from the moment it is made
         self._complete: set[int] = set()
-        self._failed_at: float | None = None
-        run = client.create_run(
-            experiment, tags={**_identity("sweep"), "sweeps.study": study.study_name, **tags}, run_name=study.study_name
-        )
-        self.parent_id: str = run.info.run_id
-        study.set_user_attr(PARENT_RUN, self.parent_id)
+        self.parent_id = self._parent_of(study, described["tags"])
+        self._queue = LoggingQueue(self._log_child)
 
     def on_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Log a told trial as a child run."""
-        if self._failed_at is not None and time.monotonic() < self._failed_at + _PAUSE:
-            return
-        try:
-            self._log_child(trial)
-        except Exception as error:  # noqa: BLE001 - a tracking server's trouble must not cost a trial
-            if self._failed_at is None:
-                say(f"MLflow: {_first_line(error)}; what is missing is logged at the end.")
-            self._failed_at = time.monotonic()
+        """Have a told trial logged as a child run."""
+        self._queue.put(trial)
 
-    def on_end(self, study: Study, result: SweepResult) -> None:
-        """Log what is missing, mark the best trial and end the parent run as the sweep ended."""
+    def on_end(self, study: Study, result: SweepResult) -> bool:
+        """Log what is missing, mark the best trial and end the parent run as the sweep ended.
+
+        Returns:
+            Whether MLflow has everything.
+        """
+        is_answered = self._queue.close()
+        errors: list[Exception] = [] if is_answered else [TrackingError("the server does not answer")]
         finished = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
         steps: list[Callable[[], None]] = [partial(self._log_child, trial) for trial in finished]
         steps += [partial(self._log_best, result), self._log_files, partial(self._log_outcome, result)]
-        errors = []
-        for step in steps:
+        for step in steps if is_answered else ():
             try:
                 step()
             except Exception as error:  # noqa: BLE001 - the study has everything; MLflow is its projection
                 errors.append(error)
-                if isinstance(error, MlflowException) and error.error_code == "INTERNAL_ERROR":
+                if not is_refusal(error):
                     break  # the server does not answer; each further step would wait for it as long
         if errors:
-            say(f"MLflow is incomplete: {_first_line(errors[0])}. Every trial is in {self._folder.trials}.")
+            say(
+                f"MLflow is incomplete: {_first_line(errors[0])}. Every trial is in {self._folder.trials}; when the "
+                f"server is back: python -m sweeps.sync {self._folder.path}"
+            )
+        return not errors
 
     def child_id(self, number: int) -> str | None:
         """The run of a trial, None if it could not be logged."""
@@ -116,63 +116,117 @@ class StudyRuns:
         for name, figure in figures.items():
             self.client.log_figure(self.parent_id, figure, f"plots/{name}")
 
+    def _parent_of(self, study: Study, tags: Mapping[str, str]) -> str:
+        """The study's parent run, RUNNING again, with its children; a new one where the server does not know it."""
+        known = study.user_attrs.get(PARENT_RUN)
+        if known is not None:
+            try:
+                is_there = self.client.get_run(known).info.lifecycle_stage == "active"
+            except MlflowException as error:
+                if not is_refusal(error):
+                    raise unreachable(error) from error
+                is_there = False
+            if is_there:
+                self.client.update_run(known, status="RUNNING")
+                self._find_children(str(known))
+                return str(known)
+        everything = {**_identity("sweep"), "sweeps.study": study.study_name, **tags}
+        run = self.client.create_run(self._experiment, tags=everything, run_name=study.study_name)
+        study.set_user_attr(PARENT_RUN, run.info.run_id)
+        return str(run.info.run_id)
+
+    def _find_children(self, parent: str) -> None:
+        token: str | None = None
+        while True:
+            page = self.client.search_runs(
+                [self._experiment],
+                f"tags.mlflow.parentRunId = '{parent}'",
+                order_by=["attributes.start_time ASC"],
+                max_results=1000,
+                page_token=token,
+            )
+            for run in page:
+                number = int(run.data.tags.get("sweeps.trial.number", -1))
+                if number in self._children:  # made twice, as the answer to the first was lost
+                    self.client.delete_run(run.info.run_id)
+                    continue
+                self._children[number] = run.info.run_id
+                if run.info.status != "RUNNING":
+                    self._complete.add(number)
+            token = page.token
+            if not token:
+                return
+
     def _log_child(self, trial: FrozenTrial) -> None:
         """Log a trial unless that is done, going on with its run if an earlier attempt was cut off."""
         if trial.number in self._complete:
             return
-        attributes = trial.user_attrs
-        choices = attributes.get(Attribute.CHOICES, {})
-        tags = {
-            **_identity("trial"),
-            "mlflow.parentRunId": self.parent_id,
-            "sweeps.trial.number": str(trial.number),
-            "sweeps.trial.state": "INTERRUPTED" if Attribute.INTERRUPTED in attributes else trial.state.name,
-            "sweeps.overrides": " ".join(attributes.get(Attribute.OVERRIDES, [])),
-        }
-        if Attribute.ERROR in attributes:
-            tags["sweeps.error"] = attributes[Attribute.ERROR]
-        if attributes.get(Attribute.WARNINGS):
-            tags["sweeps.warnings"] = "; ".join(attributes[Attribute.WARNINGS])
+        started = time.monotonic()
+        record = Record.of(trial)
         if trial.number not in self._children:
             run = self.client.create_run(
                 self._experiment,
                 start_time=_milliseconds(trial.datetime_start),
-                tags={tag.key: tag.value for tag in _tags(tags)},
-                run_name=" ".join([f"trial {trial.number}", *choices.values()]),
+                tags={tag.key: tag.value for tag in _tags(self._tags_of(trial, record))},
+                run_name=" ".join([f"trial {trial.number}", *record.choices.values()]),
             )
             self._children[trial.number] = run.info.run_id
         run_id = self._children[trial.number]
         end = _milliseconds(trial.datetime_complete)
-        params = params_of(choices, self._dataset, attributes.get(Attribute.HYPERPARAMETERS, {}), self._names)
-        params |= shown(attributes.get(Attribute.PARAMS, {}))
+        params = params_of(record.choices, self._dataset, record.hyperparameters, self._names) | shown(record.params)
         try:
-            _log_measured(self.client, run_id, params, attributes.get(Attribute.METRICS, {}), end)
-            if attributes.get(Attribute.TRACEBACK):
-                self.client.log_text(run_id, attributes[Attribute.TRACEBACK], "traceback.txt")
-        finally:
-            self.client.set_terminated(run_id, _STATUS[trial.state], end_time=end)
+            _log_params(self.client, run_id, params)
+            steps = [
+                Metric(_UNFIT.sub("_", f"fold_{self._metric}"), value, end, step)
+                for step, value in trial.intermediate_values.items()
+            ]
+            seconds = {**record.seconds, "tracking": time.monotonic() - started}
+            metrics = {**record.metrics, **{f"seconds_{phase}": value for phase, value in seconds.items()}}
+            self.client.log_batch(run_id, metrics=[*_metrics(metrics, end), *steps])
+            if record.traceback:
+                self.client.log_text(run_id, record.traceback, "traceback.txt")
+        except MlflowException as error:
+            if not is_refusal(error):
+                raise
+            say(f"MLflow refuses something of trial {trial.number}: {_first_line(error)}")
+        self.client.set_terminated(run_id, _STATUS[trial.state], end_time=end)
         self._complete.add(trial.number)
+
+    def _tags_of(self, trial: FrozenTrial, record: Record) -> dict[str, str]:
+        tags = {
+            **_identity("trial"),
+            "mlflow.parentRunId": self.parent_id,
+            "sweeps.trial.number": str(trial.number),
+            "sweeps.trial.state": "INTERRUPTED" if record.interrupted else trial.state.name,
+            "sweeps.overrides": " ".join(record.overrides),
+        }
+        optional = {
+            "sweeps.error": record.error,
+            "sweeps.warnings": "; ".join(record.warnings),
+            "sweeps.retry_of": str(trial.user_attrs.get(Attribute.RETRY_OF, "")),
+        }
+        return tags | {key: value for key, value in optional.items() if value}
 
     def _log_best(self, result: SweepResult) -> None:
         best = result.best
         if best is None:
             return
-        self.client.set_tag(self._children[best.number], "sweeps.best", "true")
-        attributes = best.user_attrs
-        params = params_of(
-            attributes[Attribute.CHOICES], self._dataset, attributes[Attribute.HYPERPARAMETERS], self._names
+        marked = self.client.search_runs(
+            [self._experiment], f"tags.mlflow.parentRunId = '{self.parent_id}' and tags.`sweeps.best` = 'true'"
         )
+        for run in marked:  # the best of this study before it was gone on with
+            if run.info.run_id != self._children[best.number]:
+                self.client.delete_tag(run.info.run_id, "sweeps.best")
+        self.client.set_tag(self._children[best.number], "sweeps.best", "true")
+        record = Record.of(best)
+        params = params_of(record.choices, self._dataset, record.hyperparameters, self._names)
         tags = {"sweeps.best.trial": str(best.number)} | {f"sweeps.best.{key}": value for key, value in params.items()}
-        now = int(time.time() * 1000)
-        metrics = [Metric(name, value, now, 0) for name, value in attributes[Attribute.METRICS].items()]
+        metrics = _metrics(record.metrics, int(time.time() * 1000))
         self.client.log_batch(self.parent_id, metrics=metrics, tags=_tags(tags))
 
     def _log_outcome(self, result: SweepResult) -> None:
-        tags = {"sweeps.outcome": result.outcome.value} | ({"sweeps.reason": result.reason} if result.reason else {})
-        try:
-            self.set_parent_tags(tags)
-        finally:
-            self.client.set_terminated(self.parent_id, _PARENT_STATUS[result.outcome])
+        self.set_parent_tags({"sweeps.outcome": result.outcome.value, "sweeps.reason": result.reason})
+        self.client.set_terminated(self.parent_id, _PARENT_STATUS[result.outcome])
 
     def _log_files(self) -> None:
         for file in (self._folder.config, self._folder.trials, self._folder.result):
@@ -262,11 +316,18 @@ def _start_single_run(
 def _log_measured(
     client: MlflowClient, run_id: str, params: Mapping[str, str], metrics: Mapping[str, float], timestamp: int
 ) -> None:
-    values = [Metric(_UNFIT.sub("_", name), value, timestamp, 0) for name, value in metrics.items()]
+    _log_params(client, run_id, params)
+    client.log_batch(run_id, metrics=_metrics(metrics, timestamp))
+
+
+def _log_params(client: MlflowClient, run_id: str, params: Mapping[str, str]) -> None:
     entries = [Param(key, value) for key, value in params.items()]
-    client.log_batch(run_id, metrics=values, params=entries[:100])
-    for start in range(100, len(entries), 100):  # MLflow takes a hundred params a request
+    for start in range(0, len(entries), 100):  # MLflow takes a hundred params a request
         client.log_batch(run_id, params=entries[start : start + 100])
+
+
+def _metrics(metrics: Mapping[str, float], timestamp: int) -> list[Metric]:
+    return [Metric(_UNFIT.sub("_", name), value, timestamp, 0) for name, value in metrics.items()]
 
 
 def _identity(kind: str) -> dict[str, str]:

@@ -1,0 +1,232 @@
+"""A supervised process that runs trials one after another, so that one which dies or hangs costs that trial alone."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache, partial
+from multiprocessing import connection, forkserver, get_context, parent_process
+from multiprocessing.connection import Connection
+from typing import Any
+
+import cloudpickle
+
+from sweeps.execution import Job, Judge, TrialTimeoutError, WorkerDiedError
+from sweeps.search_space import Proposal
+from sweeps.tasks.base import PrunedError, no_report
+from sweeps.trial import Failure, TrialOutcome, TrialResult, attempt
+
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+_READY_WITHIN = 300.0  # seconds for a new process to import what it needs
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+def prepare_server(preload: Sequence[str]) -> None:
+    """Start the process that children are forked from, so that it imports what they share while others work.
+
+    Args:
+        preload: modules to import in it; their libraries see one thread for each process.
+    """
+    before = dict(os.environ)
+    os.environ.update({name: "1" for name in _ONE_THREAD if name not in before})
+    try:
+        get_context("forkserver").set_forkserver_preload([__name__, *preload])
+        forkserver.ensure_running()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def pack(prepare: Callable[[], None], job: Job) -> bytes:
+    """A job and this process's environment, for children to unpack; functions of `__main__` travel by value.
+
+    Args:
+        prepare: called once in each child, before the first trial.
+        job: runs one trial.
+    """
+    packed: bytes = cloudpickle.dumps((dict(os.environ), prepare, job))
+    return packed
+
+
+class Child:
+    """A process that runs trials, started on first use and replaced after it died. One trial at a time.
+
+    Args:
+        packed: the job, from `pack`.
+    """
+
+    def __init__(self, packed: bytes) -> None:
+        self._packed = packed
+        self._process: Any = None
+        self._connection: Connection | None = None
+        self._is_closed = False
+        atexit.register(self.close)  # before multiprocessing waits for it
+
+    def start(self) -> None:
+        """Start the process and wait until it can take a trial.
+
+        Raises:
+            WorkerDiedError: it died before that.
+        """
+        if self._is_closed:
+            raise WorkerDiedError("the sweep ended")
+        if self._process is not None and self._process.is_alive():
+            return
+        context = get_context("forkserver")
+        ours, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, self._packed), daemon=False)
+        self._process.start()
+        theirs.close()
+        self._connection = ours
+        try:
+            self._receive(time.monotonic() + _READY_WITHIN)
+        except TimeoutError as error:
+            self.kill()
+            raise WorkerDiedError(f"its process was not ready after {_READY_WITHIN:g} s") from error
+        if self._is_closed:  # meanwhile
+            self.kill()
+
+    def run(self, number: int, proposal: Proposal, judge: Judge | None, timeout: float | None) -> TrialOutcome:
+        """Run one trial.
+
+        Args:
+            number: of the trial.
+            proposal: what it is to run.
+            judge: prunes it, None where nobody does.
+            timeout: seconds until the process is ended, or None.
+
+        Raises:
+            WorkerDiedError: the process died.
+            TrialTimeoutError: the trial took too long; the process was ended.
+        """
+        self.start()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        self._send((number, proposal, judge is not None))
+        while True:
+            try:
+                received = self._receive(deadline)
+            except TimeoutError as error:
+                self.kill()
+                raise TrialTimeoutError(f"it ran longer than trial_timeout={timeout:g} s") from error
+            if not isinstance(received, _Step):
+                outcome: TrialOutcome = received
+                return outcome
+            self._send(judge is not None and judge(received.scores))
+
+    def close(self) -> None:
+        """End the process for good."""
+        self._is_closed = True
+        self.kill()
+        atexit.unregister(self.close)
+
+    def kill(self) -> None:
+        """End the process, and what it has started, at once; the next trial starts another."""
+        if self._process is not None and self._process.is_alive():
+            _kill_group(self._process.pid)
+            self._process.join()
+
+    def _send(self, message: Any) -> None:
+        assert self._connection is not None  # noqa: S101 - for mypy: set by start()
+        try:
+            self._connection.send(message)
+        except OSError as error:
+            raise self._died() from error
+
+    def _receive(self, deadline: float | None) -> Any:
+        assert self._connection is not None  # noqa: S101 - for mypy: set by start()
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        if not connection.wait([self._connection, self._process.sentinel], left):
+            raise TimeoutError
+        try:
+            return self._connection.recv()  # what it sent before it died still counts
+        except (EOFError, OSError) as error:
+            raise self._died() from error
+
+    def _died(self) -> WorkerDiedError:
+        self._process.join(5)
+        code = self._process.exitcode
+        self.kill()
+        if code is None or code >= 0:
+            return WorkerDiedError(f"its process ended with exit code {code}")
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
+        hint = "; the system ends processes so when memory runs out" if -code == signal.SIGKILL else ""
+        return WorkerDiedError(f"its process was killed by {name}{hint}")
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What a child says in the middle of a trial: the scores of a step. It waits for whether to stop there."""
+
+    scores: Mapping[str, float]
+
+
+def _serve(pipe: Connection, packed: bytes) -> None:
+    """The life of a child: run trials until the coordinator is gone."""
+    _detach()
+    load = cache(partial(_unpack, packed))
+    pipe.send(None)  # it is ready: the time that imports take is no trial's
+    while True:
+        try:
+            number, proposal, is_judged = pipe.recv()
+        except EOFError:
+            return
+        report = partial(_report, pipe) if is_judged else no_report
+        outcome = attempt(partial(_run, load, number, proposal), report)
+        try:
+            pipe.send(outcome)
+        except OSError:
+            return
+        except Exception as error:  # noqa: BLE001 - a result with something in it that cannot be pickled
+            pipe.send(Failure.of(error))
+
+
+def _run(load: Callable[[], Job], number: int, proposal: Proposal) -> TrialResult:
+    return load()(number, proposal)
+
+
+def _unpack(packed: bytes) -> Job:
+    environment, prepare, job = cloudpickle.loads(packed)
+    os.environ.clear()
+    os.environ.update(environment)
+    prepare()
+    loaded: Job = job
+    return loaded
+
+
+def _report(pipe: Connection, scores: Mapping[str, float]) -> None:
+    pipe.send(_Step({name: float(value) for name, value in scores.items()}))
+    if pipe.recv():
+        raise PrunedError
+
+
+def _detach() -> None:
+    """Leave the terminal's signals to the coordinator, and do not outlive it."""
+    os.setpgid(0, 0)  # what a trial starts is ended with it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if sys.platform == "linux":  # also while a trial holds the interpreter's lock
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_end_with_coordinator, daemon=True).start()
+
+
+def _end_with_coordinator() -> None:
+    coordinator = parent_process()
+    if coordinator is not None:
+        coordinator.join()
+        os.killpg(os.getpgid(0), signal.SIGKILL)
+
+
+def _kill_group(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:  # it died before it led a group of its own
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,74 @@
+"""Trials in worker processes on this machine, each refilled when its trial ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
+
+from sweeps.execution import Job, Judge, WorkerDiedError
+from sweeps.execution.child import Child, pack, prepare_server
+from sweeps.search_space import Proposal
+from sweeps.trial import TrialOutcome
+
+
+class Pool:
+    """`n_jobs` long-lived processes; one that dies or is ended costs its own trial, and is replaced.
+
+    A thread supervises each process. Pools of other libraries share a queue, and with it the fate of all tasks in
+    flight, between their processes; see docs/decisions/0012.
+
+    Args:
+        prepare: called once in each worker, before its first trial.
+        job: runs one trial, in a worker.
+        n_jobs: how many workers.
+        trial_timeout: seconds that a trial may take, or None.
+        preload: modules that workers need and that take long to import.
+    """
+
+    def __init__(
+        self,
+        prepare: Callable[[], None],
+        job: Job,
+        n_jobs: int,
+        trial_timeout: float | None = None,
+        preload: Sequence[str] = (),
+    ) -> None:
+        self.capacity = n_jobs
+        self._timeout = trial_timeout
+        prepare_server(preload)
+        packed = pack(prepare, job)
+        self._children = [Child(packed) for _ in range(n_jobs)]
+        self._idle: SimpleQueue[Child] = SimpleQueue()
+        self._threads = ThreadPoolExecutor(n_jobs, thread_name_prefix="worker")
+        for child in self._children:
+            self._threads.submit(self._warm_up, child)
+
+    def submit(self, number: int, proposal: Proposal, judge: Judge | None) -> Future[TrialOutcome]:
+        """Start a trial in an idle worker."""
+        return self._threads.submit(self._run, number, proposal, judge)
+
+    def start(self) -> None:
+        """Nothing waits for it."""
+
+    def close(self) -> None:
+        """End every worker at once."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for child in self._children:
+            child.close()
+        self._threads.shutdown(wait=True)
+
+    def _warm_up(self, child: Child) -> None:
+        try:
+            child.start()
+        except WorkerDiedError:
+            pass  # its first trial starts it again, and tells
+        finally:
+            self._idle.put(child)
+
+    def _run(self, number: int, proposal: Proposal, judge: Judge | None) -> TrialOutcome:
+        child = self._idle.get()
+        try:
+            return child.run(number, proposal, judge, self._timeout)
+        finally:
+            self._idle.put(child)

@@ -1,0 +1,55 @@
+"""Where the trials of a study run, as `n_jobs` and `hydra/launcher` say."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import OmegaConf
+
+from sweeps._hydra_compat import BASIC_LAUNCHER, launcher_of
+from sweeps.build import TARGET
+from sweeps.checks import CheckedStudy
+from sweeps.execution import Workers
+from sweeps.execution.batches import Batches
+from sweeps.execution.in_process import InProcess
+from sweeps.execution.pool import Pool
+from sweeps.job import TrialJob, prepare_worker
+
+_OURS = ("sweeps.", "sklearn.", "surprise.")  # what may be imported ahead without surprises
+
+
+def choose_workers(checked: CheckedStudy, hydra_context: HydraContext, task_function: TaskFunction) -> Workers:
+    """Workers for a study, starting.
+
+    Without a launcher, a pool of processes on this machine, or this process for `n_jobs=0`. A launcher that offers
+    workers of its own (`Launcher.workers`) is kept full; any other runs batches of `n_jobs`.
+    """
+    settings, plan = checked.settings, checked.plan
+    job = TrialJob(plan, checked.folder.path, hydra_context, task_function)
+    n_jobs = _n_cores() if settings.n_jobs is None else settings.n_jobs
+    if plan.config.hydra.launcher.get(TARGET) != BASIC_LAUNCHER:
+        launcher = launcher_of(plan.config, hydra_context, task_function)
+        if hasattr(launcher, "workers"):
+            workers: Workers = launcher.workers(prepare_worker(), job, settings.n_jobs, settings.trial_timeout)
+            return workers
+        return Batches(launcher, job, max(1, n_jobs))
+    if n_jobs == 0:
+        return InProcess(job)
+    preload = dict.fromkeys(_modules(checked))
+    return Pool(prepare_worker(), job, n_jobs, settings.trial_timeout, tuple(preload))
+
+
+def _n_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _modules(checked: CheckedStudy) -> Iterator[str]:
+    """The modules that trials need and that take long to import."""
+    for combination in checked.plan.combinations.values():
+        config = combination.config
+        for key in ("dataset.task", f"dataset.{TARGET}", f"model.{TARGET}", f"vectorizer.{TARGET}"):
+            name = str(OmegaConf.select(config, key) or "")
+            if name.startswith(_OURS):
+                yield name.rpartition(".")[0]

@@ -1,0 +1,48 @@
+"""Stopping hopeless trials early: what a trial reports after each fold, and the pruner that judges it."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from typing import Any
+
+from optuna import Study, Trial
+from optuna.pruners import BasePruner, NopPruner, WilcoxonPruner
+
+from sweeps.build import TARGET, build, locate
+from sweeps.errors import ConfigError
+from sweeps.execution import Judge
+
+
+def build_pruner(config: Mapping[str, Any]) -> BasePruner:
+    """The pruner of the config group `pruner`.
+
+    Raises:
+        ConfigError: not one of Optuna's, an argument that it refuses, or a missing package.
+    """
+    if locate(config.get(TARGET, ""), "pruner._target_") is WilcoxonPruner and not importlib.util.find_spec("scipy"):
+        raise ConfigError("pruner=wilcoxon needs the package scipy: pip install scipy")
+    pruner = build(config, "pruner")
+    if not isinstance(pruner, BasePruner):
+        raise ConfigError(f"pruner._target_: {config.get(TARGET)} is not an Optuna pruner; try pruner=median.")
+    return pruner
+
+
+def judge_of(study: Study, trial: Trial, metric: str) -> Judge | None:
+    """What judges the steps of one trial, None where the study has no pruner.
+
+    The first step is 1. Pruners compare trials at the same step, so they are given the mean of the steps so far;
+    Optuna's WilcoxonPruner compares step by step, so it is given each step's own score.
+    """
+    pruner = study.pruner
+    if isinstance(pruner, NopPruner):
+        return None
+    scores: list[float] = []
+
+    def judge(of_step: Mapping[str, float]) -> bool:
+        scores.append(of_step[metric])
+        value = scores[-1] if isinstance(pruner, WilcoxonPruner) else sum(scores) / len(scores)
+        trial.report(value, len(scores))
+        return trial.should_prune()
+
+    return judge

@@ -1,0 +1,177 @@
+"""Where studies live: any database that Optuna takes, opened so that a lock or a restart costs a pause and no more."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna import Study
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.storages import BaseStorage, RDBStorage, get_storage
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+
+from sweeps.errors import ConfigError, StorageError
+from sweeps.locks import alone
+from sweeps.redact import without_passwords
+
+_log = logging.getLogger(__name__)
+_DRIVERS = {"postgresql": ("postgresql+psycopg", "postgres"), "mysql": ("mysql+pymysql", "mysql")}
+_PATIENCE = 600.0  # seconds that a database may be locked or away
+_LONGEST_PAUSE = 10.0  # seconds between two tries; the first is a tenth of one
+_DISK_FULL = "53100"  # of PostgreSQL, appendix A of its manual
+_OPENINGS = 5  # processes that open an empty database at once fail each other; one of them makes the tables
+
+
+def open_storage(url: str) -> BaseStorage:
+    """Connect to a database of studies; a new one gets its tables.
+
+    Args:
+        url: as SQLAlchemy writes it: `sqlite:///file.db`, `postgresql://user:password@host/name`, `mysql://...`.
+
+    Raises:
+        ConfigError: not such a URL, or its driver is not installed.
+        StorageError: the database is out of reach, or refuses.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ConfigError(
+            f"storage={without_passwords(url)}: write it as a URL, such as sqlite:///studies.db or "
+            f"postgresql://user@host/name."
+        ) from error
+    backend = parsed.get_backend_name()
+    driver, extra = _DRIVERS.get(backend, (parsed.drivername, ""))
+    if parsed.drivername in (backend, "postgres"):
+        parsed = parsed.set(drivername=driver)
+    try:
+        if backend == "sqlite":
+            with alone(str(Path(parsed.database or "").resolve())):
+                inner = _connect(parsed.render_as_string(hide_password=False), _SQLITE)
+        else:
+            inner = _connect(parsed.render_as_string(hide_password=False), {"pool_pre_ping": True})
+    except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
+        hint = f"pip install 'sweeps[{extra}]'" if extra else "sqlite, postgresql and mysql are known"
+        raise ConfigError(f"storage={without_passwords(url)}: its driver is missing: {hint}.") from error
+    except (SQLAlchemyError, StorageInternalError) as error:
+        raise _refused(url, error) from error
+    return PatientStorage(inner, without_passwords(url))  # type: ignore[abstract]  # they are made in a loop
+
+
+def find_study(url: str, name: str) -> Study | None:
+    """A study of an earlier sweep, None if there is none; a sqlite file is not made.
+
+    Raises:
+        ConfigError, StorageError: see `open_storage`.
+    """
+    _, is_file, path = url.partition("sqlite:///")
+    if is_file and not Path(path).exists():
+        return None
+    try:
+        return optuna.load_study(study_name=name, storage=open_storage(url))
+    except KeyError:
+        return None
+
+
+def _connect(url: str, engine_kwargs: dict[str, Any]) -> BaseStorage:
+    for opening in range(_OPENINGS):
+        try:
+            return get_storage(RDBStorage(url, engine_kwargs=dict(engine_kwargs)))
+        except (IntegrityError, sqlalchemy.exc.ProgrammingError):  # another process has just made a table
+            if opening == _OPENINGS - 1:
+                raise
+            time.sleep(0.2 * 2**opening)
+    raise AssertionError
+
+
+class _Connection(sqlite3.Connection):
+    """A sqlite connection whose commits outlive any death of this process, without waiting for the disk each time."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.execute("PRAGMA journal_mode=WAL").close()
+        self.execute("PRAGMA synchronous=NORMAL").close()
+
+
+_SQLITE: dict[str, Any] = {"connect_args": {"factory": _Connection, "timeout": 5.0}}
+
+
+def _patient(name: str) -> Callable[..., Any]:
+    def call(self: PatientStorage, *args: Any, **kwargs: Any) -> Any:
+        return self.patiently(name, *args, **kwargs)
+
+    return call
+
+
+class PatientStorage(BaseStorage):
+    """A storage that waits with growing pauses while its database is locked or restarts.
+
+    Args:
+        inner: does the work.
+        shown: its URL without passwords.
+    """
+
+    locals().update({name: _patient(name) for name in BaseStorage.__abstractmethods__})
+
+    def __init__(self, inner: BaseStorage, shown: str) -> None:
+        self._inner = inner
+        self._shown = shown
+
+    def patiently(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a method of the inner storage until the database answers.
+
+        Raises:
+            StorageError: it does not answer in ten minutes, is full, or refuses.
+        """
+        started, pause, is_again = time.monotonic(), 0.1, False
+        while True:
+            try:
+                return getattr(self._inner, name)(*args, **kwargs)
+            except UpdateFinishedTrialError:
+                if is_again and name == "set_trial_state_values":
+                    return True  # the first call had arrived, and its answer was lost
+                raise
+            except (StorageInternalError, SQLAlchemyError) as error:
+                if not _may_pass(error) or time.monotonic() - started > _PATIENCE:
+                    raise _refused(self._shown, error) from error
+                if not is_again:
+                    _log.warning("The study's database %s does not answer: %s; waiting.", self._shown, _reason(error))
+            is_again = True
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def remove_session(self) -> None:
+        """Close this thread's connection."""
+        self._inner.remove_session()
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether an error is a lock or a lost connection."""
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    if not isinstance(cause, DBAPIError):
+        return False
+    if isinstance(cause.orig, sqlite3.Error):
+        return "locked" in str(cause.orig)
+    if getattr(cause.orig, "sqlstate", None) == _DISK_FULL:
+        return False
+    lost = sqlalchemy.exc.OperationalError | sqlalchemy.exc.InterfaceError
+    return cause.connection_invalidated or isinstance(cause, lost)
+
+
+def _refused(url: str, error: Exception) -> StorageError:
+    return StorageError(
+        f"The study's database {without_passwords(url)} cannot be used: {_reason(error)}\n"
+        f"The trials in it are kept. Check that it runs, can be written and has space, then go on with the sweep."
+    )
+
+
+def _reason(error: Exception) -> str:
+    cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
+    lines = str(getattr(cause, "orig", None) or cause).strip().splitlines()
+    return without_passwords(lines[0]) if lines else type(cause).__name__

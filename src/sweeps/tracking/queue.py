@@ -1,0 +1,69 @@
+"""A thread that logs trials one after another and waits out a server that is down."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+
+from optuna.trial import FrozenTrial
+
+from sweeps.console import say
+from sweeps.redact import without_passwords
+
+_LONGEST_PAUSE = 60.0  # seconds before a server that failed is asked again; the first pause is two seconds
+_LAST_CALL = 60.0  # seconds that a call which hangs may take at the end
+
+
+class LoggingQueue:
+    """Logs trials in the order they come.
+
+    Args:
+        log: logs one trial; whatever it raises, the trial is tried again later.
+    """
+
+    def __init__(self, log: Callable[[FrozenTrial], None]) -> None:
+        self._log = log
+        self._queue: SimpleQueue[FrozenTrial | None] = SimpleQueue()
+        self._is_closing = threading.Event()
+        self._is_failing = False
+        self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
+        self._thread.start()
+
+    def put(self, trial: FrozenTrial) -> None:
+        """Have a trial logged."""
+        self._queue.put(trial)
+
+    def close(self) -> bool:
+        """End the thread; if the server is down, trials stay unlogged.
+
+        Returns:
+            Whether the thread could be ended; if not, a call to the server hangs.
+        """
+        self._queue.put(None)
+        self._is_closing.set()
+        self._thread.join(_LAST_CALL if self._is_failing else None)
+        return not self._thread.is_alive()
+
+    def _work(self) -> None:
+        while (trial := self._queue.get()) is not None:
+            self._log_patiently(trial)
+            if self._is_closing.is_set() and self._is_failing:
+                return
+
+    def _log_patiently(self, trial: FrozenTrial) -> None:
+        pause = 2.0
+        while True:
+            try:
+                self._log(trial)
+            except Exception as error:  # noqa: BLE001 - a tracking server's trouble must not cost a trial
+                if not self._is_failing:
+                    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+                    say(f"MLflow: {without_passwords(first)}; what is missing is logged later.")
+                self._is_failing = True
+            else:
+                self._is_failing = False
+                return
+            if self._is_closing.wait(pause):
+                return
+            pause = min(2 * pause, _LONGEST_PAUSE)
