@@ -11,10 +11,14 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from optuna.trial import TrialState
 
+from sweeps.attribute import Attribute
 from sweeps.results import StudyFolder
-from sweeps.sweep import Attribute, Outcome, SweepResult, best_trial
+from sweeps.stopping import Outcome
+from sweeps.sweep import SweepResult, best_trial
 from sweeps.tracking.client import connect, experiment_id
-from sweeps.tracking.runs import StudyRuns
+from sweeps.tracking.runs import TRACKING, StudyRuns
+
+NAMES = {"model.C": "C", "model.dataset": "dataset"}
 
 
 @pytest.fixture
@@ -26,11 +30,12 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
 
 def finished_study(n_trials: int = 3) -> optuna.Study:
     study = optuna.create_study(direction="maximize")
+    study.set_user_attr(TRACKING, {"experiment": "x", "dataset": "d", "names": NAMES, "tags": {}})
     for number in range(n_trials):
         trial = study.ask()
-        trial.set_user_attr(Attribute.CHOICES, {"model": "svm"})
-        trial.set_user_attr(Attribute.HYPERPARAMETERS, {"model.C": float(number), "model.dataset": "a"})
-        trial.set_user_attr(Attribute.METRICS, {"val_f1": number / 10})
+        trial.set_user_attr(Attribute.PROPOSAL, {"choices": {"model": "svm"}})
+        hyperparameters = {"model.C": float(number), "model.dataset": "a"}
+        trial.set_user_attr(Attribute.RESULT, {"hyperparameters": hyperparameters, "metrics": {"val_f1": number / 10}})
         study.tell(trial, number / 10)
     return study
 
@@ -40,29 +45,24 @@ def children(client: MlflowClient, experiment: str, parent: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("call", ["create_run", "log_batch", "set_terminated"])
-@pytest.mark.parametrize("error", [MlflowException("the server is gone"), KeyboardInterrupt()])
 def test_a_trial_whose_logging_was_cut_off_has_one_run_in_the_end(
-    client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, error: BaseException
+    client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     study = finished_study()
     experiment = experiment_id(client, "x")
-    names = {"model.C": "C", "model.dataset": "dataset"}
-    runs = StudyRuns(client, experiment, study, StudyFolder(tmp_path), "d", names, {})
+    runs = StudyRuns(client, experiment, study, StudyFolder(tmp_path))
     original = getattr(client, call)
     raised: list[BaseException] = []
 
     def fails_once(*args: Any, **kwargs: Any) -> Any:
         if not raised:
-            raised.append(error)
-            raise error
+            raised.append(MlflowException("the server is gone"))
+            raise raised[0]
         return original(*args, **kwargs)
 
     monkeypatch.setattr(client, call, fails_once)
     for trial in study.trials:
-        try:
-            runs.on_trial(study, trial)
-        except KeyboardInterrupt:
-            break
+        runs.on_trial(study, trial)
     runs.on_end(study, SweepResult(Outcome.COMPLETED, "", best_trial(study)))
     assert raised
     logged = children(client, experiment, runs.parent_id)
@@ -75,9 +75,10 @@ def test_a_trial_whose_logging_was_cut_off_has_one_run_in_the_end(
 def test_a_trial_that_is_told_twice_is_logged_once(client: MlflowClient, tmp_path: Path) -> None:
     study = finished_study(1)
     experiment = experiment_id(client, "x")
-    runs = StudyRuns(client, experiment, study, StudyFolder(tmp_path), "d", {}, {})
+    runs = StudyRuns(client, experiment, study, StudyFolder(tmp_path))
     runs.on_trial(study, study.trials[0])
     runs.on_trial(study, study.trials[0])
+    runs.on_end(study, SweepResult(Outcome.COMPLETED, "", best_trial(study)))
     assert len(children(client, experiment, runs.parent_id)) == 1
     assert study.trials[0].state == TrialState.COMPLETE
 
@@ -85,8 +86,8 @@ def test_a_trial_that_is_told_twice_is_logged_once(client: MlflowClient, tmp_pat
 def test_a_hyperparameter_named_like_a_param_of_ours_keeps_its_group(client: MlflowClient, tmp_path: Path) -> None:
     study = finished_study(1)
     experiment = experiment_id(client, "x")
-    runs = StudyRuns(client, experiment, study, StudyFolder(tmp_path), "d", {"model.dataset": "dataset"}, {})
-    runs.on_trial(study, study.trials[0])
+    runs = StudyRuns(client, experiment, study, StudyFolder(tmp_path))
+    runs.on_end(study, SweepResult(Outcome.COMPLETED, "", best_trial(study)))
     (child,) = children(client, experiment, runs.parent_id)
     assert child.data.params["dataset"] == "d"
     assert child.data.params["model.dataset"] == "a"

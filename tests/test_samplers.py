@@ -11,12 +11,15 @@ import pytest
 from omegaconf import OmegaConf
 from optuna.trial import TrialState
 
+from sweeps.attribute import Attribute
 from sweeps.errors import ConfigError
 from sweeps.execution.in_process import InProcess
 from sweeps.option import collect
+from sweeps.record import Record
 from sweeps.samplers import SamplerFactory
-from sweeps.search_space import DEFAULT_TRIAL, INTERRUPTED, Proposal, SearchSpace
-from sweeps.sweep import Attribute, Budget, Outcome, SweepResult, run_sweep
+from sweeps.search_space import Proposal, SearchSpace
+from sweeps.stopping import Budget, Outcome
+from sweeps.sweep import SweepResult, run_sweep
 from sweeps.trial import TrialResult
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -157,7 +160,7 @@ def test_each_sampler_runs_the_defaults_first_and_then_points_of_the_conditional
     defaults = space.defaults()
     assert [trial.params for trial in study.trials[: len(defaults)]] == defaults
     for trial in study.trials:
-        assert (DEFAULT_TRIAL in trial.user_attrs) == (trial.number < len(defaults))
+        assert (Attribute.DEFAULT in trial.user_attrs) == (trial.number < len(defaults))
         knn = trial.params.get("model", "knn") == "knn"
         prefix = "model/knn." if knn else "model/svm."
         assert all(name == "model" or name.startswith((prefix, "vectorizer/count.")) for name in trial.params)
@@ -273,7 +276,7 @@ def test_an_interrupted_point_is_run_when_the_grid_is_taken_up_again() -> None:
 
     study, result, _ = sweep("grid", FINITE, 1000, job=interrupt)
     assert result.outcome is Outcome.INTERRUPTED
-    (cut,) = (trial for trial in study.trials if INTERRUPTED in trial.user_attrs)
+    (cut,) = (trial for trial in study.trials if Attribute.INTERRUPTED in trial.user_attrs)
     assert (cut.number, cut.state) == (4, TrialState.FAIL)
     _, result, _ = sweep("grid", FINITE, 1000, study=study)
     assert result.reason == "every point of the grid has run"

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from optuna.trial import TrialState
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
+from sweeps.attribute import Attribute
 from sweeps.cache import Cache
 from sweeps.config import Promote, RootConfig, Settings, file_stem
 from sweeps.console import describe_space, table
@@ -22,9 +23,10 @@ from sweeps.errors import ConfigError
 from sweeps.metrics import classification_scores, is_better
 from sweeps.option import collect
 from sweeps.redact import without_passwords
-from sweeps.results import StudyFolder, describe_result, new_study_name, write_result, write_trials
+from sweeps.results import StudyFolder, describe_result, new_study_name, write_trials, write_yaml
 from sweeps.search_space import SearchSpace
-from sweeps.sweep import Attribute, Outcome, SweepResult
+from sweeps.stopping import Outcome
+from sweeps.sweep import SweepResult
 
 # Cache
 
@@ -254,22 +256,25 @@ def test_a_setting_out_of_its_range_is_one_message_that_begins_with_its_name(val
 # The files of a study
 
 
-def test_a_study_folder_is_made_once_and_owns_every_path(tmp_path: Path) -> None:
-    folder = StudyFolder.create(tmp_path / "multirun", "first")
-    assert folder.path.is_dir()
-    paths = {folder.config, folder.trials, folder.result}
-    assert len(paths) == 3
+def test_a_study_folder_owns_every_path_and_is_a_new_studys_until_something_else_is_in_it(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path / "multirun" / "first")
+    folder.check_new()
+    folder.make()
+    paths = {folder.config, folder.command, folder.trials, folder.result}
+    assert len(paths) == 4
     assert {path.parent for path in paths} == {folder.path}
     optuna.create_study(storage=folder.storage_url, study_name="first")
     assert (folder.path / "study.db").is_file()
-    with pytest.raises(ConfigError, match=r"study_name=first: .* is there already\. Choose another study_name"):
-        StudyFolder.create(tmp_path / "multirun", "first")
+    folder.check_new()  # a sweep that was killed before it had a study
+    (folder.path / "thesis.tex").touch()
+    with pytest.raises(ConfigError, match=r"study_name=first: .* is there already, .* Choose another study_name"):
+        folder.check_new()
 
 
 def test_a_study_folder_that_cannot_be_made_says_how_to_choose_another_place(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(ConfigError, match=r"cannot be made: .*hydra\.sweep\.dir=FOLDER"):
-        StudyFolder.create(tmp_path / "file", "study")
+        StudyFolder(tmp_path / "file" / "study").make()
 
 
 def test_a_new_studys_name_is_one_that_the_settings_accept() -> None:
@@ -283,13 +288,17 @@ def finished_study() -> optuna.Study:
     study = optuna.create_study(study_name="s", direction="maximize")
     for number, model in enumerate(["svm", "logistic"]):
         trial = study.ask()
-        trial.set_user_attr(Attribute.CHOICES, {"model": model, "vectorizer": "tfidf"})
-        trial.set_user_attr(Attribute.OVERRIDES, [f"model={model}", "model.text='\\${x}, \"y\"'"])
+        choices = {"model": model, "vectorizer": "tfidf"}
+        overrides = [f"model={model}", "model.text='\\${x}, \"y\"'"]
+        trial.set_user_attr(Attribute.PROPOSAL, {"choices": choices, "overrides": overrides})
         if number == 0:
-            trial.set_user_attr(Attribute.HYPERPARAMETERS, {"model.C": 0.1, "vectorizer.ngram_range": [1, 2]})
-            trial.set_user_attr(Attribute.METRICS, {"val_f1": 0.75, "test_f1": 0.7})
-            trial.set_user_attr(Attribute.SECONDS, {"fit": 0.123456})
-            trial.set_user_attr(Attribute.WARNINGS, ["W: one", "W: two, three"])
+            result = {
+                "hyperparameters": {"model.C": 0.1, "vectorizer.ngram_range": [1, 2]},
+                "metrics": {"val_f1": 0.75, "test_f1": 0.7},
+                "seconds": {"fit": 0.123456},
+                "warnings": ["W: one", "W: two, three"],
+            }
+            trial.set_user_attr(Attribute.RESULT, result)
             study.tell(trial, 0.75)
         else:
             trial.set_user_attr(Attribute.ERROR, 'ValueError: line one\nline "two", with ünïcode')
@@ -318,9 +327,9 @@ def test_hyperparameters_called_like_a_column_of_the_trial_keep_columns_of_their
     study = optuna.create_study(direction="maximize")
     trial = study.ask()
     called = {f"model.{name}": name for name in ("value", "error", "state", "number", "model", "val_f1", "C")}
-    trial.set_user_attr(Attribute.CHOICES, {"model": "svm", "vectorizer": "tfidf"})
-    trial.set_user_attr(Attribute.HYPERPARAMETERS, {key: f"own {name}" for key, name in called.items()})
-    trial.set_user_attr(Attribute.METRICS, {"val_f1": 0.75})
+    trial.set_user_attr(Attribute.PROPOSAL, {"choices": {"model": "svm", "vectorizer": "tfidf"}})
+    hyperparameters = {key: f"own {name}" for key, name in called.items()}
+    trial.set_user_attr(Attribute.RESULT, {"hyperparameters": hyperparameters, "metrics": {"val_f1": 0.75}})
     study.tell(trial, 0.75)
     write_trials(study, tmp_path / "trials.csv", called)
     with (tmp_path / "trials.csv").open(newline="", encoding="utf-8") as file:
@@ -343,7 +352,7 @@ def test_the_result_file_holds_the_end_of_the_sweep(tmp_path: Path) -> None:
     path = tmp_path / "sweep_result.yaml"
     best = study.trials[0]
     described = describe_result(study, SweepResult(Outcome.COMPLETED, "", best), "val_f1")
-    write_result(path, described)
+    write_yaml(path, described)
     raw = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     assert raw == {
         "study_name": "s",

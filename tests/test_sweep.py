@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.attribute import Attribute, is_counted
-from sweeps.execution import Workers
+from sweeps.execution import Judge, Workers
 from sweeps.execution.in_process import InProcess
 from sweeps.option import collect
 from sweeps.record import Record
@@ -24,7 +25,8 @@ from sweeps.samplers import SamplerFactory
 from sweeps.search_space import Proposal, SearchSpace
 from sweeps.stopping import Budget, Outcome
 from sweeps.sweep import SweepResult, best_trial, run_sweep
-from sweeps.trial import TrialResult
+from sweeps.tasks.base import no_report
+from sweeps.trial import TrialOutcome, TrialResult, attempt
 
 SVM = {
     "_target_": "sklearn.svm.SVC",
@@ -320,14 +322,20 @@ class OneAtATime(Recorder):
     def __init__(self, job: Callable[[int, Proposal], TrialResult]) -> None:
         super().__init__()
         self._job = job
-        self._running: list[tuple[Future[TrialResult], int, Proposal]] = []
+        self._running: list[tuple[Future[TrialOutcome], int, Proposal]] = []
 
-    def submit(self, number: int, proposal: Proposal) -> Future[TrialResult]:
-        future: Future[TrialResult] = Future()
+    def submit(self, number: int, proposal: Proposal, judge: Judge | None) -> Future[TrialOutcome]:
+        future: Future[TrialOutcome] = Future()
         self._running.append((future, number, proposal))
         if number == self.capacity - 1:
             self._finish_oldest()
         return future
+
+    def start(self) -> None:
+        """Trials begin when they are submitted."""
+
+    def close(self) -> None:
+        """Nothing runs by itself."""
 
     def on_trial(self, study: Study, trial: FrozenTrial) -> None:
         super().on_trial(study, trial)
@@ -336,10 +344,7 @@ class OneAtATime(Recorder):
 
     def _finish_oldest(self) -> None:
         future, number, proposal = self._running.pop(0)
-        try:
-            future.set_result(self._job(number, proposal))
-        except ValueError as error:
-            future.set_exception(error)
+        future.set_result(attempt(partial(self._job, number, proposal), no_report))
 
 
 @pytest.mark.parametrize("n_trials", [20, 8])
@@ -436,8 +441,6 @@ def test_an_interrupt_right_after_a_trial_was_told_is_the_outcome_and_everyone_h
     monkeypatch.setattr(study, "tell", tell_and_interrupt)
     workers = NewestFirst(scored, in_flight, 12) if in_flight > 1 else InProcess(scored)
     _, outcome, first = sweep(study=study, workers=workers, n_trials=12, callbacks=[last])
-    if isinstance(workers, NewestFirst):
-        workers.finish_all()
     assert (outcome.outcome, outcome.reason) == (Outcome.INTERRUPTED, "interrupted")
     assert isinstance(outcome.interrupt, KeyboardInterrupt)
     assert states(study).count(TrialState.COMPLETE) == 2
@@ -530,7 +533,6 @@ def test_an_error_of_a_callback_fails_the_trials_in_flight(sweep, new_study):
     study, recorder, workers = new_study(), Recorder(), NewestFirst(scored, capacity=4, n_trials=12)
     with pytest.raises(RuntimeError, match="a defect in a callback"):
         sweep(study=study, workers=workers, n_trials=12, callbacks=[Breaking(), recorder])
-    workers.finish_all()
     assert sorted(state.name for state in states(study)) == ["COMPLETE", "FAIL", "FAIL", "FAIL"]
     assert sum(is_counted(trial) for trial in study.trials) == 1
     assert [end.outcome for end in recorder.ends] == [Outcome.FAILED]
@@ -619,11 +621,11 @@ class NewestFirst:
         self.counts: list[int] = []
         self._job = job
         self._left = n_trials
-        self._running: dict[int, tuple[Future[TrialResult], Proposal]] = {}
+        self._running: dict[int, tuple[Future[TrialOutcome], Proposal]] = {}
         self._changed = threading.Condition()
 
-    def submit(self, number: int, proposal: Proposal) -> Future[TrialResult]:
-        future: Future[TrialResult] = Future()
+    def submit(self, number: int, proposal: Proposal, judge: Judge | None) -> Future[TrialOutcome]:
+        future: Future[TrialOutcome] = Future()
         with self._changed:
             assert len(self._running) < self.capacity
             self._running[number] = future, proposal
@@ -631,7 +633,10 @@ class NewestFirst:
         threading.Thread(target=self._finish_newest, daemon=True).start()
         return future
 
-    def finish_all(self) -> None:
+    def start(self) -> None:
+        """Trials begin when they are submitted."""
+
+    def close(self) -> None:
         """Let go of every trial, whether or not there are as many as there should be."""
         with self._changed:
             self._left = 0
@@ -644,10 +649,7 @@ class NewestFirst:
             number = max(self._running)
             future, proposal = self._running.pop(number)
             self._left -= 1
-        try:
-            future.set_result(self._job(number, proposal))
-        except ValueError as error:
-            future.set_exception(error)
+        future.set_result(attempt(partial(self._job, number, proposal), no_report))
 
 
 def test_workers_that_finish_out_of_order_are_kept_full_and_each_trial_is_told_once(sweep):

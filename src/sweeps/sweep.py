@@ -115,7 +115,7 @@ class _Sweep:
         self._events: SimpleQueue[Future[TrialOutcome] | None] = SimpleQueue()  # None: look at the signals
         self._interrupts = Interrupts(lambda: self._events.put(None))
         self._in_flight: dict[Future[TrialOutcome], Asked] = {}
-        self._unheard: set[int] = set()  # trials of which the callbacks have not heard
+        self._unheard: dict[int, Asked | None] = {}  # trials of which the callbacks have not heard
         self._stop: Stop | None = None
 
     def run(self) -> SweepResult:
@@ -164,7 +164,7 @@ class _Sweep:
             if asked is None:
                 self._stop = Outcome.COMPLETED, "every point of the grid has run"
                 break
-            self._unheard.add(asked.trial.number)
+            self._unheard[asked.trial.number] = asked
             judge = judge_of(self._study, asked.trial, self._metric)
             future = self._workers.submit(asked.trial.number, asked.proposal, judge)
             self._in_flight[future] = asked
@@ -221,10 +221,10 @@ class _Sweep:
         self._notify(told)
 
     def _notify(self, told: FrozenTrial) -> None:
-        self._unheard.add(told.number)
+        self._unheard.setdefault(told.number, None)
         for callback in self._callbacks:
             callback.on_trial(self._study, told)
-        self._unheard.discard(told.number)
+        del self._unheard[told.number]
 
     def _close(self, end: Stop, cause: BaseException | None) -> SweepResult:
         """Leave nothing RUNNING, and tell every callback, even where one of them raises."""
@@ -232,8 +232,10 @@ class _Sweep:
         errors: list[Exception] = []
         best = None
         try:
-            for asked in self._in_flight.values():
-                tell_failure(self._study, asked.trial, CUT_OFF, "", interrupted=True)
+            for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                asked = self._unheard.get(trial.number)
+                if asked is not None:
+                    tell_failure(self._study, asked.trial, CUT_OFF, "", interrupted=True)
             self._agenda.take_up(self._lease.others() if self._lease else ())  # one cut off while it was drawn
             trials = self._study.get_trials(deepcopy=False)
             unheard = [trials[number] for number in sorted(self._unheard) if trials[number].state.is_finished()]

@@ -93,7 +93,9 @@ class Workbench:
         return MlflowClient(self.uri, self.uri)
 
     def run(self, *arguments: str, environ: Mapping[str, str] | None = None) -> Finished:
-        """`python -m sweeps.run` in this process."""
+        """`python -m sweeps.run` in this process; its trials, too, unless the arguments say where."""
+        if not any(argument.startswith(("n_jobs=", "hydra/launcher=")) for argument in arguments):
+            arguments = (*arguments, "n_jobs=0")
         return self._in_process("run", lambda _: sweeps.run.main(), arguments, environ)
 
     def sweep(self, *arguments: str, environ: Mapping[str, str] | None = None) -> Finished:
@@ -194,7 +196,7 @@ def _as_in_a_new_process(environ: Mapping[str, str]) -> Iterator[None]:
     """Take back everything that a command changes for the whole process."""
     singletons = Singleton.get_state()
     handlers, level = logging.root.handlers[:], logging.root.level
-    on_terminate = signal.getsignal(signal.SIGTERM)
+    on_signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     path = sys.path[:]
     GlobalHydra.instance().clear()
     try:
@@ -204,7 +206,8 @@ def _as_in_a_new_process(environ: Mapping[str, str]) -> Iterator[None]:
         GlobalHydra.instance().clear()
         Singleton.set_state(singletons)
         sys.path[:] = path
-        signal.signal(signal.SIGTERM, on_terminate)
+        for number, handler in on_signals.items():
+            signal.signal(number, handler)
         for handler in logging.root.handlers[:]:
             logging.root.removeHandler(handler)
             if handler not in handlers:
