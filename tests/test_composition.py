@@ -462,12 +462,12 @@ def test_a_trials_config_has_its_values_and_composes_again_from_its_own_override
     planned = plan_study(Request.parse(typed, loader), None, master, loader)
     before = {options: OmegaConf.to_yaml(c.config) for options, c in planned.combinations.items()}
     for number, proposal in enumerate(draws(planned, 25)):
-        config = planned.job_config(number, proposal, tmp_path)
+        config, hydra = planned.trial_config(proposal), planned.hydra_config(number, proposal, tmp_path).hydra
         for key, value in proposal.values.items():
             assert OmegaConf.select(config, key) == value
         assert (config.n_trials, config.dataset.test_size, config.vectorizer.min_df) == (7, 0.3, 3)
-        assert (config.hydra.job.num, config.hydra.sweep.subdir) == (number, str(number))
-        again = loader.load_sweep_config(master, list(config.hydra.overrides.task))
+        assert (hydra.job.num, hydra.sweep.subdir) == (number, str(number))
+        again = loader.load_sweep_config(master, list(hydra.overrides.task))
         assert without_hydra(again) == without_hydra(config)
     assert {options: OmegaConf.to_yaml(c.config) for options, c in planned.combinations.items()} == before
 
@@ -492,7 +492,7 @@ def test_a_model_of_the_users_own_is_swept_with_tuples_and_conditions(own: Plann
         if proposal.choices["model"] != "mlp":
             continue
         assert ("model.momentum" in proposal.values) == (proposal.values["model.solver"] == "sgd")
-        model = build(candidate_of(planned.job_config(0, proposal, tmp_path)).model, "model")
+        model = build(candidate_of(planned.trial_config(proposal)).model, "model")
         assert isinstance(model.hidden_layer_sizes, tuple)
         seen.add(model.hidden_layer_sizes)
     assert seen == {(20,), (10, 10)}
@@ -504,7 +504,7 @@ def test_a_nested_model_is_searched_overridden_and_built(own: Planner, tmp_path:
     assert inner.distribution == FloatDistribution(1, 3, step=1)
     assert inner.when == {"model.estimator.loss": ("squared_hinge",)}
     for proposal in draws(planned, 10):
-        model = build(candidate_of(planned.job_config(0, proposal, tmp_path)).model, "model")
+        model = build(candidate_of(planned.trial_config(proposal)).model, "model")
         assert model.estimator.loss == proposal.values["model.estimator.loss"]
         assert proposal.values.get("model.estimator.C", 1.0) == model.estimator.C
     assert names(own("model=calibrated", "model.estimator.loss=hinge")) == []
@@ -576,7 +576,7 @@ def test_every_search_space_collects_and_its_defaults_and_draws_build(
     written = space_as_written(combination, planned.config.hydra.runtime.config_sources)
     assert written.leaves[group, option] == planned.space.leaves[group, option]
     assert set(inactive_keys(combination.option(group))) <= set(flatten(combination.option(group)))
-    configs = [planned.config, *(planned.job_config(0, proposal, tmp_path) for proposal in draws(planned, 5))]
+    configs = [planned.config, *(planned.trial_config(proposal) for proposal in draws(planned, 5))]
     for config in configs:
         candidate = candidate_of(config)
         node = candidate.model if group == "model" else candidate.vectorizer

@@ -8,9 +8,11 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+import pickle
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -161,6 +163,15 @@ class Combination:
         """The composed config of a group's option as plain containers."""
         return _plain(self.config, group)
 
+    @cached_property
+    def pickled(self) -> tuple[bytes, bytes]:
+        """The config without `hydra`, and `hydra` alone, to make copies of."""
+        config = copy.deepcopy(self.config)
+        hydra = OmegaConf.masked_copy(config, "hydra")
+        with open_dict(config):
+            del config["hydra"]
+        return pickle.dumps(config), pickle.dumps(hydra)
+
 
 @dataclass(frozen=True)
 class StudyPlan:
@@ -181,21 +192,37 @@ class StudyPlan:
         """The first combination's config: the one that settings and dataset are read from."""
         return next(iter(self.combinations.values())).config
 
-    def job_config(self, number: int, proposal: Proposal, directory: Path) -> DictConfig:
-        """The config that runs one trial as a Hydra job in `directory/<number>`."""
-        combination = self.combinations[tuple(proposal.choices[group] for group in SWEPT_GROUPS)]
-        config = copy.deepcopy(combination.config)
+    def trial_config(self, proposal: Proposal) -> DictConfig:
+        """The config of one trial, without `hydra`."""
+        config, _ = self._copy(proposal)
         for key, value in proposal.values.items():
-            OmegaConf.update(config, key, override_text.from_text(override_text.to_text(value)), merge=False)
-        typed = {*(f"{group}=" for group in proposal.choices), *(f"{key}=" for key in proposal.values)}
-        with open_dict(config.hydra):
-            kept = [text for text in config.hydra.overrides.task if not text.startswith(tuple(typed))]
-            config.hydra.overrides.task = kept + proposal.override_texts()
-            config.hydra.job.id = f"{config.hydra.job.name}_{number}"
-            config.hydra.job.num = number
-            config.hydra.sweep.dir = str(directory)
-            config.hydra.sweep.subdir = str(number)
+            OmegaConf.update(config, key, override_text.stored(value), merge=False)
         return config
+
+    def hydra_config(self, number: int, proposal: Proposal, directory: Path) -> DictConfig:
+        """`hydra` alone, for one trial as a job in `directory/<number>`."""
+        _, config = self._copy(proposal)
+        hydra = config.hydra
+        with open_dict(hydra):
+            hydra.overrides.task = self.override_texts(proposal)
+            hydra.job.id = f"{hydra.job.name}_{number}"
+            hydra.job.num = number
+            hydra.sweep.dir = str(directory)
+            hydra.sweep.subdir = str(number)
+        return config
+
+    def override_texts(self, proposal: Proposal) -> list[str]:
+        """A trial as overrides: what was typed for all, and what was drawn."""
+        typed = {*(f"{group}=" for group in proposal.choices), *(f"{key}=" for key in proposal.values)}
+        common = self._combination(proposal).config.hydra.overrides.task
+        return [text for text in common if not text.startswith(tuple(typed))] + proposal.override_texts()
+
+    def _combination(self, proposal: Proposal) -> Combination:
+        return self.combinations[tuple(proposal.choices[group] for group in SWEPT_GROUPS)]
+
+    def _copy(self, proposal: Proposal) -> tuple[DictConfig, DictConfig]:
+        parts = self._combination(proposal).pickled
+        return pickle.loads(parts[0]), pickle.loads(parts[1])  # noqa: S301 - our own, and six times as fast as deepcopy
 
     def parameter_names(self) -> dict[str, str]:
         """How each hyperparameter of the study is called, by config key."""

@@ -34,15 +34,15 @@ class TrialJob:
 
     def __call__(self, number: int, proposal: Proposal) -> TrialResult:
         """Run a trial in a folder of its own, `<folder>/<number>`."""
-        config = self.plan.job_config(number, proposal, self.folder)
-        result: TrialResult = run_trial_job(config, self.task_function, self.hydra_context)
+        config = self.plan.trial_config(proposal)
+        hydra_config = self.plan.hydra_config(number, proposal, self.folder)
+        result: TrialResult = run_trial_job(config, hydra_config, self.task_function, self.hydra_context)
         return result
 
     def override_texts(self, number: int, proposal: Proposal) -> list[str]:
         """The trial as overrides of the main command, for a launcher that composes it anew."""
-        overrides = self.plan.job_config(number, proposal, self.folder).hydra.overrides.task
         folder = [f"hydra.sweep.dir={to_text(str(self.folder.absolute()))}", f"hydra.sweep.subdir='{number}'"]
-        return [*overrides, *folder]
+        return [*self.plan.override_texts(proposal), *folder]
 
 
 def prepare_worker() -> Callable[[], None]:

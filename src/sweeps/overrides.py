@@ -58,6 +58,13 @@ def plain(element: Any) -> Any:
     return [plain(item) for item in element] if isinstance(element, list) else element
 
 
+def stored(value: Any) -> Any:
+    """The value as a config has to hold it, so that it is itself when it is resolved: `${` is escaped."""
+    if isinstance(value, str):
+        return _escape_interpolation(value)
+    return [stored(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def unescape(value: Any) -> Any:
     """Undo what `to_text` does to `${`, as OmegaConf does when it resolves a value."""
     return OmegaConf.to_container(OmegaConf.create({"value": value}), resolve=True)["value"]  # type: ignore[index,call-overload]

@@ -60,7 +60,7 @@ def run_study(checked: CheckedStudy, workers: Workers) -> SweepResult:
         callbacks: list[Callback] = [progress, _Files(folder, metric, names), runs]
 
         def describe(proposal: Proposal) -> dict[str, Any]:
-            active = hyperparameters(plan.job_config(0, proposal, folder.path))
+            active = hyperparameters(plan.trial_config(proposal))
             described: dict[str, Any] = json.loads(json.dumps(active, default=str))
             return described
 

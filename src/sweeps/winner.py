@@ -27,8 +27,13 @@ def register_winner(checked: CheckedStudy, task: Task, best: FrozenTrial, runs: 
         TrackingError: the registry is out of reach, or the model could not be stored; the study is kept.
     """
     name = checked.settings.registered_model_name
-    say("Model:   refitting the best trial on the training part ...")
     try:
+        known = registry.version_of(runs.client, name, str(runs.child_id(best.number)))
+        said = registry.decision_on(known) if known else None
+        if known is not None and said is not None:
+            say(f"Model:   {name} version {known.version} was registered before; then {said}")
+            return
+        say("Model:   refitting the best trial on the training part ...")
         winner = _refit(checked, task, best, runs)
         decision = registry.register(runs.client, task, winner, name, checked.settings.promote)
         runs.set_parent_tags(
@@ -47,8 +52,7 @@ def register_winner(checked: CheckedStudy, task: Task, best: FrozenTrial, runs: 
 
 def candidate_of_trial(checked: CheckedStudy, trial: FrozenTrial) -> Candidate:
     """What a trial ran."""
-    proposal = checked.plan.space.replay(trial)
-    return candidate_of(checked.plan.job_config(trial.number, proposal, checked.folder.path))
+    return candidate_of(checked.plan.trial_config(checked.plan.space.replay(trial)))
 
 
 def _refit(checked: CheckedStudy, task: Task, best: FrozenTrial, runs: StudyRuns) -> registry.Winner:

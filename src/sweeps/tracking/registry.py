@@ -14,6 +14,7 @@ from pathlib import Path
 import mlflow
 import mlflow.pyfunc
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModelStatus
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, infer_signature
@@ -27,6 +28,7 @@ from sweeps.tracking.pyfunc import load_predictor, save_predictor
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
+_REASON = "sweeps.promotion.reason"  # tag of a version, the last thing that is written when it is made
 
 
 @dataclass(frozen=True)
@@ -73,24 +75,27 @@ def register(client: MlflowClient, task: Task, winner: Winner, name: str, promot
     """Log the winner's model, register it, point `challenger` at it, and let the gate decide on `champion`.
 
     Same evaluation id as the incumbent: strictly better moves `champion`, a tie keeps it. Another id: `champion` stays.
+    What an earlier call that was cut off has done is not done again.
 
     Raises:
         ModelError: the model cannot be stored as plain data.
         TrackingError: the registry is out of reach, or refuses.
     """
     try:
-        model_uri, model_id = _log_model(client, task, winner)
         _ensure_registered(client, name)
-        version = client.create_model_version(
-            name, source=model_uri, run_id=winner.run_id, model_id=model_id, tags=_version_tags(task, winner)
-        )
+        version = version_of(client, name, winner.run_id)
+        if version is None:
+            model_uri, model_id = _logged_model(client, task, winner)
+            version = client.create_model_version(
+                name, source=model_uri, run_id=winner.run_id, model_id=model_id, tags=_version_tags(task, winner)
+            )
         client.set_registered_model_alias(name, CHALLENGER, version.version)
         decision = _gate(client, task, winner, name, str(version.version), promote)
         if decision.promoted:
             client.set_registered_model_alias(name, CHAMPION, version.version)
         for key, value in (
             ("sweeps.promotion", "promoted" if decision.promoted else "kept"),
-            ("sweeps.promotion.reason", decision.message),
+            (_REASON, decision.message),
         ):
             client.set_model_version_tag(name, version.version, key, value)
     except (ModelError, TrackingError):
@@ -98,6 +103,18 @@ def register(client: MlflowClient, task: Task, winner: Winner, name: str, promot
     except Exception as error:
         raise unreachable(error) from error
     return decision
+
+
+def version_of(client: MlflowClient, name: str, run_id: str) -> ModelVersion | None:
+    """The version that was made of a run's model, None if there is none."""
+    found = client.search_model_versions(f"{_of_model(name)} and run_id = '{run_id}'")
+    return min(found, key=lambda version: int(version.version), default=None)
+
+
+def decision_on(version: ModelVersion) -> str | None:
+    """What the gate said of a version, None if it was cut off before."""
+    said: str | None = version.tags.get(_REASON)
+    return said
 
 
 def promote_by_hand(client: MlflowClient, name: str, version: str) -> str:
@@ -120,7 +137,7 @@ def promote_by_hand(client: MlflowClient, name: str, version: str) -> str:
     before = champion_of(client, name)
     client.set_registered_model_alias(name, CHAMPION, version)
     client.set_model_version_tag(name, version, "sweeps.promotion", "promoted by hand")
-    client.set_model_version_tag(name, version, "sweeps.promotion.reason", "promoted by hand")
+    client.set_model_version_tag(name, version, _REASON, "promoted by hand")
     was = f"it was version {before.version}" if before else "it was not set"
     return f"champion of {name} is version {version} now ({was})."
 
@@ -189,6 +206,16 @@ def _check_uri(client: MlflowClient, model_uri: str) -> None:
             f"{name} has no {'alias ' + alias if at else 'version ' + version}; its aliases are: "
             f"{', '.join(f'{a} (version {v})' for a, v in aliases.items()) or 'none'}."
         ) from error
+
+
+def _logged_model(client: MlflowClient, task: Task, winner: Winner) -> tuple[str, str]:
+    """Address and id of the winner's model, logged unless it is; what was logged in part is deleted."""
+    experiment = client.get_run(winner.run_id).info.experiment_id
+    for model in client.search_logged_models([experiment], f"source_run_id = '{winner.run_id}'"):
+        if model.status == LoggedModelStatus.READY:
+            return str(model.model_uri), str(model.model_id)
+        client.delete_logged_model(model.model_id)
+    return _log_model(client, task, winner)
 
 
 def _log_model(client: MlflowClient, task: Task, winner: Winner) -> tuple[str, str]:
@@ -260,6 +287,8 @@ def _gate(client: MlflowClient, task: Task, winner: Winner, name: str, version: 
         )
     if incumbent is None:
         return Decision(name, version, True, f"champion is version {version}, the first; {mine}")
+    if str(incumbent.version) == version:
+        return Decision(name, version, True, f"champion is version {version}; {mine}")
     theirs = _number(incumbent.tags.get(f"sweeps.{winner.metric}"))
     client.set_model_version_tag(name, version, "sweeps.incumbent.version", str(incumbent.version))
     if theirs is not None:

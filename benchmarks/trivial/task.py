@@ -1,0 +1,89 @@
+"""Trials that evaluate a formula, or sleep."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pandas as pd
+
+from sweeps.build import build
+from sweeps.metrics import Direction
+from sweeps.tasks.base import Candidate, Evaluation, Predictor, Report, Task, no_report
+
+
+@dataclass
+class Quadratic:
+    """A sum of squares, best where all are 0.3; `sleep` seconds pass before it is known."""
+
+    w: float = 0.5
+    x: float = 0.5
+    y: float = 0.5
+    z: float = 0.5
+    sleep: float = 0.0
+
+    def loss(self) -> float:
+        time.sleep(self.sleep)
+        return float(sum((value - 0.3) ** 2 for value in (self.w, self.x, self.y, self.z)))
+
+
+@dataclass
+class Formula:
+    """A fitted `Quadratic`."""
+
+    model: Quadratic
+
+    def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame({"prediction": [self.model.loss()] * len(frame)})
+
+    def save(self, directory: Path, trusted: Sequence[str] = ()) -> None:
+        directory.mkdir(parents=True)
+        (directory / "model.json").write_text(json.dumps(asdict(self.model)))
+
+    def pip_requirements(self) -> list[str]:
+        return ["pandas"]
+
+
+def load() -> None:
+    """There is no data."""
+
+
+class Trivial(Task):
+    """Measures a formula."""
+
+    directions: ClassVar[Mapping[str, Direction]] = {"val_loss": "minimize"}
+    default_metric: ClassVar[str] = "val_loss"
+
+    def __init__(self, data: None) -> None:
+        self._data = data
+
+    @property
+    def fingerprint(self) -> str:
+        return "none"
+
+    def split_options(self) -> Mapping[str, Any]:
+        return {}
+
+    def check(self, candidate: Candidate) -> None:
+        build(candidate.model, "model")
+
+    def evaluate(self, candidate: Candidate, report: Report = no_report) -> Evaluation:
+        loss = build(candidate.model, "model").loss()
+        return Evaluation({"val_loss": loss, "test_loss": loss}, {})
+
+    def refit(self, candidate: Candidate) -> Predictor:
+        return Formula(build(candidate.model, "model"))
+
+    def test_scores(self, predictor: Predictor) -> dict[str, float]:
+        return {"test_loss": predictor.predict(self.example())["prediction"].iloc[0]}
+
+    def example(self) -> pd.DataFrame:
+        return pd.DataFrame({"row": ["one"]})
+
+    @classmethod
+    def load(cls, directory: Path, trusted: Sequence[str] = ()) -> Predictor:
+        return Formula(Quadratic(**json.loads((directory / "model.json").read_text())))
