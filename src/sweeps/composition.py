@@ -17,6 +17,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Sweep
@@ -153,6 +154,21 @@ class Request:
 
 
 @dataclass(frozen=True)
+class PackedConfig:
+    """A composed config as bytes, of which a trial's own is made six times as fast as by `deepcopy`.
+
+    Attributes:
+        config: pickled, without `hydra`; classes of `__main__` by value.
+        hydra: pickled, `hydra` alone, as a key.
+        overrides: what was typed for all trials.
+    """
+
+    config: bytes
+    hydra: bytes
+    overrides: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Combination:
     """One composed config with its group options, `{"model": "svm", "vectorizer": "tfidf"}`."""
 
@@ -164,13 +180,17 @@ class Combination:
         return _plain(self.config, group)
 
     @cached_property
-    def pickled(self) -> tuple[bytes, bytes]:
-        """The config without `hydra`, and `hydra` alone, to make copies of."""
+    def packed(self) -> PackedConfig:
+        """The config for the trials."""
         config = copy.deepcopy(self.config)
-        hydra = OmegaConf.masked_copy(config, "hydra")
+        hydra = OmegaConf.create({"hydra": OmegaConf.to_container(config.hydra)})  # without Hydra's own classes
         with open_dict(config):
             del config["hydra"]
-        return pickle.dumps(config), pickle.dumps(hydra)
+        return PackedConfig(cloudpickle.dumps(config), pickle.dumps(hydra), tuple(hydra.hydra.overrides.task))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A worker needs no more than this, and may not be able to pickle what it was sent."""
+        return {"choices": self.choices, "config": None, "packed": self.packed}
 
 
 @dataclass(frozen=True)
@@ -194,14 +214,14 @@ class StudyPlan:
 
     def trial_config(self, proposal: Proposal) -> DictConfig:
         """The config of one trial, without `hydra`."""
-        config, _ = self._copy(proposal)
+        config: DictConfig = pickle.loads(self._combination(proposal).packed.config)  # noqa: S301 - our own
         for key, value in proposal.values.items():
             OmegaConf.update(config, key, override_text.stored(value), merge=False)
         return config
 
     def hydra_config(self, number: int, proposal: Proposal, directory: Path) -> DictConfig:
         """`hydra` alone, for one trial as a job in `directory/<number>`."""
-        _, config = self._copy(proposal)
+        config: DictConfig = pickle.loads(self._combination(proposal).packed.hydra)  # noqa: S301 - our own
         hydra = config.hydra
         with open_dict(hydra):
             hydra.overrides.task = self.override_texts(proposal)
@@ -214,15 +234,11 @@ class StudyPlan:
     def override_texts(self, proposal: Proposal) -> list[str]:
         """A trial as overrides: what was typed for all, and what was drawn."""
         typed = {*(f"{group}=" for group in proposal.choices), *(f"{key}=" for key in proposal.values)}
-        common = self._combination(proposal).config.hydra.overrides.task
+        common = self._combination(proposal).packed.overrides
         return [text for text in common if not text.startswith(tuple(typed))] + proposal.override_texts()
 
     def _combination(self, proposal: Proposal) -> Combination:
         return self.combinations[tuple(proposal.choices[group] for group in SWEPT_GROUPS)]
-
-    def _copy(self, proposal: Proposal) -> tuple[DictConfig, DictConfig]:
-        parts = self._combination(proposal).pickled
-        return pickle.loads(parts[0]), pickle.loads(parts[1])  # noqa: S301 - our own, and six times as fast as deepcopy
 
     def parameter_names(self) -> dict[str, str]:
         """How each hyperparameter of the study is called, by config key."""

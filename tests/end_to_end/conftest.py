@@ -177,6 +177,11 @@ class Workbench:
         return Finished(code, out.getvalue(), err.getvalue())
 
 
+def scores(run: Run) -> dict[str, float]:
+    """The metrics of a run that are no times."""
+    return {name: value for name, value in run.data.metrics.items() if not name.startswith("seconds_")}
+
+
 def user_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of this process without what steers MLflow, Hydra and sweeps."""
     ours = ("MLFLOW_", "HYDRA_", "SWEEPS_")

@@ -43,7 +43,7 @@ def assert_one_message(finished: Finished, *parts: str) -> None:
         (["n_trials=1.5"], ["n_trials", "1.5"]),
         (["timeout=-5"], ["timeout=-5", "timeout=600"]),
         (["seed=-1"], ["seed=-1"]),
-        (["n_jobs=-1"], ["n_jobs=-1", "n_jobs=1"]),
+        (["n_jobs=-1"], ["n_jobs=-1", "number of cores"]),
         (["promote=often"], ["promote", "often", "never"]),
         (["max_failure_rate=2"], ["max_failure_rate=2"]),
         (["metric=test_f1"], ["metric=test_f1", "never optimised", "val_f1"]),
@@ -187,11 +187,14 @@ def test_a_fixed_key_that_only_some_options_have_is_answered_with_what_to_write(
     assert alphas == {"0.5", None}
 
 
-def test_a_taken_study_name_is_one_message_and_the_first_study_stays(bench: Workbench, texts: Path) -> None:
-    arguments = [*text_csv(texts), "model=logistic", "n_trials=1", "study_name=mine", "promote=never"]
-    bench.sweep(*arguments)
+def test_the_name_of_a_study_with_another_space_is_one_message_and_the_first_study_stays(
+    bench: Workbench, texts: Path
+) -> None:
+    arguments = [*text_csv(texts), "n_trials=1", "study_name=mine", "promote=never"]
+    bench.sweep(*arguments, "model=logistic")
     before = (bench.folder / "multirun" / "mine" / "trials.csv").read_bytes()
-    assert_one_message(bench.run("-m", *arguments), "study_name=mine", "Choose another study_name")
+    finished = bench.run("-m", *arguments, "model=naive_bayes")
+    assert_one_message(finished, "study_name=mine", "model: was logistic, is naive_bayes", "choose another study_name")
     assert (bench.folder / "multirun" / "mine" / "trials.csv").read_bytes() == before
     assert len(bench.runs("sweep")) == 1
 
@@ -329,7 +332,7 @@ def test_an_interrupted_sweep_closes_its_trial_and_its_runs(
         [
             *(sys.executable, "-m", "sweeps.run", "-m", "--config-dir", str(conf)),
             *text_csv(file),
-            *("model=endless", "n_trials=5", "seed=1"),
+            *("model=endless", "n_trials=5", "seed=1", "n_jobs=1", "grace_period=0.5"),
         ],
         cwd=bench.folder,
         env=user_environment({"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}),

@@ -23,12 +23,13 @@ from optuna.trial import FrozenTrial
 
 import sweeps
 
-from .conftest import Finished, Workbench, text_csv, user_environment, wait_until, write_texts, write_yaml
+from .conftest import Finished, Workbench, scores, text_csv, user_environment, wait_until, write_texts, write_yaml
 
 N_TRIALS = 10
 PASSWORD = "s3cr3t-w0rd"
 METRICS = {f"{part}_{name}" for part in ("train", "val", "test") for name in ("accuracy", "precision", "recall", "f1")}
 METRICS |= {"overfitting"}
+SECONDS = {f"seconds_{phase}" for phase in ("vectorize", "fit", "score", "tracking")}
 COMMON_PARAMS = {"model_type", "vectorizer_type", "dataset", "C", "class_weight"}
 VECTORIZER_PARAMS = {"ngram_range", "min_df", "max_features", "sublinear_tf"}
 
@@ -72,7 +73,7 @@ def test_the_screen_is_free_of_warnings_and_errors(swept: Swept) -> None:
 
 def test_the_screen_shows_each_trial_the_best_of_each_model_the_decision_and_where_to_look(swept: Swept) -> None:
     lines = swept.finished.out.splitlines()
-    assert [line.split(":")[0] for line in lines if line.startswith("trial ")] == [f"trial {n}" for n in range(10)]
+    assert {line.split(":")[0] for line in lines if line.startswith("trial ")} == {f"trial {n}" for n in range(10)}
     header = next(number for number, line in enumerate(lines) if line.startswith("model "))
     assert {line.split()[0] for line in lines[header + 1 : header + 3]} == {"svm", "logistic"}
     assert any("champion is version 1, the first" in line for line in lines)
@@ -112,7 +113,7 @@ def test_the_parent_is_tagged_with_what_made_it(swept: Swept, texts: Path) -> No
 
 def test_the_parent_shows_the_best_trials_metrics_as_metrics_and_its_params_as_tags(swept: Swept) -> None:
     best = swept.best_child
-    assert swept.parent.data.metrics == best.data.metrics
+    assert swept.parent.data.metrics == scores(best)
     assert swept.parent.data.params == {}
     prefix = "sweeps.best."
     tags = {k.removeprefix(prefix): v for k, v in swept.parent.data.tags.items() if k.startswith(prefix)}
@@ -138,7 +139,7 @@ def test_a_child_has_number_state_and_times_of_its_trial(swept: Swept) -> None:
 
 def test_a_child_has_every_metric_and_the_studys_value(swept: Swept) -> None:
     for run, trial in swept.pairs():
-        assert set(run.data.metrics) == METRICS
+        assert set(scores(run)) == METRICS
         assert run.data.metrics["val_f1"] == trial.value
         gap = run.data.metrics["train_f1"] - run.data.metrics["test_f1"]
         assert run.data.metrics["overfitting"] == pytest.approx(gap)
@@ -239,7 +240,8 @@ def test_trials_csv_has_one_row_per_trial(swept: Swept) -> None:
         assert {name: value or "None" for name, value in shown.items()} == {
             name: run.data.params[name] for name in shown
         }
-        assert {name: float(row[name]) for name in METRICS} == run.data.metrics
+        assert {name: float(row[name]) for name in METRICS} == scores(run)
+        assert {name for name in run.data.metrics if name.startswith("seconds_")} == SECONDS
         assert not (run.data.params["model_type"] == "logistic" and (row["kernel"] or row["gamma"]))
 
 
@@ -248,7 +250,7 @@ def test_sweep_result_tells_the_end_of_the_sweep(swept: Swept) -> None:
     assert (result["study_name"], result["outcome"], result["n_trials"]) == (swept.folder.name, "COMPLETED", N_TRIALS)
     assert result["best"]["trial"] == swept.study.best_trial.number
     assert result["best"]["value"] == swept.study.best_value
-    assert result["best"]["metrics"] == swept.best_child.data.metrics
+    assert result["best"]["metrics"] == scores(swept.best_child)
 
 
 def test_the_study_keeps_its_composed_config(swept: Swept, texts: Path) -> None:
@@ -276,7 +278,7 @@ def test_a_trials_overrides_typed_as_one_run_give_the_same_metrics(swept: Swept)
     finished = bench.run(*overrides)
     assert finished.code == 0, finished.err
     (run,) = bench.runs()
-    assert run.data.metrics == best.data.metrics
+    assert scores(run) == scores(best)
     assert run.data.params == best.data.params
 
 
@@ -288,8 +290,8 @@ def test_rerun_of_a_trials_folder_gives_the_same_metrics(
     for finished in (elsewhere.rerun(folders[0]), elsewhere.command("sweeps.rerun", folders[1])):
         assert finished.code == 0, finished.err
     first, last = elsewhere.runs("run")
-    assert first.data.metrics == swept.children[0].data.metrics
-    assert last.data.metrics == swept.children[-1].data.metrics
+    assert scores(first) == scores(swept.children[0])
+    assert scores(last) == scores(swept.children[-1])
     assert last.data.params == swept.children[-1].data.params
     assert last.data.tags["sweeps.command"] == f"python -m sweeps.rerun {folders[1]}"
 
@@ -366,7 +368,7 @@ def test_without_m_it_is_one_run_of_the_composed_config(bench: Workbench, texts:
     assert finished.code == 0, finished.err
     (run,) = bench.runs()
     assert (run.data.tags["sweeps.kind"], run.info.status) == ("run", "FINISHED")
-    assert set(run.data.metrics) == METRICS
+    assert set(scores(run)) == METRICS
     assert run.data.params["C"] == "0.5"
     assert "gamma" not in run.data.params
     assert bench.client.search_registered_models() == []

@@ -181,8 +181,8 @@ class StudyRuns:
                 for step, value in trial.intermediate_values.items()
             ]
             seconds = {**record.seconds, "tracking": time.monotonic() - started}
-            metrics = {**record.metrics, **{f"seconds_{phase}": value for phase, value in seconds.items()}}
-            self.client.log_batch(run_id, metrics=[*_metrics(metrics, end), *steps])
+            metrics = _metrics({**record.metrics, **_named_seconds(seconds)}, end)
+            self.client.log_batch(run_id, metrics=[*metrics, *steps])
             if record.traceback:
                 self.client.log_text(run_id, record.traceback, "traceback.txt")
         except MlflowException as error:
@@ -253,7 +253,8 @@ def log_single_run(
     end = int(time.time() * 1000)
     params = params_of(choices, dataset, result.hyperparameters, names) | shown(result.params)
     try:
-        _log_measured(client, run_id, params, result.metrics, end)
+        _log_params(client, run_id, params)
+        client.log_batch(run_id, metrics=_metrics({**result.metrics, **_named_seconds(result.seconds)}, end))
     finally:
         client.set_terminated(run_id, "FINISHED", end_time=end)
     return run_id
@@ -313,13 +314,6 @@ def _start_single_run(
     return run_id
 
 
-def _log_measured(
-    client: MlflowClient, run_id: str, params: Mapping[str, str], metrics: Mapping[str, float], timestamp: int
-) -> None:
-    _log_params(client, run_id, params)
-    client.log_batch(run_id, metrics=_metrics(metrics, timestamp))
-
-
 def _log_params(client: MlflowClient, run_id: str, params: Mapping[str, str]) -> None:
     entries = [Param(key, value) for key, value in params.items()]
     for start in range(0, len(entries), 100):  # MLflow takes a hundred params a request
@@ -328,6 +322,10 @@ def _log_params(client: MlflowClient, run_id: str, params: Mapping[str, str]) ->
 
 def _metrics(metrics: Mapping[str, float], timestamp: int) -> list[Metric]:
     return [Metric(_UNFIT.sub("_", name), value, timestamp, 0) for name, value in metrics.items()]
+
+
+def _named_seconds(seconds: Mapping[str, float]) -> dict[str, float]:
+    return {f"seconds_{phase}": value for phase, value in seconds.items()}
 
 
 def _identity(kind: str) -> dict[str, str]:

@@ -19,7 +19,7 @@ from sklearn.model_selection import cross_val_predict, train_test_split
 from sweeps.build import build
 from sweeps.errors import ConfigError, DataError, ModelError
 from sweeps.metrics import Direction
-from sweeps.tasks.base import Candidate, Evaluation, Predictor, Task
+from sweeps.tasks.base import Candidate, Evaluation, Predictor, Report, Task, no_report
 
 
 def load_numbers(path: str, target: str) -> pd.DataFrame:
@@ -84,7 +84,7 @@ class Regression(Task):
         if not hasattr(build(candidate.model, "model"), "fit"):
             raise ConfigError(f"model: {candidate.model.get('_target_')} cannot be fitted.")
 
-    def evaluate(self, candidate: Candidate) -> Evaluation:
+    def evaluate(self, candidate: Candidate, report: Report = no_report) -> Evaluation:
         start = time.perf_counter()
         predicted = cross_val_predict(build(candidate.model, "model"), *_columns(self._train), cv=3)
         metrics = {"val_rmse": _rmse(self._train.iloc[:, -1], predicted)}
