@@ -73,10 +73,9 @@ class Agenda:
         self._owed = deque([*_retries(trials), *self._defaults(trials)])
         return cut_off
 
-    def owe_again(self, trial: FrozenTrial, attempt: int) -> None:
-        """Try the parameters of a trial again, whose process died; `attempt` says how often they have done that."""
-        parameters, attributes = _retry(trial)
-        self._owed.appendleft((parameters, attributes | {Attribute.ATTEMPT: attempt}))
+    def owe_again(self, trial: FrozenTrial) -> None:
+        """Try the parameters of a trial again, whose process died."""
+        self._owed.appendleft(_retry(trial))
 
     def ask(self, n_before: int) -> Asked | None:
         """Ask and draw a trial; None if the sampler has nothing left.

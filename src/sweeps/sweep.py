@@ -27,6 +27,9 @@ from sweeps.signals import Interrupts
 from sweeps.stopping import Budget, Outcome, Stop, Tally
 from sweeps.trial import Failure, TrialOutcome
 
+_SURPLUS = "another process has asked the last trial at the same moment"
+_LOOK_AROUND = 5.0  # seconds between two looks at what other processes have done to the study
+
 
 @dataclass(frozen=True)
 class SweepResult:
@@ -36,12 +39,14 @@ class SweepResult:
         reason: why it ended early, empty otherwise.
         best: the best trial, if any completed.
         interrupt: what interrupted it, for the caller to raise when it has cleaned up.
+        is_last: whether no other process is at work on the study.
     """
 
     outcome: Outcome
     reason: str
     best: FrozenTrial | None
     interrupt: KeyboardInterrupt | None = None
+    is_last: bool = True
 
 
 class Callback(Protocol):
@@ -117,6 +122,7 @@ class _Sweep:
         self._in_flight: dict[Future[TrialOutcome], Asked] = {}
         self._unheard: dict[int, Asked | None] = {}  # trials of which the callbacks have not heard
         self._stop: Stop | None = None
+        self._is_shared = False  # whether other processes work on the study
 
     def run(self) -> SweepResult:
         end: Stop = Outcome.FAILED, "an error of the sweep itself"
@@ -155,7 +161,8 @@ class _Sweep:
         Returns:
             Whether the sweep goes on; if not, `_stop` says why, and trials may still be in flight.
         """
-        if self._lease is not None and self._lease.is_shared():
+        self._is_shared = self._lease is not None and self._lease.is_shared()
+        if self._is_shared:
             self._take_up()
         while self._may_start():
             if len(self._in_flight) == self._workers.capacity:
@@ -165,6 +172,9 @@ class _Sweep:
                 self._stop = Outcome.COMPLETED, "every point of the grid has run"
                 break
             self._unheard[asked.trial.number] = asked
+            if self._is_surplus(asked.trial.number):
+                self._notify(tell_failure(self._study, asked.trial, _SURPLUS, "", interrupted=True))
+                continue
             judge = judge_of(self._study, asked.trial, self._metric)
             future = self._workers.submit(asked.trial.number, asked.proposal, judge)
             self._in_flight[future] = asked
@@ -181,21 +191,30 @@ class _Sweep:
         return self._stop is None
 
     def _n_running(self) -> int:
-        if self._lease is None or not self._lease.is_shared():
+        if not self._is_shared:
             return len(self._in_flight)
         return len(self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+
+    def _is_surplus(self, number: int) -> bool:
+        """Whether other processes have asked the last of `n_trials` at the same moment."""
+        if not self._is_shared:
+            return False
+        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return self._tally.is_enough(sum(trial.number < number for trial in running))
 
     def _wait(self) -> Future[TrialOutcome] | None:
         """The next trial that has finished; None when a signal came or it is time to look around."""
         if not self._in_flight:
             return None
-        patience = None
+        patience = _LOOK_AROUND if self._is_shared else None
         if self._interrupts.received is not None:
             patience = max(0.0, self._interrupts.received_at + self._budget.grace_period - time.monotonic())
         try:
             return self._events.get(timeout=patience)
         except Empty:
-            raise _GraceOverError from None
+            if self._interrupts.received is not None:
+                raise _GraceOverError from None
+            return None
 
     def _tell(self, done: Future[TrialOutcome]) -> None:
         """Tell a finished trial; of one whose process died, the parameters may be tried again."""
@@ -204,9 +223,10 @@ class _Sweep:
         if isinstance(error, WorkerDiedError):
             attempt = trial.user_attrs.get(Attribute.ATTEMPT, 0) + 1
             again = attempt <= self._budget.max_retries
+            trial.set_user_attr(Attribute.ATTEMPT, attempt)
             told = tell_failure(self._study, trial, f"{error} (attempt {attempt})", "", interrupted=again)
             if again:
-                self._agenda.owe_again(told, attempt)
+                self._agenda.owe_again(told)
         elif isinstance(error, TrialTimeoutError):
             told = tell_failure(self._study, trial, str(error), "")
         elif error is not None:
@@ -230,8 +250,9 @@ class _Sweep:
         """Leave nothing RUNNING, and tell every callback, even where one of them raises."""
         outcome, reason = end
         errors: list[Exception] = []
-        best = None
+        best, is_last = None, True
         try:
+            is_last = self._lease is None or not self._lease.is_shared()
             for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 asked = self._unheard.get(trial.number)
                 if asked is not None:
@@ -248,7 +269,7 @@ class _Sweep:
         interrupt = cause if isinstance(cause, KeyboardInterrupt) else None
         if interrupt is None and outcome is Outcome.INTERRUPTED and self._interrupts.received is not None:
             interrupt = Interrupted(self._interrupts.received)
-        result = SweepResult(outcome, reason, best, interrupt)
+        result = SweepResult(outcome, reason, best, interrupt, is_last)
         calls: list[Callable[[], object]] = [
             partial(callback.on_trial, self._study, told) for told in unheard for callback in self._callbacks
         ]

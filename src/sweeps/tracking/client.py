@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_TIMEOUT
 from mlflow.exceptions import MlflowException
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from sweeps.errors import TrackingError
 from sweeps.locks import alone
@@ -48,6 +53,8 @@ def connect(*, must_exist: bool = False) -> MlflowClient:
         logging.getLogger(noisy).setLevel(logging.ERROR)
     uri = tracking_uri()
     _, separator, file = uri.partition("sqlite:///")
+    if separator:
+        _commit_without_waiting(Path(file).resolve())
     if must_exist and separator and not Path(file).exists():
         raise TrackingError(
             f"There is no MLflow store {file} here ({Path.cwd()}). Change to the folder of the sweep, or set "
@@ -61,6 +68,26 @@ def connect(*, must_exist: bool = False) -> MlflowClient:
     except Exception as error:  # every store raises what its driver raises
         raise unreachable(error) from error
     return client
+
+
+@cache
+def _commit_without_waiting(database: Path) -> None:
+    """Have MLflow's connections to a sqlite store write ahead (https://sqlite.org/wal.html).
+
+    A run takes a fifth of the time, and what is committed still outlives any death of this process.
+    """
+
+    @event.listens_for(Engine, "connect")
+    def set_pragmas(connection: Any, record: Any) -> None:
+        if not isinstance(connection, sqlite3.Connection):
+            return
+        cursor = connection.cursor()
+        files = [row[2] for row in cursor.execute("PRAGMA database_list") if row[1] == "main"]
+        if files and files[0] and Path(files[0]) == database:
+            with suppress(sqlite3.OperationalError):  # somebody else has it open in the old mode
+                cursor.execute("PRAGMA journal_mode=WAL")
+            cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.close()
 
 
 @contextmanager

@@ -85,9 +85,14 @@ class StudyRuns:
             Whether MLflow has everything.
         """
         is_answered = self._queue.close()
+        if not result.is_last:  # the last process logs what is missing, and ends the parent run
+            return is_answered
         errors: list[Exception] = [] if is_answered else [TrackingError("the server does not answer")]
         finished = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
-        steps: list[Callable[[], None]] = [partial(self._log_child, trial) for trial in finished]
+        steps: list[Callable[[], None]] = []
+        if any(trial.number not in self._complete for trial in finished):
+            steps += [partial(self._find_children, self.parent_id)]  # other processes may have logged theirs
+            steps += [partial(self._log_child, trial) for trial in finished]
         steps += [partial(self._log_best, result), self._log_files, partial(self._log_outcome, result)]
         for step in steps if is_answered else ():
             try:
@@ -147,7 +152,9 @@ class StudyRuns:
             )
             for run in page:
                 number = int(run.data.tags.get("sweeps.trial.number", -1))
-                if number in self._children:  # made twice, as the answer to the first was lost
+                if (
+                    self._children.get(number, run.info.run_id) != run.info.run_id
+                ):  # made twice, as the answer to the first was lost
                     self.client.delete_run(run.info.run_id)
                     continue
                 self._children[number] = run.info.run_id
