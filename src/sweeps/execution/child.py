@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import atexit
-import ctypes
+import fcntl
 import os
 import signal
 import sys
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from multiprocessing import connection, forkserver, get_context, parent_process
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import cloudpickle
@@ -24,9 +25,10 @@ from sweeps.search_space import Proposal
 from sweeps.tasks.base import PrunedError, no_report
 from sweeps.trial import Failure, TrialOutcome, TrialResult, attempt
 
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+_ONE_THREAD = dict.fromkeys(_THREADS, "1")  # in each process; whoever has set them knows better
 _READY_WITHIN = 300.0  # seconds for a new process to import what it needs
-_PR_SET_PDEATHSIG = 1  # prctl(2)
+_TAKEN_WITHIN = 60.0  # seconds for an idle process to take a trial
 
 
 def prepare_server(preload: Sequence[str]) -> None:
@@ -36,7 +38,7 @@ def prepare_server(preload: Sequence[str]) -> None:
         preload: modules to import in it; their libraries see one thread for each process.
     """
     before = dict(os.environ)
-    os.environ.update({name: "1" for name in _ONE_THREAD if name not in before})
+    os.environ.update(_ONE_THREAD | before)
     try:
         get_context("forkserver").set_forkserver_preload([__name__, *preload])
         forkserver.ensure_running()
@@ -52,7 +54,7 @@ def pack(prepare: Callable[[], None], job: Job) -> bytes:
         prepare: called once in each child, before the first trial.
         job: runs one trial.
     """
-    packed: bytes = cloudpickle.dumps((dict(os.environ), prepare, job))
+    packed: bytes = cloudpickle.dumps((_ONE_THREAD | os.environ, prepare, job))
     return packed
 
 
@@ -107,9 +109,8 @@ class Child:
             WorkerDiedError: the process died.
             TrialTimeoutError: the trial took too long; the process was ended.
         """
-        self.start()
+        self._hand_over((number, proposal, judge is not None))
         deadline = None if timeout is None else time.monotonic() + timeout
-        self._send((number, proposal, judge is not None))
         while True:
             try:
                 received = self._receive(deadline)
@@ -132,6 +133,22 @@ class Child:
         if self._process is not None and self._process.is_alive():
             _kill_group(self._process.pid)
             self._process.join()
+
+    def _hand_over(self, message: Any) -> None:
+        """Give the process a trial. One that died or was stopped while it was idle is replaced, at no trial's cost."""
+        for is_last in (False, False, True):
+            self.start()
+            try:
+                self._send(message)
+                self._receive(time.monotonic() + _TAKEN_WITHIN)
+            except TimeoutError:
+                self.kill()
+            except WorkerDiedError:
+                if is_last:
+                    raise
+            else:
+                return
+        raise WorkerDiedError("its process does not take trials")
 
     def _send(self, message: Any) -> None:
         assert self._connection is not None  # noqa: S101 - for mypy: set by start()
@@ -178,6 +195,7 @@ def _serve(pipe: Connection, packed: bytes) -> None:
             number, proposal, is_judged = pipe.recv()
         except EOFError:
             return
+        pipe.send(None)  # it is taken
         report = partial(_report, pipe) if is_judged else no_report
         outcome = attempt(partial(_run, load, number, proposal), report)
         try:
@@ -212,16 +230,22 @@ def _detach() -> None:
     os.setpgid(0, 0)  # what a trial starts is ended with it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if sys.platform == "linux":  # also while a trial holds the interpreter's lock
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    threading.Thread(target=_end_with_coordinator, daemon=True).start()
-
-
-def _end_with_coordinator() -> None:
     coordinator = parent_process()
-    if coordinator is not None:
-        coordinator.join()
-        os.killpg(os.getpgid(0), signal.SIGKILL)
+    if coordinator is None:
+        return
+    if (
+        sys.platform == "linux"
+    ):  # the kernel ends the group when the pipe closes, even if a trial never lets go of the GIL
+        pipe = coordinator.sentinel
+        fcntl.fcntl(pipe, fcntl.F_SETOWN, -os.getpgid(0))
+        fcntl.fcntl(pipe, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
+    threading.Thread(target=_end_with, args=(coordinator,), daemon=True).start()
+
+
+def _end_with(coordinator: BaseProcess) -> None:
+    coordinator.join()
+    os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
 def _kill_group(pid: int) -> None:
