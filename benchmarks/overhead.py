@@ -1,0 +1,134 @@
+"""What a trial costs beside its own work: a sweep of trials that cost nothing, and a bare Optuna loop.
+
+    python benchmarks/overhead.py 1000             seconds a trial, ours beside a bare ask/suggest/tell loop
+    python benchmarks/overhead.py 1000 --peers     and beside two other sweepers for Hydra, in environments of their own
+    python benchmarks/overhead.py 10000 --growth   the cost of each thousand trials
+
+Ours is the whole command: every trial asked, run in a worker as a Hydra job with its folder, told, persisted and logged
+in MLflow, start-up and end aside (a sweep of one trial is subtracted). The bare loop keeps nothing but the trials.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import optuna
+from optuna import Trial
+
+from sweeps.storage import open_storage
+from trivial.command import sweep, table, trials
+
+PEERS = {
+    "hydra-optuna-sweeper": (["hydra-optuna-sweeper==1.4.0rc3"], "optuna", {}),
+    "hydra-optuna-mlflow-sweeper": (["hydra-optuna-mlflow-sweeper==0.1.3"], "optuna_mlflow", {}),
+}
+APP = """
+import hydra
+
+@hydra.main(config_path=".", config_name="config", version_base="1.3")
+def loss(config):
+    return sum((value - 0.3) ** 2 for value in (config.w, config.x, config.y, config.z))
+
+if __name__ == "__main__":
+    loss()
+"""
+
+
+def objective(trial: Trial) -> float:
+    return sum((trial.suggest_float(name, 0.0, 1.0) - 0.3) ** 2 for name in "wxyz")
+
+
+def bare(folder: Path, n_trials: int, sampler: optuna.samplers.BaseSampler) -> list[float]:
+    """When each trial of a loop of ask, suggest and tell ended, in seconds; on the storage that ours has."""
+    study = optuna.create_study(storage=open_storage(f"sqlite:///{folder}/bare.db"), sampler=sampler)
+    ends = [time.perf_counter()]
+    for _ in range(n_trials):
+        trial = study.ask()
+        study.tell(trial, objective(trial))
+        ends.append(time.perf_counter())
+    return ends
+
+
+def peer(folder: Path, name: str, n_trials: int) -> float:
+    """Seconds a trial of another sweeper, start-up aside."""
+    packages, sweeper, _ = PEERS[name]
+    environment = folder / f"venv-{name}"
+    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+    subprocess.run([environment / "bin/pip", "install", "--quiet", "--pre", *packages], check=True)
+    home = folder / name
+    home.mkdir()
+    (home / "app.py").write_text(APP)
+    ranges = "\n".join(f"      {key}: interval(0, 1)" for key in "wxyz")
+    (home / "config.yaml").write_text(
+        f"defaults:\n  - override hydra/sweeper: {sweeper}\n  - override hydra/sweeper/sampler: random\n"
+        f"w: 0.5\nx: 0.5\ny: 0.5\nz: 0.5\n"
+        f"hydra:\n  sweeper:\n    n_jobs: 1\n    storage: sqlite:///study.db\n    study_name: s\n"
+        f"    params:\n{ranges}\n"
+    )
+
+    def run(number: int) -> float:
+        (home / "study.db").unlink(missing_ok=True)
+        started = time.perf_counter()
+        command = [environment / "bin/python", "app.py", "-m", f"hydra.sweeper.n_trials={number}"]
+        subprocess.run(command, cwd=home, check=True, capture_output=True)
+        return time.perf_counter() - started
+
+    once = run(1)
+    return (run(n_trials) - once) / (n_trials - 1)
+
+
+def overhead(folder: Path, n_trials: int, peers: bool) -> None:
+    once = sweep(folder, "one", "sampler=random", "n_jobs=1", "n_trials=1")
+    whole = sweep(folder, "many", "sampler=random", "n_jobs=1", f"n_trials={n_trials}")
+    ours = (whole - once) / (n_trials - 1)
+    ends = bare(folder, n_trials, optuna.samplers.RandomSampler(seed=1))
+    loop = (ends[-1] - ends[0]) / n_trials
+    rows = [
+        ["a bare Optuna loop, the same storage", f"{loop * 1e3:.1f}", ""],
+        ["sweeps, tracked", f"{ours * 1e3:.1f}", f"{(ours - loop) * 1e3:.1f}"],
+    ]
+    for name in PEERS if peers else ():
+        seconds = peer(folder, name, min(n_trials, 200))
+        rows.append([name, f"{seconds * 1e3:.1f}", f"{(seconds - loop) * 1e3:.1f}"])
+    table([f"{n_trials} trials, n_jobs=1", "ms a trial", "ms more than the loop"], rows)
+
+
+def growth(folder: Path, n_trials: int, sampler: str) -> None:
+    sweep(folder, "grown", f"sampler={sampler}", "n_jobs=1", f"n_trials={n_trials}")
+    told = [trial.datetime_complete.timestamp() for trial in trials(folder, "grown")]
+    samplers = {"random": optuna.samplers.RandomSampler(seed=1), "tpe": optuna.samplers.TPESampler(seed=1)}
+    ends = bare(folder, n_trials, samplers[sampler])
+    width = max(1, n_trials // 10)
+    rows = []
+    for start in range(0, n_trials, width):
+        ours = statistics.mean(after - before for before, after in pairwise(told[start : start + width]))
+        loop = (ends[min(start + width, n_trials)] - ends[start]) / width
+        rows.append([f"{start} to {start + width - 1}", f"{ours * 1e3:.1f}", f"{loop * 1e3:.1f}"])
+    table([f"trials, sampler={sampler}", "ours, ms a trial", "bare loop, ms a trial"], rows)
+    print(f"the last {width} cost {float(rows[-1][1]) / float(rows[0][1]):.2f} times the first {width}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("n_trials", type=int, nargs="?", default=1000)
+    parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--growth", action="store_true")
+    parser.add_argument("--sampler", choices=["random", "tpe"], default="random")
+    arguments = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with tempfile.TemporaryDirectory() as folder:
+        if arguments.growth:
+            growth(Path(folder), arguments.n_trials, arguments.sampler)
+        else:
+            overhead(Path(folder), arguments.n_trials, arguments.peers)
+
+
+if __name__ == "__main__":
+    main()
