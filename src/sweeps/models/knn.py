@@ -173,7 +173,8 @@ class KNN(AlgoBase):  # type: ignore[misc]  # Surprise ships no types
         if self._engine is None or verbose:
             predictions: list[Prediction] = super().test(rows, verbose)
             return predictions
-        uids, iids, ratings = zip(*rows, strict=True) if rows else ((), (), ())
+        with _no_garbage_collection():
+            uids, iids, ratings = zip(*rows, strict=True) if rows else ((), (), ())
         found = self.predict_inner(*self.inner_ids(uids, iids))
         counts, impossible = found.counts[0], found.impossible[0]
         with _no_garbage_collection():

@@ -20,7 +20,7 @@ from sweeps.models.knn_ratings import RatingLists, fingerprint_of
 from sweeps.models.knn_similarity import FINE, HAS_NAN, UNDEFINED, CoRatings, room_for_sums, similarity_row
 
 BYTES_A_NEIGHBOUR = 12  # an int32 and a float64
-_BINS = 1024
+_BINS = 1025  # one of them for similarities that are not positive
 _PIECES_A_THREAD = 16  # targets differ much in their work: threads take the next small piece when they are free
 
 
@@ -160,35 +160,35 @@ def _n_processors() -> int:
 
 
 @kernel
-def _grade(x: int, row: np.ndarray, grades: np.ndarray, bins: np.ndarray) -> None:
+def _grade(x: int, row: np.ndarray, grades: np.ndarray, bins: np.ndarray, bin_of: np.ndarray) -> None:
     """Give each x a grade from 1 to 255 that rises with its similarity, about as many xs to each; 0 if not positive.
 
     Any rising function would do for `_select`; equal shares keep what it has to sort within a grade small.
+    `bins` and `bin_of` are room to work in.
     """
     lowest, highest = np.inf, 0.0
     for other in range(row.size):
         if row[other] > 0.0 and other != x:
             lowest, highest = min(lowest, row[other]), max(highest, row[other])
-    scale = (bins.size - 1) / (highest - lowest) if highest > lowest else 0.0
+    last = bins.size - 2  # the last bin is for those that are not positive
+    scale = last / (highest - lowest) if highest > lowest else 0.0
     bins[:] = 0
-    n_positive = 0
     for other in range(row.size):
+        here = last + 1
         if row[other] > 0.0:
-            bins[_bin(row[other], lowest, scale, bins.size)] += 1
-            n_positive += 1
-    above, share = 0, 254.0 / max(n_positive, 1)
-    for place in range(bins.size - 1, -1, -1):
+            position = (row[other] - lowest) * scale
+            here = int(min(position, float(last))) if position > 0.0 else 0  # as NaN, of an infinite similarity
+        bin_of[other] = here
+        bins[here] += 1
+    share = 254.0 / max(row.size - bins[last + 1], 1)
+    above = 0
+    for place in range(last, -1, -1):
         here = bins[place]
         bins[place] = 255 - int(above * share)
         above += here
+    bins[last + 1] = 0
     for other in range(row.size):
-        grades[other] = bins[_bin(row[other], lowest, scale, bins.size)] if row[other] > 0.0 else 0
-
-
-@kernel
-def _bin(similarity: float, lowest: float, scale: float, n_bins: int) -> int:
-    position = (similarity - lowest) * scale
-    return int(min(position, n_bins - 1.0)) if position > 0.0 else 0  # NaN, of an infinite similarity, is 0 too
+        grades[other] = bins[bin_of[other]]
 
 
 @kernel
@@ -328,8 +328,9 @@ def _nearest(
     longest = 0
     for y in range(ratings.y_starts.size - 1):
         longest = max(longest, ratings.y_starts[y + 1] - ratings.y_starts[y])
-    sums = room_for_sums(ratings.code, n)
-    row, grades, bins = np.empty(n), np.empty(n, np.uint8), np.empty(_BINS, np.int32)
+    sums = room_for_sums(ratings)
+    row, grades = np.empty(n), np.empty(n, np.uint8)
+    bins, bin_of = np.empty(_BINS, np.int32), np.empty(n, np.uint16)
     places = np.empty(256, np.int64)
     candidates, closeness = np.empty(longest + 1, np.int32), np.empty(longest + 1)
     x = -1
@@ -340,7 +341,7 @@ def _nearest(
             state = similarity_row(x, ratings, sums, row)
             if state == UNDEFINED:
                 return False
-            _grade(x, row, grades, bins)
+            _grade(x, row, grades, bins, bin_of)
         first, last = ratings.y_starts[ys[pair]], ratings.y_starts[ys[pair] + 1]
         here, there = starts[pair], starts[pair + 1]
         ids = ratings.y_ids[first:last]

@@ -3,7 +3,9 @@
 Surprise fills several n x n matrices of sums, adding the term of one co-rating after the other, y by y in the order of
 the trainset (`surprise/similarities.pyx`). Each entry of a row of these sums depends on that row's own ratings alone.
 So a row is computed here when it is needed, adding the same terms in the same order in doubles, and nothing of size n^2
-is ever held. Equal operations in equal order give equal floats, whatever the rating scale.
+is ever held. Equal operations in equal order give equal floats, whatever the rating scale. Where all ratings are small
+multiples of a power of two (stars, half stars), every sum is exact in any arithmetic: integers then give the same floats
+in about half the time, two sums packed in a word.
 
 Two things could still differ, and `knn_engine` looks at both: duplicate pairs (Surprise adds their terms in the order
 of the smaller id's list for both triangles) and a Surprise built with fused multiply-add.
@@ -28,6 +30,10 @@ COSINE, MSD, PEARSON, PEARSON_BASELINE, GIVEN = range(5)
 
 FINE, HAS_NAN, UNDEFINED = range(3)
 
+_FINEST_STEP = 1 / 16
+_HALF = np.int64(32)  # bits: of the two sums in a word, one stands in the upper half
+_LOWER = np.int64(2**32 - 1)
+
 # Below this a square of a square can underflow to zero, and with it the divisor of a cosine.
 _TINY = 1e-75
 
@@ -38,6 +44,8 @@ class CoRatings(NamedTuple):
     Attributes:
         y_starts, y_ids, y_values: the lists of each y: x ids (int32) and values (float64).
         x_starts, x_ids, x_values: of each x the ys that rated it, in ascending order, and the values.
+        y_steps, x_steps: the values as multiples of `step`, int16; empty where sums of integers would not be exact.
+        step: a power of two.
         code: COSINE, MSD, PEARSON, PEARSON_BASELINE, or GIVEN where the rows stand in `matrix`.
         min_support: pairs with fewer co-ratings have similarity 0.
         shrinkage: of PEARSON_BASELINE.
@@ -52,6 +60,9 @@ class CoRatings(NamedTuple):
     x_starts: np.ndarray
     x_ids: np.ndarray
     x_values: np.ndarray
+    y_steps: np.ndarray
+    x_steps: np.ndarray
+    step: float
     code: int
     min_support: int
     shrinkage: float
@@ -83,6 +94,8 @@ def co_ratings(
     code = SIMILARITIES.index(similarity)
     if code == PEARSON_BASELINE:
         min_support = max(2, min_support)  # as Surprise: a single co-rating would be shrunk to nothing
+    longest = int(np.diff(starts).max(initial=0))
+    steps, step = _in_steps(values, longest)
     return CoRatings(
         lists.starts,
         lists.ids,
@@ -90,11 +103,38 @@ def co_ratings(
         starts,
         owners,
         values[origins],
+        steps,
+        steps[origins] if len(steps) else steps,
+        step,
         code,
         min_support,
         float(shrinkage),
         np.empty((0, 0)),
     )
+
+
+def _in_steps(values: np.ndarray, longest: int) -> tuple[np.ndarray, float]:
+    """Values as int16 multiples of a power of two, if sums of up to `longest` of their products fit half a word."""
+    none = np.empty(0, np.int16), 1.0
+    if not len(values) or values.min() < 0.0:
+        return none
+    step = 1.0
+    while not _are_multiples(values, step):
+        step /= 2
+        if step < _FINEST_STEP:
+            return none
+    highest = values.max() / step
+    if highest > np.iinfo(np.int16).max or highest**2 * longest > _LOWER:
+        return none
+    return (values / step).astype(np.int16), step
+
+
+@kernel
+def _are_multiples(values: np.ndarray, step: float) -> bool:
+    for value in values:  # noqa: SIM110 - numba compiles no generator expressions
+        if value / step != np.floor(value / step):
+            return False
+    return True
 
 
 def baseline_differences(
@@ -129,18 +169,13 @@ def rows_that_may_divide_by_zero(ratings: CoRatings) -> np.ndarray:
 
 
 @kernel
-def room_for_sums(code: int, n: int) -> np.ndarray:
-    """Room for the sums of one row, float64: no wider than needed, so that it stays in the processor's cache.
-
-    Args:
-        code: of `CoRatings`.
-        n: the number of xs.
-    """
-    if code == GIVEN:
+def room_for_sums(ratings: CoRatings) -> np.ndarray:
+    """Room for the sums of one row, float64: no wider than needed, so that it stays in the processor's cache."""
+    n = ratings.x_starts.size - 1
+    if ratings.code == GIVEN:
         return np.empty((0, 0))
-    if code == MSD:
-        return np.empty((n, 2))
-    return np.empty((n, 6 if code == PEARSON else 4))
+    width = 2 if ratings.code == MSD else 6 if ratings.code == PEARSON else 4
+    return np.empty((n, width // 2 if ratings.y_steps.size else width))
 
 
 @kernel
@@ -194,13 +229,125 @@ def _add_squared_differences(x: int, ratings: CoRatings, sums: np.ndarray) -> No
 
 
 @kernel
-def _pearson(sums: np.ndarray) -> float:
-    n, products = sums[0], sums[1]
-    squares, other_squares = sums[2], sums[3]
-    total, other_total = sums[4], sums[5]
-    numerator = n * products - total * other_total
-    divisor = math.sqrt((n * squares - total * total) * (n * other_squares - other_total * other_total))
+def _pack_products(x: int, ratings: CoRatings, words: np.ndarray) -> None:
+    for at in range(ratings.x_starts[x], ratings.x_starts[x + 1]):
+        y = ratings.x_ids[at]
+        first, last = ratings.y_starts[y], ratings.y_starts[y + 1]
+        ids, steps = ratings.y_ids[first:last], ratings.y_steps[first:last]
+        mine = np.int64(ratings.x_steps[at])
+        one, square = np.int64(1) << _HALF, (mine * mine) << _HALF
+        for place in range(ids.size):
+            other = np.uint64(ids[place])
+            value = np.int64(steps[place])
+            words[other, 0] += one + mine * value
+            words[other, 1] += square + value * value
+
+
+@kernel
+def _pack_products_and_values(x: int, ratings: CoRatings, words: np.ndarray) -> None:
+    for at in range(ratings.x_starts[x], ratings.x_starts[x + 1]):
+        y = ratings.x_ids[at]
+        first, last = ratings.y_starts[y], ratings.y_starts[y + 1]
+        ids, steps = ratings.y_ids[first:last], ratings.y_steps[first:last]
+        mine = np.int64(ratings.x_steps[at])
+        one, square, upper = np.int64(1) << _HALF, (mine * mine) << _HALF, mine << _HALF
+        for place in range(ids.size):
+            other = np.uint64(ids[place])
+            value = np.int64(steps[place])
+            words[other, 0] += one + mine * value
+            words[other, 1] += square + value * value
+            words[other, 2] += upper + value
+
+
+@kernel
+def _pack_squared_differences(x: int, ratings: CoRatings, words: np.ndarray) -> None:
+    for at in range(ratings.x_starts[x], ratings.x_starts[x + 1]):
+        y = ratings.x_ids[at]
+        first, last = ratings.y_starts[y], ratings.y_starts[y + 1]
+        ids, steps = ratings.y_ids[first:last], ratings.y_steps[first:last]
+        mine = np.int64(ratings.x_steps[at])
+        one = np.int64(1) << _HALF
+        for place in range(ids.size):
+            other = np.uint64(ids[place])
+            difference = mine - np.int64(steps[place])
+            words[other, 0] += one + difference * difference
+
+
+@kernel
+def _add_up(x: int, ratings: CoRatings, sums: np.ndarray, words: np.ndarray) -> None:
+    sums[:] = 0.0
+    if ratings.y_steps.size:
+        if ratings.code == MSD:
+            _pack_squared_differences(x, ratings, words)
+        elif ratings.code == PEARSON:
+            _pack_products_and_values(x, ratings, words)
+        else:
+            _pack_products(x, ratings, words)
+    elif ratings.code == MSD:
+        _add_squared_differences(x, ratings, sums)
+    elif ratings.code == PEARSON:
+        _add_products_and_values(x, ratings, sums)
+    else:
+        _add_products(x, ratings, sums)
+
+
+@kernel
+def _unpack(word: int, upper_unit: float, lower_unit: float) -> tuple[float, float]:
+    return float(word >> _HALF) * upper_unit, float(word & _LOWER) * lower_unit
+
+
+@kernel
+def _cosine(products: float, squares: float, other_squares: float) -> float:
+    divisor = math.sqrt(squares * other_squares)
+    return -np.inf if divisor == 0.0 else products / divisor
+
+
+@kernel
+def _pearson(
+    support: float, products: float, squares: float, other_squares: float, total: float, other_total: float
+) -> float:
+    numerator = support * products - total * other_total
+    own, others = support * squares - total * total, support * other_squares - other_total * other_total
+    divisor = math.sqrt(own * others)
     return 0.0 if divisor == 0.0 else numerator / divisor
+
+
+@kernel
+def _write_row(code: int, min_support: int, shrinkage: float, sums: np.ndarray, row: np.ndarray) -> None:
+    """Similarities from sums of floats; -inf, which no similarity is, where Surprise divides by zero."""
+    for other in range(row.size):
+        support = sums[other, 0]
+        if support < min_support:
+            row[other] = 0.0
+        elif code == MSD:
+            row[other] = 1.0 / (sums[other, 1] / support + 1.0)
+        elif code == PEARSON:
+            row[other] = _pearson(
+                support, sums[other, 1], sums[other, 2], sums[other, 3], sums[other, 4], sums[other, 5]
+            )
+        else:
+            row[other] = _cosine(sums[other, 1], sums[other, 2], sums[other, 3])
+            if code == PEARSON_BASELINE:
+                row[other] *= (support - 1.0) / (support - 1.0 + shrinkage)
+
+
+@kernel
+def _write_row_of_words(code: int, min_support: int, step: float, words: np.ndarray, row: np.ndarray) -> None:
+    """Similarities from packed sums of integers; -inf as in `_write_row`."""
+    square = step * step
+    for other in range(row.size):
+        support, products = _unpack(words[other, 0], 1.0, square)
+        if support < min_support:
+            row[other] = 0.0
+        elif code == MSD:
+            row[other] = 1.0 / (products / support + 1.0)
+        else:
+            squares, other_squares = _unpack(words[other, 1], square, square)
+            if code == PEARSON:
+                total, other_total = _unpack(words[other, 2], step, step)
+                row[other] = _pearson(support, products, squares, other_squares, total, other_total)
+            else:
+                row[other] = _cosine(products, squares, other_squares)
 
 
 @kernel
@@ -219,38 +366,24 @@ def similarity_row(x: int, ratings: CoRatings, sums: np.ndarray, row: np.ndarray
         FINE; HAS_NAN where rounding left a negative number under pearson's root, as it does in Surprise; UNDEFINED
         where Surprise raises ZeroDivisionError.
     """
-    status = FINE
+    # Loops take the scalars that they need: a helper that is given `ratings` counts references to all of its arrays.
     if ratings.code == GIVEN:
         for other in range(row.size):  # a loop: numba takes seconds to compile an assignment of slices
             row[other] = ratings.matrix[x, other]
-            if math.isnan(row[other]):
-                status = HAS_NAN
-        return status
-    sums[:] = 0.0
-    if ratings.code == MSD:
-        _add_squared_differences(x, ratings, sums)
-    elif ratings.code == PEARSON:
-        _add_products_and_values(x, ratings, sums)
     else:
-        _add_products(x, ratings, sums)
-    for other in range(row.size):
-        support = sums[other, 0]
-        if support < ratings.min_support or other == x:
-            row[other] = 0.0
-        elif ratings.code == MSD:
-            row[other] = 1.0 / (sums[other, 1] / support + 1.0)
-        elif ratings.code == PEARSON:
-            row[other] = _pearson(sums[other])
-            if math.isnan(row[other]):
-                status = HAS_NAN
+        words = sums.view(np.int64)  # the same room: sums of integers if there are steps
+        _add_up(x, ratings, sums, words)
+        if ratings.y_steps.size:
+            _write_row_of_words(ratings.code, ratings.min_support, ratings.step, words, row)
         else:
-            divisor = math.sqrt(sums[other, 2] * sums[other, 3])
-            if divisor == 0.0:
-                return UNDEFINED
-            row[other] = sums[other, 1] / divisor
-            if ratings.code == PEARSON_BASELINE:
-                row[other] *= (support - 1.0) / (support - 1.0 + ratings.shrinkage)
-    row[x] = 1.0
+            _write_row(ratings.code, ratings.min_support, ratings.shrinkage, sums, row)
+        row[x] = 1.0
+    status = FINE
+    for other in range(row.size):
+        if math.isnan(row[other]):
+            status = max(status, HAS_NAN)
+        elif row[other] == -np.inf:
+            status = UNDEFINED
     return status
 
 
@@ -266,7 +399,7 @@ def similarity_rows(xs: np.ndarray, ratings: CoRatings, rows: np.ndarray) -> int
     Returns:
         The largest of the rows' states: FINE < HAS_NAN < UNDEFINED.
     """
-    sums = room_for_sums(ratings.code, rows.shape[1])
+    sums = room_for_sums(ratings)
     state = FINE
     for place in range(xs.size):
         state = max(state, similarity_row(xs[place], ratings, sums, rows[place]))
@@ -282,7 +415,7 @@ def any_undefined(xs: np.ndarray, ratings: CoRatings, n: int) -> bool:
         ratings: see `CoRatings`.
         n: the number of xs in all.
     """
-    sums = room_for_sums(ratings.code, n)
+    sums = room_for_sums(ratings)
     row = np.empty(n)
     for x in xs:  # noqa: SIM110 - numba compiles no generator expressions
         if similarity_row(x, ratings, sums, row) == UNDEFINED:
