@@ -1,6 +1,6 @@
 """A sweep of k-NN against Surprise: `python benchmarks/knn_sweep.py [rows] [trials] [timed trials]`.
 
-Ratings of MovieLens 1M's shape (1,000,000 by default) are written as a CSV, and the real command draws 200 settings from
+Ratings of MovieLens 1M's shape (1,000,000 by default) are written as a CSV; the real command draws 200 settings from
 k 1 to 100, four similarities, users and items; tracking, the winner's refit, its registration and the plot included. It
 scores each trial twice, on a validation part and on the test part. The computing part is then measured alone, in this
 process: the same settings, one after the other, are built, fitted and scored on the test part. Surprise's total is
@@ -116,7 +116,7 @@ def main() -> None:
     for name, total, of_cpu in ours:
         ratios = their_total / total, their_cpu / of_cpu
         print(f"{name:<26} {total:9.2f} {ratios[0]:7.0f} {of_cpu:9.2f} {ratios[1]:7.0f}")
-    print(f"median trial of the computing part {np.median(seconds):.3f} s; largest difference of an RMSE {difference:.1e}")
+    print(f"median trial {np.median(seconds):.3f} s; largest difference of an RMSE {difference:.1e}")
 
 
 if __name__ == "__main__":

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# At its first import on a machine it logs that it has listed the fonts, which is nothing to a user.
+logging.getLogger("matplotlib").setLevel(logging.WARNING)
 
 
 def draw_curves(lines: Mapping[str, np.ndarray], xs: Sequence[float], x_label: str, y_label: str) -> Figure:
@@ -17,6 +24,8 @@ def draw_curves(lines: Mapping[str, np.ndarray], xs: Sequence[float], x_label: s
         x_label: what x is.
         y_label: what y is.
     """
+    from matplotlib.figure import Figure  # it is slow to import, and only plots need it
+
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     for name, ys in lines.items():

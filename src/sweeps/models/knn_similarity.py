@@ -4,8 +4,8 @@ Surprise fills several n x n matrices of sums, adding the term of one co-rating 
 the trainset (`surprise/similarities.pyx`). Each entry of a row of these sums depends on that row's own ratings alone.
 So a row is computed here when it is needed, adding the same terms in the same order in doubles, and nothing of size n^2
 is ever held. Equal operations in equal order give equal floats, whatever the rating scale. Where all ratings are small
-multiples of a power of two (stars, half stars), every sum is exact in any arithmetic: integers then give the same floats
-in about half the time, two sums packed in a word.
+multiples of a power of two (stars, half stars), every sum is exact in any arithmetic: integers, two sums packed in a
+word, then give the same floats in about half the time.
 
 Two things could still differ, and `knn_engine` looks at both: duplicate pairs (Surprise adds their terms in the order
 of the smaller id's list for both triangles) and a Surprise built with fused multiply-add.

@@ -20,6 +20,7 @@ from sweeps.errors import ConfigError, DataError
 from sweeps.metrics import Direction, rating_errors
 from sweeps.models.knn import KNN
 from sweeps.models.knn_ratings import ArrayTrainset
+from sweeps.plots import draw_curves
 from sweeps.tasks.base import Candidate, Evaluation, Predictor, Report, Task, Tried, no_report
 from sweeps.tasks.clock import Clock
 from sweeps.tasks.recommender import Recommender, estimates
@@ -146,8 +147,6 @@ class Recommendation(Task):
                 best.setdefault(str(one.candidate.model.get("similarity", "cosine")), one)
         if not best:
             return {}
-        from sweeps.plots import draw_curves
-
         lines = {similarity: self._curve(one.candidate) for similarity, one in best.items()}
         return {"rmse_by_k.png": draw_curves(lines, _CURVE_KS, "neighbours k", "val_rmse")}
 
