@@ -74,9 +74,7 @@ def print_surprises_need(ratings: pd.DataFrame, share: float) -> None:
     """Time Surprise on growing samples, and extrapolate to the whole."""
     seconds_a_pair, seconds_a_rating = 0.0, 0.0
     print("Surprise on samples: the most active users, the most rated movies")
-    print(
-        f"{'users':>6} {'movies':>6} {'ratings':>9} {'fit s':>7} {'ns a pair':>10} {'us a test':>10} {'ns a rating':>12}"
-    )
+    print(f"{'users':>6} {'movies':>6} {'ratings':>9} {'fit s':>7} {'ns a pair':>10} {'us a test':>10} {'a rating':>9}")
     for part in SAMPLES:
         kept = most_frequent(ratings, int(part * share * N_ACTIVE), int(part * share * N_RATED))
         n_train = math.floor(0.8 * len(kept))
@@ -92,7 +90,7 @@ def print_surprises_need(ratings: pd.DataFrame, share: float) -> None:
         seconds_a_pair, seconds_a_rating = fit / pairs, of_one * n_test / looked_at
         print(
             f"{trainset.n_users:6} {trainset.n_items:6} {len(kept):9} {fit:7.1f} {1e9 * seconds_a_pair:10.1f} "
-            f"{1e6 * of_one:10.0f} {1e9 * seconds_a_rating:12.0f}",
+            f"{1e6 * of_one:10.0f} {1e9 * seconds_a_rating:9.0f}",
             flush=True,
         )
     kept = most_frequent(ratings, int(share * N_ACTIVE), int(share * N_RATED))
