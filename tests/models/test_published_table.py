@@ -1,8 +1,8 @@
 """A published table, reproduced with its own protocol.
 
-Source: github.com/mgesteban/recommender-system-algorithm-comparison, `discussion19_1.ipynb` at commit 35cc332: Surprise's
-algorithms with their defaults on GroupLens' ml-latest-small of 2018, `cross_validate(..., measures=["RMSE", "MAE"],
-cv=5)`. Its folds were drawn without a seed, so ours are others, and a mean over five folds may differ by chance.
+Source: `discussion19_1.ipynb` of github.com/mgesteban/recommender-system-algorithm-comparison at commit 35cc332:
+Surprise's algorithms with their defaults on GroupLens' ml-latest-small of 2018, `cross_validate(..., measures=["RMSE",
+"MAE"], cv=5)`. Its folds were drawn without a seed, so ours are others, and a mean over five may differ by chance.
 """
 
 from __future__ import annotations
