@@ -44,10 +44,8 @@ def ratings_like_movielens_25m(share: float) -> pd.DataFrame:
         items = np.searchsorted(of_items, random.uniform(0, of_items[-1], n_ratings))
         pairs = np.unique(np.concatenate([pairs, users * n_items + items]))
         print(f"{len(pairs)} of {n_ratings} pairs drawn", flush=True)
-    surplus = random.integers(0, len(pairs), len(pairs) - n_ratings)
-    while len(surplus := np.unique(surplus)) < len(pairs) - n_ratings:
-        surplus = np.append(surplus, random.integers(0, len(pairs), len(pairs) - n_ratings - len(surplus)))
-    users, items = np.divmod(np.delete(pairs, surplus), n_items)
+    kept = np.sort(random.permutation(len(pairs))[:n_ratings])
+    users, items = np.divmod(pairs[kept], n_items)
     taste = 0.4 * random.normal(size=n_users)[users] + 0.5 * random.normal(size=n_items)[items]
     stars = np.clip(np.round(2 * (3.5 + taste + 0.9 * random.normal(size=n_ratings))) / 2, 0.5, 5.0)
     times = random.integers(789_652_009, 1_574_327_703, n_ratings)
