@@ -95,7 +95,8 @@ def co_ratings(
     if code == PEARSON_BASELINE:
         min_support = max(2, min_support)  # as Surprise: a single co-rating would be shrunk to nothing
     longest = int(np.diff(starts).max(initial=0))
-    steps, step = _in_steps(values, longest)
+    # Differences from baselines are no multiples of anything.
+    steps, step = _in_steps(values if code != PEARSON_BASELINE else values[:0], longest)
     return CoRatings(
         lists.starts,
         lists.ids,
