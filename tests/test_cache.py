@@ -11,8 +11,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.context import SpawnProcess
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -377,37 +377,27 @@ def work(path: Path, max_bytes: int, keys: int, start: Barrier, results: Queue[t
     results.put((computed, right))
 
 
-def start_workers(n: int, path: Path, max_bytes: int, keys: int) -> tuple[list[SpawnProcess], Queue[tuple[int, bool]]]:
+@pytest.mark.parametrize("n_entries_on_disk", [8, 3])
+def test_eight_processes_compute_each_entry_once_and_keep_the_bound_together(
+    tmp_path: Path, n_entries_on_disk: int
+) -> None:
+    max_bytes = n_entries_on_disk * array_file.file_size(pack(make()) or {}) + 100
     results: Queue[tuple[int, bool]] = SPAWN.Queue()
-    start = SPAWN.Barrier(n)
-    processes = [SPAWN.Process(target=work, args=(path, max_bytes, keys, start, results)) for _ in range(n)]
+    start = SPAWN.Barrier(8)
+    processes = [SPAWN.Process(target=work, args=(tmp_path, max_bytes, 8, start, results)) for _ in range(8)]
     for process in processes:
         process.start()
-    return processes, results
-
-
-def test_eight_processes_compute_each_entry_once(tmp_path: Path) -> None:
-    processes, results = start_workers(8, tmp_path, MANY, keys=5)
-    answers = [results.get(timeout=60) for _ in processes]
-    for process in processes:
-        process.join()
-    assert sum(computed for computed, _ in answers) == 5
-    assert all(right for _, right in answers)
-
-
-def test_eight_processes_keep_the_bound_together(tmp_path: Path) -> None:
-    max_bytes = 3 * array_file.file_size(pack(make()) or {}) + 100
-    processes, results = start_workers(8, tmp_path, max_bytes, keys=8)
     while any(process.is_alive() for process in processes):
         sizes = []
         for file in tmp_path.glob("*.arrays"):
-            try:
+            with suppress(FileNotFoundError):
                 sizes.append(file.stat().st_size)
-            except FileNotFoundError:
-                continue
         assert sum(sizes) <= max_bytes
         time.sleep(0.01)
-    assert all(results.get(timeout=60)[1] for _ in processes)
+    answers = [results.get(timeout=60) for _ in processes]
+    assert all(right for _, right in answers)
+    if n_entries_on_disk == 8:
+        assert sum(computed for computed, _ in answers) == 8
 
 
 def hold(path: Path, while_writing: bool, ready: Queue[int]) -> None:
