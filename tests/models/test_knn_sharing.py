@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +13,7 @@ import pandas as pd
 import pytest
 from surprise import Dataset, Reader, Trainset
 
-from sweeps.cache import Cache
+from sweeps.cache import SharedCache
 from sweeps.models import knn_engine
 from sweeps.models.knn import KNN
 
@@ -25,8 +28,7 @@ SETTINGS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture
-def ratings() -> pd.DataFrame:
+def made_up() -> pd.DataFrame:
     """4,000 ratings in tenths of 60 items by 200 users."""
     random = np.random.default_rng(3)
     pairs = random.choice(200 * 60, 4000, replace=False)
@@ -34,9 +36,14 @@ def ratings() -> pd.DataFrame:
 
 
 @pytest.fixture
-def shared(monkeypatch: pytest.MonkeyPatch) -> Cache:
+def ratings() -> pd.DataFrame:
+    return made_up()
+
+
+@pytest.fixture
+def shared(monkeypatch: pytest.MonkeyPatch) -> SharedCache:
     """A cache of this test's own."""
-    cache = Cache(2**28)
+    cache = SharedCache(2**28)
     monkeypatch.setattr(knn_engine, "SHARED", cache)
     return cache
 
@@ -50,19 +57,19 @@ def predict(trainset: Trainset, testset: list[Any], options: dict[str, Any]) -> 
 
 
 def test_shared_and_unshared_trials_are_equal(
-    ratings: pd.DataFrame, shared: Cache, monkeypatch: pytest.MonkeyPatch
+    ratings: pd.DataFrame, shared: SharedCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     testset = list(ratings[3500:].itertuples(index=False, name=None))
     trainset = trainset_of(ratings[:3500])
     together = [predict(trainset, testset, options) for options in SETTINGS]
-    monkeypatch.setattr(knn_engine, "SHARED", Cache(0))  # nothing is kept, neighbours come in batches
+    monkeypatch.setattr(knn_engine, "SHARED", SharedCache(0))  # nothing is kept, neighbours come in batches
     monkeypatch.setattr(knn_engine, "_BATCH_BYTES", 10_000)
     for expected, options in zip(together, SETTINGS, strict=True):
         np.testing.assert_array_equal(predict(trainset, testset, options), expected)
 
 
 def test_neighbours_are_sorted_once_for_k_min_k_and_algorithm(
-    ratings: pd.DataFrame, shared: Cache, monkeypatch: pytest.MonkeyPatch
+    ratings: pd.DataFrame, shared: SharedCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sorted_for: list[int] = []
     nearest = knn_engine.nearest
@@ -74,8 +81,24 @@ def test_neighbours_are_sorted_once_for_k_min_k_and_algorithm(
     assert sorted_for == [100]
 
 
+def test_trials_that_read_what_another_process_stored_are_equal(
+    ratings: pd.DataFrame, shared: SharedCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    testset = list(ratings[3500:].itertuples(index=False, name=None))
+    trainset = trainset_of(ratings[:3500])
+    expected = [predict(trainset, testset, options) for options in SETTINGS]
+    subprocess.run([sys.executable, __file__, tmp_path], check=True, timeout=300)
+    n_stored = len(list(tmp_path.glob("*.arrays")))
+    reader = SharedCache(2**28)
+    reader.share(tmp_path, 2**30)
+    monkeypatch.setattr(knn_engine, "SHARED", reader)
+    for one, options in zip(expected, SETTINGS, strict=True):
+        np.testing.assert_array_equal(predict(trainset, testset, options), one)
+    assert len(list(tmp_path.glob("*.arrays"))) == n_stored > 6  # nothing was computed here
+
+
 @pytest.mark.parametrize("change", ["rating", "order", "test", "min_support", "orientation"])
-def test_nothing_is_shared_between_unequal_trials(ratings: pd.DataFrame, shared: Cache, change: str) -> None:
+def test_nothing_is_shared_between_unequal_trials(ratings: pd.DataFrame, shared: SharedCache, change: str) -> None:
     options: dict[str, Any] = {"similarity": "msd", "k": 5}
     train, test = ratings[:3500], ratings[3500:]
     predict(trainset_of(train), list(test.itertuples(index=False, name=None)), options)
@@ -95,12 +118,12 @@ def test_nothing_is_shared_between_unequal_trials(ratings: pd.DataFrame, shared:
 
 
 def test_what_is_shared_is_bounded(ratings: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache = Cache(600_000)
+    cache = SharedCache(600_000)
     monkeypatch.setattr(knn_engine, "SHARED", cache)
     trainset, testset = trainset_of(ratings[:3500]), list(ratings[3500:].itertuples(index=False, name=None))
     for options in SETTINGS:
         predict(trainset, testset, options)
-        assert cache._held <= cache.max_bytes
+        assert cache.held_bytes <= cache.max_bytes
 
 
 @pytest.mark.parametrize("engine", ["fast", "surprise"])
@@ -124,3 +147,10 @@ def test_ks_out_of_order_are_refused(ratings: pd.DataFrame, ks: list[int]) -> No
     model = KNN().fit(trainset_of(ratings))
     with pytest.raises(ValueError, match="ks must ascend"):
         model.curves(np.array([0]), np.array([0]), ks)
+
+
+if __name__ == "__main__":  # the other process: it stores what it computes
+    knn_engine.SHARED.share(Path(sys.argv[1]), 2**30)
+    for settings in SETTINGS:
+        rows = made_up()
+        predict(trainset_of(rows[:3500]), list(rows[3500:].itertuples(index=False, name=None)), settings)

@@ -20,11 +20,11 @@ from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC, LinearSVC
 
+from sweeps.cache import SHARED
 from sweeps.datasets.reviews import load_reviews
 from sweeps.datasets.text import TextData
 from sweeps.datasets.text_csv import load_text_csv
 from sweeps.errors import ConfigError, DataError, ModelError
-from sweeps.tasks import text_classification
 from sweeps.tasks.base import Candidate
 from sweeps.tasks.text_classification import TextClassification
 
@@ -265,18 +265,37 @@ def test_labels_of_the_test_part_change_nothing_in_val_and_train(reviews):
 ALL = [candidate(model, vectorizer) for vectorizer in (TFIDF, COUNT) for model in (SVM, RBF, BAYES)]
 
 
-def test_cold_warm_and_too_small_caches_give_the_same_scores(reviews, monkeypatch):
-    warm = TextClassification(reviews)
-    first = [warm.evaluate(each).metrics for each in ALL]
-    again = [warm.evaluate(each).metrics for each in reversed(ALL)][::-1]
-    cold = [TextClassification(reviews).evaluate(each).metrics for each in ALL]
-    monkeypatch.setattr(text_classification, "_CACHE_BYTES", 0)
-    keeps_nothing = TextClassification(reviews)
-    never = [keeps_nothing.evaluate(each).metrics for each in ALL]
-    monkeypatch.setattr(text_classification, "_CACHE_BYTES", 2_000_000)
-    small = TextClassification(reviews)
-    evicting = [small.evaluate(each).metrics for each in (*ALL, *ALL)][len(ALL) :]
-    assert first == again == cold == never == evicting
+@pytest.fixture(autouse=True)
+def shared():
+    """An empty store for each test."""
+    bound = SHARED.max_bytes
+    SHARED.resize(0)
+    SHARED.resize(bound)
+    yield SHARED
+    SHARED.share(None, 0)
+    SHARED.resize(bound)
+
+
+def test_cold_warm_too_small_and_stored_caches_give_the_same_scores(reviews, shared, tmp_path):
+    def run(candidates=ALL):
+        task = TextClassification(reviews)
+        return [task.evaluate(each).metrics for each in candidates]
+
+    first = run()
+    assert run(ALL[::-1])[::-1] == first
+    for max_bytes in (0, 2_000_000):
+        shared.resize(max_bytes)
+        assert run([*ALL, *ALL]) == [*first, *first]
+    shared.resize(0)  # every use is as if in another process
+    shared.share(tmp_path, 2**30)
+    assert run() == first
+    stored = sorted(tmp_path.glob("*.arrays"))
+    assert run() == first
+    assert sorted(tmp_path.glob("*.arrays")) == stored
+    assert len(stored) == 8
+    for path in stored:
+        path.write_bytes(path.read_bytes()[:-1])
+    assert run() == first
 
 
 def test_trials_of_one_vectorizer_setting_share_its_features(recording):
@@ -310,20 +329,6 @@ def test_settings_that_compare_equal_in_python_and_differ_do_not_share(reviews):
     with pytest.raises(ValueError, match=r"prun|no terms|vocabulary"):
         task.evaluate(candidate(BAYES, in_all_texts))
     assert task.evaluate(candidate(BAYES, {**COUNT, "min_df": 1})).metrics == in_one_text
-
-
-@pytest.mark.parametrize("model", [SVM, RBF], ids=["linear", "rbf"])
-def test_above_the_bound_the_plain_svm_runs_with_the_same_metrics_and_a_warning(reviews, monkeypatch, model):
-    shared = TextClassification(reviews).evaluate(candidate(model)).metrics
-    monkeypatch.setattr(text_classification, "_GRAM_BYTES", 1000)
-    with pytest.warns(UserWarning, match="without shared dot products"):
-        plain = TextClassification(reviews).evaluate(candidate(model)).metrics
-    assert plain == shared
-
-
-def test_a_model_without_a_gram_matrix_does_not_warn_of_its_bound(reviews, monkeypatch):
-    monkeypatch.setattr(text_classification, "_GRAM_BYTES", 1000)
-    TextClassification(reviews).evaluate(candidate(BAYES))
 
 
 # Seeds

@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from sweeps.cache.folder import sweep_folder
 from sweeps.cache.memory import Cache
-from sweeps.cache.shared import SHARED, SharedCache, share
+from sweeps.cache.shared import SHARED, Key, SharedCache, share
 
-__all__ = ["SHARED", "Cache", "SharedCache", "share", "sweep_folder"]
+__all__ = ["SHARED", "Cache", "Key", "SharedCache", "share", "sweep_folder"]

@@ -51,19 +51,19 @@ class SharedCache(Cache):
                 this process's memory. Nobody may write to the arrays.
             compute: makes the result.
         """
-        held: _Held[_T] | None = self.get(key)
+        name = hashlib.blake2b(json.dumps([kind.__qualname__, *key]).encode(), digest_size=16).hexdigest()
+        held: _Held[_T] | None = self.get(name)
         if held is not None and (held.file is None or held.file.is_intact()):
             return held.result
-        held = self._from_files(key, kind, compute) or _Held(compute())
-        self.put(key, held, _n_bytes(held.result))
+        held = self._from_files(name, kind, compute) or _Held(compute())
+        self.put(name, held, _n_bytes(held.result))
         return held.result
 
-    def _from_files(self, key: Key, kind: type[_T], compute: Callable[[], _T]) -> _Held[_T] | None:
+    def _from_files(self, name: str, kind: type[_T], compute: Callable[[], _T]) -> _Held[_T] | None:
         """The result as a mapped file, or as computed where it cannot be one; None where no folder is shared."""
         folder = self._folder
         if folder is None:
             return None
-        name = hashlib.blake2b(json.dumps([kind.__qualname__, *key]).encode(), digest_size=16).hexdigest()
         found = _read(folder, name, kind)
         if found is not None:
             return found

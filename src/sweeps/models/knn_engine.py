@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from sweeps.cache import Cache
+from sweeps.cache import SHARED, Key
 from sweeps.errors import DataError
 from sweeps.models.knn_estimates import (
     AlgorithmName,
@@ -33,10 +33,8 @@ from sweeps.models.knn_similarity import (
 )
 from sweeps.models.knn_surprise import rows_equal_surprises, surprise_matrix, with_matrix
 
-SHARED = Cache(max_bytes=2 * 2**30)
-"""What this process's last fits and tests computed, under keys that stand for the ratings and pairs themselves: trials
-on equal ratings share baselines and means; those that differ only in k, min_k or algorithm share sorted neighbours."""
-
+# Keys stand for the ratings and pairs themselves: trials on equal ratings share baselines and means; those that differ
+# only in k, min_k or algorithm share sorted neighbours.
 _SHARED_DEPTH = 100  # neighbours are shared for every k up to this or its doubles, up to less where pairs are many
 _BATCH_BYTES = 2**28  # of neighbours at a time, where they are too many to share
 
@@ -161,26 +159,18 @@ class Engine:
     @cached_property
     def biases(self) -> Biases:
         """Baselines of users and items."""
-
-        def compute() -> tuple[Biases, int]:
-            found = Biases.of(self.ratings)
-            return found, found.users.nbytes + found.items.nbytes
-
-        biases: Biases = SHARED.get_or_compute((self.ratings.fingerprint, "biases"), compute)
-        return biases
+        return SHARED.get_or_share(("biases", *self.ratings.fingerprint), Biases, lambda: Biases.of(self.ratings))
 
     @cached_property
     def spread(self) -> Spread:
         """Means of the xs' ratings and, for with_zscore, their standard deviations."""
         scaled = self.settings.algorithm == "with_zscore"
 
-        def compute() -> tuple[Spread, int]:
-            found = Spread.of(self._by_x, float(np.std(self.ratings.by_user.ratings)) if scaled else None)
-            return found, found.means.nbytes + found.sigmas.nbytes
+        def compute() -> Spread:
+            return Spread.of(self._by_x, float(np.std(self.ratings.by_user.ratings)) if scaled else None)
 
-        key = (self.ratings.fingerprint, "spread", self.settings.user_based, scaled)
-        spread: Spread = SHARED.get_or_compute(key, compute)
-        return spread
+        key: Key = ("spread", *self.ratings.fingerprint, self.settings.user_based, scaled)
+        return SHARED.get_or_share(key, Spread, compute)
 
     @cached_property
     def _centring(self) -> Centring:
@@ -291,16 +281,11 @@ class Engine:
         return int(room_needed(self._by_y, pairs, depth).sum()) * BYTES_A_NEIGHBOUR + 13 * len(pairs) + 8
 
     def _shared_neighbours(self, pairs: Pairs, depth: int) -> Neighbours:
-        def compute() -> tuple[Neighbours, int]:
-            found = nearest(self._co_ratings, pairs, depth)
-            return found, found.n_bytes
-
         settings = self.settings
         shrinkage = settings.shrinkage if settings.similarity == "pearson_baseline" else None
         sought = (settings.similarity, settings.user_based, settings.min_support, shrinkage, depth)
-        key = (*self._fingerprints, self._n, pairs.fingerprint, *sought)
-        neighbours: Neighbours = SHARED.get_or_compute(key, compute)
-        return neighbours
+        key: Key = ("neighbours", *self._fingerprints, self._n, pairs.fingerprint, *sought)
+        return SHARED.get_or_share(key, Neighbours, lambda: nearest(self._co_ratings, pairs, depth))
 
 
 def _sorted_pairs(xs: np.ndarray, ys: np.ndarray) -> Pairs:

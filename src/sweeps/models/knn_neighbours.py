@@ -86,12 +86,6 @@ class Neighbours:
     unordered: np.ndarray
     depth: int
 
-    @property
-    def n_bytes(self) -> int:
-        """The size in bytes."""
-        arrays = (self.starts, self.counts, self.entries, self.similarities, self.unordered)
-        return sum(array.nbytes for array in arrays)
-
 
 def room_needed(lists: RatingLists, pairs: Pairs, depth: int) -> np.ndarray:
     """How many neighbours each pair can have at most, int64, shape (n_pairs,); `lists` are those of the ys."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import tempfile
@@ -9,69 +10,41 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.model_selection import StratifiedKFold, train_test_split
+from threadpoolctl import threadpool_limits
 
 from sweeps.build import build
-from sweeps.cache import Cache
+from sweeps.cache import SHARED, Key
 from sweeps.datasets.text import TextData
 from sweeps.errors import ConfigError, DataError, ModelError
 from sweeps.metrics import Direction, classification_scores
-from sweeps.models import gram_svc
-from sweeps.models.gram_svc import Gram, GramSVC
+from sweeps.models import sparse_svc
+from sweeps.models.sparse_svc import SparseSVC
 from sweeps.tasks.base import Candidate, Evaluation, Predictor, Report, Task, no_report
 from sweeps.tasks.clock import Clock
 from sweeps.tasks.text_model import TextModel
 
-_CACHE_BYTES = 2 * 2**30
-_GRAM_BYTES = 2**30  # for one vectorizer setting, all folds together
 _CHECK_ROWS_PER_CLASS = 50
 
 
 @dataclass(frozen=True)
-class _Prepared:
-    """The features of one part to fit on and of one to score, by a vectorizer fitted on the former alone.
+class _Features:
+    """What a vectorizer that is fitted on one part makes of it and of the part to score.
 
     Attributes:
-        fit: row numbers, shape (n_fit,), with their features `x_fit`, shape (n_fit, n_features).
-        score: row numbers, shape (n_score,), with their features `x_score`.
+        x_fit: of the rows to fit on, shape (n_fit, n_features).
+        x_score: of the rows to score, with the same columns.
     """
 
-    fit: np.ndarray
     x_fit: Any
-    score: np.ndarray
     x_score: Any
-
-    def n_bytes(self) -> int:
-        return sum(_n_bytes(x) for x in (self.x_fit, self.x_score))
-
-
-class _Fitted(Protocol):
-    """A model fitted on one part."""
-
-    def predict_fit(self) -> np.ndarray: ...
-
-    def predict_score(self) -> np.ndarray: ...
-
-
-@dataclass(frozen=True)
-class _OnFeatures:
-    """Any model, fitted on the features of a part."""
-
-    model: Any
-    part: _Prepared
-
-    def predict_fit(self) -> np.ndarray:
-        return np.asarray(self.model.predict(self.part.x_fit.copy()))
-
-    def predict_score(self) -> np.ndarray:
-        return np.asarray(self.model.predict(self.part.x_score.copy()))
 
 
 class TextClassification(Task):
@@ -102,13 +75,14 @@ class TextClassification(Task):
         self.test_size = test_size
         self.split_seed = split_seed
         self.n_folds = n_folds
-        self._cache = Cache(_CACHE_BYTES)
         self._train, self._test = self._split()
         folds = StratifiedKFold(n_folds, shuffle=True, random_state=split_seed)
-        self._folds = [
+        self._parts = [
             (self._train[fit], self._train[score])
             for fit, score in folds.split(self._train, self.data.labels[self._train])
         ]
+        """Rows to fit on and to score: of each fold, then of training and test part."""
+        self._parts.append((self._train, self._test))
 
     @property
     def fingerprint(self) -> str:
@@ -153,33 +127,39 @@ class TextClassification(Task):
     def evaluate(self, candidate: Candidate, report: Report = no_report) -> Evaluation:
         """Score every fold for `val_` (the mean over folds), then a fit on the whole training part for the others."""
         clock = Clock()
-        with clock.phase("vectorize"):
-            *folds, whole = self._prepare(candidate)
+        with _one_blas_thread():
+            return Evaluation(self._metrics(candidate, report, clock), clock.seconds)
+
+    def _metrics(self, candidate: Candidate, report: Report, clock: Clock) -> dict[str, float]:
         fold_scores = []
-        for index, fold in enumerate(folds):
-            fold_scores.append(self._scores(fold.score, self._fit(candidate, index, fold, clock).predict_score()))
+        for index, (_, score) in enumerate(self._parts[:-1]):
+            fitted, features = self._fit(candidate, index, clock)
+            with clock.phase("score"):
+                fold_scores.append(self._scores(score, fitted.predict(features.x_score.copy())))
             report({f"val_{name}": value for name, value in fold_scores[-1].items()})
         metrics = {f"val_{name}": float(np.mean([scores[name] for scores in fold_scores])) for name in fold_scores[0]}
-        fitted = self._fit(candidate, len(folds), whole, clock)
+        fitted, features = self._fit(candidate, self.n_folds, clock)
         with clock.phase("score"):
-            predicted = {"train": (whole.fit, fitted.predict_fit()), "test": (whole.score, fitted.predict_score())}
-        for part, (rows, labels) in predicted.items():
-            metrics |= {f"{part}_{name}": value for name, value in self._scores(rows, labels).items()}
+            parts = {"train": (self._train, features.x_fit), "test": (self._test, features.x_score)}
+            for part, (rows, x) in parts.items():
+                scores = self._scores(rows, fitted.predict(x.copy()))
+                metrics |= {f"{part}_{name}": value for name, value in scores.items()}
         metrics["overfitting"] = metrics["train_f1"] - metrics["test_f1"]
-        return Evaluation(metrics, clock.seconds)
+        return metrics
 
     def refit(self, candidate: Candidate) -> Predictor:
         """Fit vectorizer and model, and a calibration where the model has no probabilities, on the training part."""
         vectorizer, model = self._build(candidate)
-        return TextModel.fit(
-            vectorizer,
-            model,
-            self.data.texts[self._train],
-            self.data.labels[self._train],
-            text_column=self.data.text_column,
-            seed=candidate.seed,
-            n_folds=self.n_folds,
-        )
+        with _one_blas_thread():
+            return TextModel.fit(
+                vectorizer,
+                model,
+                self.data.texts[self._train],
+                self.data.labels[self._train],
+                text_column=self.data.text_column,
+                seed=candidate.seed,
+                n_folds=self.n_folds,
+            )
 
     def test_scores(self, predictor: Predictor) -> dict[str, float]:
         """The `test_` metrics of a fitted model."""
@@ -237,58 +217,55 @@ class TextClassification(Task):
             )
         return _seeded(vectorizer, candidate.seed), _seeded(model, candidate.seed)
 
-    def _fit(self, candidate: Candidate, index: int, part: _Prepared, clock: Clock) -> _Fitted:
-        """Fit on one part: an SVC on the products that all SVCs of a vectorizer setting share, others as they are."""
+    def _fit(self, candidate: Candidate, index: int, clock: Clock) -> tuple[Any, _Features]:
+        """Fit on one part.
+
+        Returns:
+            What predicts labels from features, and the part's features.
+        """
         _, model = self._build(candidate)
-        labels = self.data.labels[part.fit]
         with clock.phase("vectorize"):
-            grams = self._grams(candidate) if gram_svc.fits(model, part.x_fit) else None
+            features = self._features(candidate, index)
+        if sparse_svc.fits(model, features.x_fit):
+            model = SparseSVC(model)
         with clock.phase("fit"):
-            if grams is not None:
-                return GramSVC(model, grams[index]).fit(labels)
             # A copy, since a model may change its input in place, and the features are other trials', too.
-            return _OnFeatures(model.fit(part.x_fit.copy(), labels), part)
+            return model.fit(features.x_fit.copy(), self.data.labels[self._parts[index][0]]), features
 
-    def _grams(self, candidate: Candidate) -> list[Gram] | None:
-        needed = sum(Gram.n_bytes_for(len(fit), len(score)) for fit, score in self._parts())
-        if needed > _GRAM_BYTES:
-            warnings.warn(
-                f"SVC runs without shared dot products, which would need {needed / 2**30:.1f} GiB for so many rows",
-                stacklevel=2,
-            )
-            return None
+    def _features(self, candidate: Candidate, index: int) -> _Features:
+        """Features of one part, computed once for each vectorizer setting."""
 
-        def compute() -> tuple[list[Gram], int]:
-            grams = [Gram.of(part.x_fit, part.x_score) for part in self._prepare(candidate)]
-            return grams, sum(gram.n_bytes for gram in grams)
+        def compute() -> _Features:
+            fit, score = self._parts[index]
+            vectorizer, _ = self._build(candidate)
+            x_fit = vectorizer.fit_transform(self.data.texts[fit], self.data.labels[fit])
+            return _Features(x_fit, vectorizer.transform(self.data.texts[score]))
 
-        grams: list[Gram] = self._cache.get_or_compute(("gram", _key(candidate)), compute)
-        return grams
+        return SHARED.get_or_share(self._key(candidate, index), _Features, compute)
 
-    def _parts(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Rows to fit on and to score: of each fold, and of training and test part."""
-        return [*self._folds, (self._train, self._test)]
+    def _key(self, candidate: Candidate, index: int) -> Key:
+        """All that decides what the vectorizer makes of a part."""
+        vectorizer = json.dumps(candidate.vectorizer, sort_keys=True, default=repr)
+        split = (float(self.test_size), self.split_seed, self.n_folds)
+        return (self._content, *split, index, vectorizer, candidate.seed)
 
-    def _prepare(self, candidate: Candidate) -> list[_Prepared]:
-        """Features of every fold and of the whole training part, computed once for each vectorizer setting."""
-
-        def compute() -> tuple[list[_Prepared], int]:
-            prepared = []
-            for fit, score in self._parts():
-                vectorizer, _ = self._build(candidate)
-                x_fit = vectorizer.fit_transform(self.data.texts[fit], self.data.labels[fit])
-                prepared.append(_Prepared(fit, x_fit, score, vectorizer.transform(self.data.texts[score])))
-            return prepared, sum(part.n_bytes() for part in prepared)
-
-        prepared: list[_Prepared] = self._cache.get_or_compute(("features", _key(candidate)), compute)
-        return prepared
+    @cached_property
+    def _content(self) -> str:
+        """A hash of texts and labels in order; not the data set's `fingerprint`, which anyone may have made."""
+        texts, labels = self.data.texts.tolist(), self.data.labels.tolist()
+        digest = hashlib.blake2b(repr(labels).encode(), digest_size=16)
+        digest.update(np.fromiter(map(len, texts), np.int64).data)
+        digest.update("".join(texts).encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
 
     def _scores(self, rows: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         return classification_scores(self.data.labels[rows], predicted, self.data.positive_label)
 
 
-def _key(candidate: Candidate) -> str:
-    return json.dumps([candidate.vectorizer, candidate.seed], sort_keys=True, default=repr)
+def _one_blas_thread() -> threadpool_limits:
+    """While solvers on sparse text call BLAS on short vectors: threads cost more than they bring, and with one the sums
+    and metrics do not depend on the number of processors."""
+    return threadpool_limits(1, user_api="blas")
 
 
 def _check_options(test_size: Any, split_seed: Any, n_folds: Any) -> None:
@@ -310,10 +287,3 @@ def _seeded(model: Any, seed: int) -> Any:
         if value is None and (name == "random_state" or name.endswith("__random_state"))
     }
     return model.set_params(**open_states)
-
-
-def _n_bytes(features: Any) -> int:
-    if sparse.issparse(features):
-        parts = (getattr(features, name, None) for name in ("data", "indices", "indptr"))
-        return sum(part.nbytes for part in parts if part is not None)
-    return int(getattr(features, "nbytes", 0))

@@ -1,6 +1,7 @@
-"""Support vector machines on shared dot products against scikit-learn's own on the features."""
+"""Our solver of support vector machines on sparse features against scikit-learn's."""
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.svm import SVC, LinearSVC
 
-from sweeps.models import gram_svc
-from sweeps.models.gram_svc import Gram, GramSVC
+from sweeps.datasets.reviews import load_reviews
+from sweeps.models import sparse_svc
+from sweeps.models.sparse_svc import SparseSVC
 
 KERNELS = ("linear", "rbf", "poly", "sigmoid")
 WORDS = [f"word{i}" for i in range(60)]
@@ -30,8 +32,8 @@ def corpus(n_classes: int) -> tuple[list[str], np.ndarray[Any, Any]]:
         weights = np.ones(len(WORDS))
         weights[label * 20 : label * 20 + 20] = 3
         texts.append(" ".join(rng.choice(WORDS, rng.integers(3, 15), p=weights / weights.sum())))
-    for copy, original in [(3, 0), (4, 0), (20, 21), (N_FIT + 5, N_FIT), (N_FIT + 6, 1)]:
-        texts[copy] = texts[original]  # the labels stay, so that some duplicates contradict one another
+    for repeat, original in [(3, 0), (4, 0), (20, 21), (N_FIT + 5, N_FIT), (N_FIT + 6, 1)]:
+        texts[repeat] = texts[original]  # the labels stay, so that some duplicates contradict one another
     return texts, np.array(["a", "b", "c"], dtype=object)[labels]
 
 
@@ -40,27 +42,26 @@ def features(vectorizer: Any, n_classes: int = 2) -> tuple[Any, np.ndarray[Any, 
     return vectorizer.fit_transform(texts[:N_FIT]), labels[:N_FIT], vectorizer.transform(texts[N_FIT:])
 
 
-def inner(fitted: GramSVC) -> SVC:
-    """The SVC inside, for what `GramSVC` has no name for: support vectors and decision values."""
-    return fitted._svc
+def expected_values(expected: SVC, x: Any) -> np.ndarray[Any, Any]:
+    """scikit-learn's decision values of each pair, with LIBSVM's signs."""
+    values = copy(expected).set_params(decision_function_shape="ovo").decision_function(x)
+    return -values[:, None] if values.ndim == 1 else values
 
 
-def decision_values(fitted: GramSVC, gram: Gram) -> np.ndarray[Any, Any]:
-    return inner(fitted).decision_function(fitted._kernel(gram.score, gram.score_norms))
-
-
-def assert_same(model: SVC, x_fit: Any, labels: np.ndarray[Any, Any], x_score: Any) -> tuple[GramSVC, Gram, SVC]:
-    """The shared products lead to the support vectors and the labels of scikit-learn on the features."""
+def assert_same(model: SVC, x_fit: Any, labels: np.ndarray[Any, Any], x_score: Any) -> tuple[SparseSVC, SVC]:
+    """Coefficients, offsets and labels are scikit-learn's."""
     expected = clone(model).fit(x_fit.copy(), labels)
-    gram = Gram.of(x_fit, x_score)
-    found = GramSVC(model, gram).fit(labels)
-    np.testing.assert_array_equal(inner(found).support_, expected.support_)
-    np.testing.assert_array_equal(inner(found).n_support_, expected.n_support_)
-    np.testing.assert_allclose(inner(found).intercept_, expected.intercept_, rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(found.predict_fit(), expected.predict(x_fit))
-    np.testing.assert_array_equal(found.predict_score(), expected.predict(x_score))
-    np.testing.assert_allclose(decision_values(found, gram), expected.decision_function(x_score), rtol=1e-4, atol=1e-5)
-    return found, gram, expected
+    found = SparseSVC(model).fit(x_fit, labels)
+    np.testing.assert_array_equal(found.support, expected.support_)
+    binary = len(found.classes) == 2
+    np.testing.assert_array_equal(-found.offsets if not binary else found.offsets, expected.intercept_)
+    if binary:
+        np.testing.assert_array_equal(-found.coefficients.T, expected.dual_coef_.toarray())
+    np.testing.assert_array_equal(found.predict(x_fit), expected.predict(x_fit))
+    np.testing.assert_array_equal(found.predict(x_score), expected.predict(x_score))
+    for x in (x_fit, x_score):
+        np.testing.assert_allclose(found.decision_values(x), expected_values(expected, x), rtol=1e-10, atol=1e-11)
+    return found, expected
 
 
 VECTORIZERS: dict[str, Callable[[], Any]] = {
@@ -77,9 +78,10 @@ VECTORIZERS: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("vectorizer", VECTORIZERS)
 def test_support_vectors_and_labels_are_those_of_svc_on_the_features(vectorizer, kernel, gamma, n_classes):
     model = SVC(kernel=kernel, gamma=gamma, coef0=0.5 if kernel in ("poly", "sigmoid") else 0.0)
-    found, _, expected = assert_same(model, *features(VECTORIZERS[vectorizer](), n_classes))
+    x_fit, labels, x_score = features(VECTORIZERS[vectorizer](), n_classes)
+    found, expected = assert_same(model, x_fit, labels, x_score)
     assert 0 < len(expected.support_) <= N_FIT
-    assert len(set(found.predict_fit())) == n_classes or kernel != "linear"
+    assert len(set(found.predict(x_fit))) == n_classes or kernel != "linear"
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -101,21 +103,33 @@ def test_every_option_of_svc_has_its_effect(options, kernel, n_classes):
     assert_same(SVC(kernel=kernel, **options), *features(TfidfVectorizer(), n_classes))
 
 
-@pytest.mark.parametrize("shape", ["ovr", "ovo"])
+@pytest.mark.parametrize("kernel", ["linear", "poly", "sigmoid"])
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("vectorizer", VECTORIZERS)
-def test_linear_decision_values_are_equal_to_the_last_bit(vectorizer, n_classes, shape):
+def test_decision_values_are_equal_to_the_last_bit(vectorizer, n_classes, kernel):
     x_fit, labels, x_score = features(VECTORIZERS[vectorizer](), n_classes)
-    model = SVC(kernel="linear", decision_function_shape=shape, class_weight="balanced")
-    found, gram, expected = assert_same(model, x_fit, labels, x_score)
-    np.testing.assert_array_equal(decision_values(found, gram), expected.decision_function(x_score))
-    np.testing.assert_array_equal(inner(found).intercept_, expected.intercept_)
-    np.testing.assert_array_equal(np.asarray(inner(found).dual_coef_), expected.dual_coef_.toarray())
+    found, expected = assert_same(SVC(kernel=kernel, class_weight="balanced"), x_fit, labels, x_score)
+    np.testing.assert_array_equal(found.decision_values(x_score), expected_values(expected, x_score))
 
 
-def test_ties_are_broken_as_svc_breaks_them():
-    model = SVC(kernel="rbf", break_ties=True, decision_function_shape="ovr", C=0.3)
-    assert_same(model, *features(CountVectorizer(), 3))
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("n_kept", [2, 7])
+def test_rows_that_are_not_kept_are_computed_again(monkeypatch, kernel, n_kept):
+    monkeypatch.setattr(sparse_svc, "_KEPT_BYTES", n_kept * 4 * N_FIT)
+    assert_same(SVC(kernel=kernel, C=10), *features(TfidfVectorizer()))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize(
+    "options", [{"C": 0.3}, {"C": 30.0}, {"C": 3.0, "class_weight": "balanced", "tol": 1e-4}], ids=str
+)
+def test_what_shrinking_leaves_out_comes_back_as_in_libsvm(kernel, options):
+    """Enough rows and steps that LIBSVM leaves some out, and brings them back."""
+    reviews = load_reviews()
+    vectorizer = CountVectorizer(max_features=300)
+    x = vectorizer.fit_transform(reviews.texts[:900]).astype(float)
+    assert_same(SVC(kernel=kernel, max_iter=20_000, **options), x[:700], reviews.labels[:700], x[700:])
 
 
 # Hard features
@@ -164,11 +178,9 @@ def test_unsorted_indices_are_read_right_and_left_as_they_are(kernel):
     unsorted_fit, unsorted_score = with_unsorted_indices(x_fit), with_unsorted_indices(x_score)
     before = unsorted_fit.indices.copy(), unsorted_score.indices.copy()
     assert not np.array_equal(before[0], x_fit.indices)
-    gram, expected = Gram.of(unsorted_fit, unsorted_score), Gram.of(x_fit, x_score)
+    SparseSVC(SVC(kernel=kernel)).fit(unsorted_fit, labels).predict(unsorted_score)
     np.testing.assert_array_equal(unsorted_fit.indices, before[0])
     np.testing.assert_array_equal(unsorted_score.indices, before[1])
-    np.testing.assert_array_equal(gram.fit, expected.fit)
-    np.testing.assert_array_equal(gram.score, expected.score)
     assert_same(SVC(kernel=kernel), unsorted_fit, labels, unsorted_score)
 
 
@@ -184,32 +196,44 @@ def test_other_sparse_formats_are_read_as_well(make, kernel):
 @pytest.mark.filterwarnings("default::sklearn.exceptions.ConvergenceWarning")
 def test_max_iter_ends_early_with_the_warning_of_svc():
     x_fit, labels, x_score = features(TfidfVectorizer())
-    model = SVC(kernel="linear", max_iter=3)
     with pytest.warns(ConvergenceWarning):
-        GramSVC(model, Gram.of(x_fit, x_score)).fit(labels)
+        assert_same(SVC(kernel="linear", max_iter=3), x_fit, labels, x_score)
 
 
 def test_the_configured_model_stays_untouched_and_unfitted():
-    x_fit, labels, x_score = features(TfidfVectorizer())
+    x_fit, labels, _ = features(TfidfVectorizer())
     model = SVC(kernel="rbf", C=3.0)
     before = model.get_params()
-    GramSVC(model, Gram.of(x_fit, x_score)).fit(labels)
+    SparseSVC(model).fit(x_fit, labels)
     assert model.get_params() == before
     assert not hasattr(model, "support_")
 
 
-def test_models_that_share_products_do_not_change_them_for_each_other():
-    x_fit, labels, x_score = features(CountVectorizer(), 3)
-    gram = Gram.of(x_fit, x_score)
-    before = gram.fit.copy(), gram.score.copy(), gram.score_norms.copy()
-    for kernel in (*KERNELS, *KERNELS):
-        model = SVC(kernel=kernel)
-        found = GramSVC(model, gram).fit(labels)
-        expected = clone(model).fit(x_fit.astype(float), labels)
-        np.testing.assert_array_equal(found.predict_fit(), expected.predict(x_fit.astype(float)))
-        np.testing.assert_array_equal(found.predict_score(), expected.predict(x_score.astype(float)))
-    for left, right in zip(before, (gram.fit, gram.score, gram.score_norms), strict=True):
-        np.testing.assert_array_equal(left, right)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"C": -1.0}, "C"), ({"tol": 0}, "tol"), ({"class_weight": "even"}, "class_weight"), ({"degree": -1}, "degree")],
+)
+def test_options_that_scikit_learn_refuses_are_refused(options, message):
+    x_fit, labels, _ = features(TfidfVectorizer())
+    with pytest.raises(ValueError, match=message):
+        SparseSVC(SVC(**options)).fit(x_fit, labels)
+
+
+def test_features_and_labels_that_scikit_learn_refuses_are_refused():
+    x_fit, labels, _ = features(TfidfVectorizer())
+    with pytest.raises(ValueError, match="class"):
+        SparseSVC(SVC()).fit(x_fit, np.full(N_FIT, "a"))
+    x_fit.data[-1] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        SparseSVC(SVC()).fit(x_fit, labels)
+
+
+def test_a_kernel_beyond_4_byte_floats_is_refused_as_by_scikit_learn():
+    x_fit, labels, _ = features(CountVectorizer())
+    model = SVC(kernel="poly", degree=60, gamma=10.0)
+    for one in (SparseSVC(model), model):
+        with pytest.raises(ValueError, match="not finite"):
+            one.fit(x_fit * 1e3, labels)
 
 
 @st.composite
@@ -226,36 +250,8 @@ def sparse_problems(draw: st.DrawFn) -> tuple[Any, np.ndarray[Any, Any], Any]:
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 def test_linear_models_of_any_counts_are_equal_to_the_last_bit(problem, C):
     x_fit, labels, x_score = problem
-    model = SVC(kernel="linear", C=C)
-    gram = Gram.of(x_fit, x_score)
-    found, expected = GramSVC(model, gram).fit(labels), clone(model).fit(x_fit, labels)
-    np.testing.assert_array_equal(inner(found).support_, expected.support_)
-    np.testing.assert_array_equal(decision_values(found, gram), expected.decision_function(x_score))
-    np.testing.assert_array_equal(found.predict_fit(), expected.predict(x_fit))
-    np.testing.assert_array_equal(found.predict_score(), expected.predict(x_score))
-
-
-# The products
-
-
-@given(sparse_problems())
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
-def test_products_norms_and_variance_are_those_of_the_dense_features(problem):
-    x_fit, _, x_score = problem
-    gram, fit, score = Gram.of(x_fit, x_score), x_fit.toarray(), x_score.toarray()
-    np.testing.assert_array_equal(gram.fit, fit @ fit.T)
-    np.testing.assert_array_equal(gram.score, score @ fit.T)
-    np.testing.assert_array_equal(gram.score_norms, (score**2).sum(axis=1))
-    assert gram.n_features == fit.shape[1]
-    assert gram.variance == pytest.approx(fit.var(), abs=1e-12)
-    assert gram.fit.dtype == gram.score.dtype == gram.score_norms.dtype == np.float64
-
-
-def test_the_size_is_known_before_the_products_are():
-    x_fit, _, x_score = features(TfidfVectorizer())
-    gram = Gram.of(x_fit, x_score)
-    assert gram.n_bytes == gram.fit.nbytes + gram.score.nbytes + gram.score_norms.nbytes
-    assert Gram.n_bytes_for(N_FIT, N_SCORE) == gram.fit.nbytes + gram.score.nbytes
+    found, expected = assert_same(SVC(kernel="linear", C=C), x_fit.astype(float), labels, x_score.astype(float))
+    np.testing.assert_array_equal(found.decision_values(x_score), expected_values(expected, x_score.astype(float)))
 
 
 # Which models it is for
@@ -267,7 +263,7 @@ class OwnSVC(SVC):
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_an_svc_with_a_kernel_of_dot_products_fits(kernel):
-    assert gram_svc.fits(SVC(kernel=kernel), sparse.csr_matrix((2, 2)))
+    assert sparse_svc.fits(SVC(kernel=kernel), sparse.csr_matrix((2, 2)))
 
 
 @pytest.mark.parametrize(
@@ -282,15 +278,16 @@ def test_an_svc_with_a_kernel_of_dot_products_fits(kernel):
         SVC(gamma="scal"),
         SVC(gamma=True),
         SVC(gamma=None),
+        SVC(break_ties=True),
     ],
     ids=[
         *("subclass", "LinearSVC", "probability", "precomputed", "callable", "misspelt"),
-        *("misspelt gamma", "a truth as gamma", "no gamma"),
+        *("misspelt gamma", "a truth as gamma", "no gamma", "ties"),
     ],
 )
 def test_any_other_model_keeps_its_own_code(model):
-    assert not gram_svc.fits(model, sparse.csr_matrix((2, 2)))
+    assert not sparse_svc.fits(model, sparse.csr_matrix((2, 2)))
 
 
 def test_dense_features_keep_their_own_code():
-    assert not gram_svc.fits(SVC(), np.zeros((2, 2)))
+    assert not sparse_svc.fits(SVC(), np.zeros((2, 2)))

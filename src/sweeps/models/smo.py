@@ -1,0 +1,474 @@
+"""The dual problem of a two-class C-SVM on sparse rows, solved step by step as LIBSVM does, in compiled loops.
+
+Sequential minimal optimisation with second-order working sets (Fan, Chen and Lin, JMLR 6, 2005) and LIBSVM's shrinking
+(Chang and Lin, "LIBSVM: a library for support vector machines", ACM TIST 2, 2011, sections 4 and 5). With K the kernel,
+y the signs and a the unknowns:
+
+    minimise 1/2 sum_ij a_i a_j y_i y_j K_ij - sum_i a_i   with   sum_i y_i a_i = 0,   0 <= a_i <= C_i
+
+LIBSVM keeps its kernel as 4-byte floats and all else as doubles; so does this, and it does every sum in LIBSVM's order.
+Gradients are kept multiplied by y, which changes signs only. So the result is LIBSVM's to the last bit wherever the
+kernel's values are. What is faster is the kernel: a row of dot products is summed up along the columns of the matrix,
+not merged from two rows at a time, and the loops have no branches.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from sweeps.models.knn_jit import kernel
+
+LINEAR, RBF, POLY, SIGMOID = range(4)
+
+_INFINITY = np.inf
+_TINY = 1e-12  # stands for a curvature that is not positive
+_BLOCK = 128  # an extreme is sought block by block, and its place in one block only
+
+
+class SparseRows(NamedTuple):
+    """Rows to compute kernels of.
+
+    Attributes:
+        starts, ids, values: CSR with ascending ids: int32, int32, float64.
+        column_starts, column_rows, column_values: the same as CSC.
+        squares: each row's dot product with itself, float64, shape (n,).
+    """
+
+    starts: np.ndarray
+    ids: np.ndarray
+    values: np.ndarray
+    column_starts: np.ndarray
+    column_rows: np.ndarray
+    column_values: np.ndarray
+    squares: np.ndarray
+
+
+class Kernel(NamedTuple):
+    """LINEAR, RBF, POLY or SIGMOID, and scikit-learn's parameters of it."""
+
+    code: int
+    gamma: float
+    coef0: float
+    degree: int
+
+
+class _Kept(NamedTuple):
+    """Rows of the kernel that were computed, and the store's bookkeeping."""
+
+    values: np.ndarray  # float32, shape (n_kept, n)
+    slot_of: np.ndarray  # of each row, -1 where it is not kept
+    owner_of: np.ndarray  # of each slot, -1 where it is empty
+    used_at: np.ndarray  # of each slot
+    clock: np.ndarray  # one counter
+    scratch: np.ndarray  # float64, shape (n,)
+
+
+class _State(NamedTuple):
+    """Of the unknown at each place; shrinking moves places."""
+
+    row: np.ndarray
+    sign: np.ndarray
+    bound: np.ndarray
+    alpha: np.ndarray
+    gradient: np.ndarray  # times sign
+    at_bounds: np.ndarray  # the gradient's part by unknowns at their upper bound, times sign
+    up: np.ndarray  # whether sign * alpha may grow
+    low: np.ndarray  # whether it may fall
+    curvature: np.ndarray  # the kernel's diagonal
+
+
+@kernel
+def kernel_row(
+    ids: np.ndarray, values: np.ndarray, square: float, of: Kernel, rows: SparseRows, out: np.ndarray
+) -> None:
+    """Kernel values of one sparse row with all `rows`, float64, written to `out`, shape (n,)."""
+    out[:] = 0.0
+    for place in range(ids.size):
+        value, column = values[place], ids[place]
+        for at in range(rows.column_starts[column], rows.column_starts[column + 1]):
+            out[rows.column_rows[at]] += value * rows.column_values[at]
+    if of.code == RBF:
+        for other in range(out.size):
+            out[other] = math.exp(-of.gamma * (square + rows.squares[other] - 2.0 * out[other]))
+    elif of.code == POLY:
+        for other in range(out.size):
+            out[other] = _power(of.gamma * out[other] + of.coef0, of.degree)
+    elif of.code == SIGMOID:
+        for other in range(out.size):
+            out[other] = math.tanh(of.gamma * out[other] + of.coef0)
+
+
+@kernel
+def _power(base: float, times: int) -> float:
+    result = 1.0
+    while times > 0:
+        if times % 2 == 1:
+            result *= base
+        base *= base
+        times //= 2
+    return result
+
+
+@kernel
+def solve(
+    rows: SparseRows,
+    of: Kernel,
+    signs: np.ndarray,
+    bounds: np.ndarray,
+    tolerance: float,
+    shrinking: bool,
+    max_iterations: int,
+    n_kept: int,
+) -> tuple[np.ndarray, float, bool]:
+    """Solve the dual problem.
+
+    Args:
+        rows: n of them.
+        of: the kernel.
+        signs: 1.0 or -1.0, float64, shape (n,).
+        bounds: C of each row, float64, shape (n,).
+        tolerance: largest violation of the optimality conditions at the end.
+        shrinking: leave rows out that are likely to stay at a bound.
+        max_iterations: -1 for no limit.
+        n_kept: rows of the kernel to keep, at least 2; more are computed again when they are needed.
+
+    Returns:
+        a_i * y_i of each row, shape (n,); the offset rho; whether `max_iterations` ended it.
+    """
+    n = signs.size
+    n_kept = min(max(n_kept, 2), n)
+    kept = _Kept(
+        np.empty((n_kept, n), np.float32),
+        np.full(n, -1),
+        np.full(n_kept, -1),
+        np.zeros(n_kept, np.int64),
+        np.zeros(1, np.int64),
+        np.empty(n),
+    )
+    curvature = np.array([_diagonal(square, of) for square in rows.squares])
+    state = _State(
+        np.arange(n), signs.copy(), bounds.copy(), np.zeros(n), -signs, np.zeros(n), signs > 0.0, signs < 0.0, curvature
+    )
+    row_i, row_j, gains = np.empty(n), np.empty(n), np.empty(n)
+    active, is_unshrunk, ended_early = n, False, False
+    iteration, countdown = 0, min(n, 1000) + 1
+    while True:
+        if max_iterations != -1 and iteration >= max_iterations:
+            ended_early = True
+            break
+        countdown -= 1
+        if countdown == 0:
+            countdown = min(n, 1000)
+            if shrinking:
+                active, is_unshrunk = _shrink(active, is_unshrunk, tolerance, state, kept, of, rows, row_i)
+        i, j = _working_set(active, tolerance, state, kept, of, rows, row_i, gains)
+        if j < 0:
+            _reconstruct(active, state, kept, of, rows, row_i)
+            active = n
+            i, j = _working_set(active, tolerance, state, kept, of, rows, row_i, gains)
+            if j < 0:
+                break
+            countdown = 1
+        iteration += 1
+        _gather(j, active, state, kept, of, rows, row_j)
+        _step(i, j, active, state, row_i, row_j)
+        _follow_bounds(i, state, kept, of, rows)
+        _follow_bounds(j, state, kept, of, rows)
+    result = np.empty(n)
+    for place in range(n):
+        result[state.row[place]] = state.alpha[place] * state.sign[place]
+    return result, _offset(active, state), ended_early
+
+
+@kernel
+def _diagonal(square: float, of: Kernel) -> float:
+    if of.code == RBF:
+        return math.exp(-of.gamma * (square + square - 2.0 * square))
+    if of.code == POLY:
+        return _power(of.gamma * square + of.coef0, of.degree)
+    if of.code == SIGMOID:
+        return math.tanh(of.gamma * square + of.coef0)
+    return square
+
+
+@kernel
+def _kept_row(row: int, kept: _Kept, of: Kernel, rows: SparseRows) -> np.ndarray:
+    """A row of the kernel, computed if need be in the place of the one not used for longest."""
+    kept.clock[0] += 1
+    slot = kept.slot_of[row]
+    if slot < 0:
+        slot = np.argmin(kept.used_at)
+        if kept.owner_of[slot] >= 0:
+            kept.slot_of[kept.owner_of[slot]] = -1
+        kept.owner_of[slot], kept.slot_of[row] = row, slot
+        first, last = rows.starts[row], rows.starts[row + 1]
+        kernel_row(rows.ids[first:last], rows.values[first:last], rows.squares[row], of, rows, kept.scratch)
+        kept.values[slot] = kept.scratch
+    kept.used_at[slot] = kept.clock[0]
+    found: np.ndarray = kept.values[slot]
+    return found
+
+
+@kernel
+def _gather(place: int, stop: int, state: _State, kept: _Kept, of: Kernel, rows: SparseRows, out: np.ndarray) -> None:
+    """Kernel values of the unknown at a place with those at the first `stop` places."""
+    values = _kept_row(state.row[place], kept, of, rows)
+    for other in range(stop):
+        out[other] = values[state.row[other]]
+
+
+@kernel
+def _working_set(
+    active: int,
+    tolerance: float,
+    state: _State,
+    kept: _Kept,
+    of: Kernel,
+    rows: SparseRows,
+    row_i: np.ndarray,
+    gains: np.ndarray,
+) -> tuple[int, int]:
+    """The places i and j to optimise, of equals the last; j = -1 where no pair violates the conditions enough."""
+    for place in range(active):
+        gains[place] = -state.gradient[place] if state.up[place] else -_INFINITY
+    largest, i = _last_largest(gains, active)
+    if i < 0:
+        return -1, -1
+    _gather(i, active, state, kept, of, rows, row_i)
+    for place in range(active):
+        gains[place] = state.gradient[place] if state.low[place] else -_INFINITY
+    opposite, _ = _last_largest(gains, active)
+    if largest + opposite < tolerance:
+        return i, -1
+    own = state.curvature[i]
+    for place in range(active):
+        difference = largest + state.gradient[place]
+        bend = own + state.curvature[place] - 2.0 * row_i[place]
+        gain = difference * difference / (bend if bend > 0.0 else _TINY)
+        gains[place] = gain if state.low[place] and difference > 0.0 else -_INFINITY
+    _, j = _last_largest(gains, active)
+    return i, j
+
+
+@kernel
+def _last_largest(values: np.ndarray, stop: int) -> tuple[float, int]:
+    """The largest value and the last place that has it; -1 where all are -inf or NaN."""
+    largest, start = -_INFINITY, 0
+    for first in range(0, stop, _BLOCK):
+        last = min(first + _BLOCK, stop)
+        # Four at a time, since each comparison waits for the one before it.
+        m0, m1, m2, m3 = -_INFINITY, -_INFINITY, -_INFINITY, -_INFINITY
+        place = first
+        while place + 4 <= last:
+            m0 = values[place] if values[place] > m0 else m0
+            m1 = values[place + 1] if values[place + 1] > m1 else m1
+            m2 = values[place + 2] if values[place + 2] > m2 else m2
+            m3 = values[place + 3] if values[place + 3] > m3 else m3
+            place += 4
+        while place < last:
+            m0 = values[place] if values[place] > m0 else m0
+            place += 1
+        found = max(max(m0, m1), max(m2, m3))
+        if found >= largest:
+            largest, start = found, first
+    if largest == -_INFINITY:
+        return largest, -1
+    place = min(start + _BLOCK, stop) - 1
+    while values[place] != largest:
+        place -= 1
+    return largest, place
+
+
+@kernel
+def _step(i: int, j: int, active: int, state: _State, row_i: np.ndarray, row_j: np.ndarray) -> None:
+    """Optimise two unknowns within their bounds, and follow in the gradient."""
+    sign, gradient, alpha = state.sign, state.gradient, state.alpha
+    old_i, old_j, bound_i, bound_j = alpha[i], alpha[j], state.bound[i], state.bound[j]
+    bend = state.curvature[i] + state.curvature[j] - 2.0 * row_i[j]
+    if bend <= 0.0:
+        bend = _TINY
+    if sign[i] != sign[j]:
+        change = (-sign[i] * gradient[i] - sign[j] * gradient[j]) / bend
+        difference = old_i - old_j
+        new_i, new_j = old_i + change, old_j + change
+        if difference > 0.0:
+            if new_j < 0.0:
+                new_i, new_j = difference, 0.0
+        elif new_i < 0.0:
+            new_i, new_j = 0.0, -difference
+        if difference > bound_i - bound_j:
+            if new_i > bound_i:
+                new_i, new_j = bound_i, bound_i - difference
+        elif new_j > bound_j:
+            new_i, new_j = bound_j + difference, bound_j
+    else:
+        change = (sign[i] * gradient[i] - sign[j] * gradient[j]) / bend
+        total = old_i + old_j
+        new_i, new_j = old_i - change, old_j + change
+        if total > bound_i:
+            if new_i > bound_i:
+                new_i, new_j = bound_i, total - bound_i
+        elif new_j < 0.0:
+            new_i, new_j = total, 0.0
+        if total > bound_j:
+            if new_j > bound_j:
+                new_i, new_j = total - bound_j, bound_j
+        elif new_i < 0.0:
+            new_i, new_j = 0.0, total
+    alpha[i], alpha[j] = new_i, new_j
+    by_i, by_j = sign[i] * (new_i - old_i), sign[j] * (new_j - old_j)
+    for place in range(active):
+        gradient[place] += row_i[place] * by_i + row_j[place] * by_j
+
+
+@kernel
+def _follow_bounds(place: int, state: _State, kept: _Kept, of: Kernel, rows: SparseRows) -> None:
+    """Note whether an unknown reached a bound or left it."""
+    positive, alpha, bound = state.sign[place] > 0.0, state.alpha[place], state.bound[place]
+    was_at_top = not (state.up[place] if positive else state.low[place])
+    at_top = alpha >= bound
+    at_bottom = not at_top and alpha <= 0.0
+    state.up[place] = not (at_top if positive else at_bottom)
+    state.low[place] = not (at_bottom if positive else at_top)
+    if at_top != was_at_top:
+        values = _kept_row(state.row[place], kept, of, rows)
+        weight = state.sign[place] * bound if at_top else -state.sign[place] * bound
+        for other in range(state.row.size):
+            state.at_bounds[other] += weight * values[state.row[other]]
+
+
+@kernel
+def _reconstruct(active: int, state: _State, kept: _Kept, of: Kernel, rows: SparseRows, scratch: np.ndarray) -> None:
+    """Compute the gradient of the places left out, which was not followed."""
+    n = state.row.size
+    if active == n:
+        return
+    for place in range(active, n):
+        state.gradient[place] = state.at_bounds[place] - state.sign[place]
+    free = np.flatnonzero(state.up[:active] & state.low[:active])
+    if free.size * n > 2 * active * (n - active):
+        for place in range(active, n):
+            _gather(place, active, state, kept, of, rows, scratch)
+            for other in free:
+                state.gradient[place] += state.alpha[other] * state.sign[other] * scratch[other]
+    else:
+        for other in free:
+            values = _kept_row(state.row[other], kept, of, rows)
+            weight = state.alpha[other] * state.sign[other]
+            for place in range(active, n):
+                state.gradient[place] += weight * values[state.row[place]]
+
+
+@kernel
+def _shrink(
+    active: int,
+    is_unshrunk: bool,
+    tolerance: float,
+    state: _State,
+    kept: _Kept,
+    of: Kernel,
+    rows: SparseRows,
+    scratch: np.ndarray,
+) -> tuple[int, bool]:
+    """Move unknowns that are likely to stay at their bound behind the active ones."""
+    most_up, most_low = -_INFINITY, -_INFINITY
+    for place in range(active):
+        if state.up[place]:
+            most_up = max(most_up, -state.gradient[place])
+        if state.low[place]:
+            most_low = max(most_low, state.gradient[place])
+    if not is_unshrunk and most_up + most_low <= tolerance * 10.0:
+        is_unshrunk = True
+        _reconstruct(active, state, kept, of, rows, scratch)
+        active = state.row.size
+    place = 0
+    while place < active:
+        if _stays(place, state, most_up, most_low):
+            active -= 1
+            while active > place and _stays(active, state, most_up, most_low):
+                active -= 1
+            if active > place:
+                _swap(place, active, state)
+        place += 1
+    return active, is_unshrunk
+
+
+@kernel
+def _stays(place: int, state: _State, most_up: float, most_low: float) -> bool:
+    if not state.up[place]:
+        return bool(-state.gradient[place] > most_up)
+    if not state.low[place]:
+        return bool(state.gradient[place] > most_low)
+    return False
+
+
+@kernel
+def _swap(one: int, other: int, state: _State) -> None:
+    state.row[one], state.row[other] = state.row[other], state.row[one]
+    for numbers in (state.sign, state.bound, state.alpha, state.gradient, state.at_bounds, state.curvature):
+        numbers[one], numbers[other] = numbers[other], numbers[one]
+    for truths in (state.up, state.low):
+        truths[one], truths[other] = truths[other], truths[one]
+
+
+@kernel
+def _offset(active: int, state: _State) -> float:
+    n_free, total = 0, 0.0
+    above, below = _INFINITY, -_INFINITY
+    for place in range(active):
+        if not state.low[place]:
+            above = min(above, state.gradient[place])
+        elif not state.up[place]:
+            below = max(below, state.gradient[place])
+        else:
+            n_free += 1
+            total += state.gradient[place]
+    return total / n_free if n_free > 0 else (above + below) / 2.0
+
+
+@kernel
+def squares_of(starts: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The dot product of each CSR row with itself, float64, shape (n,)."""
+    squares = np.zeros(starts.size - 1)
+    for row in range(squares.size):
+        for place in range(starts[row], starts[row + 1]):
+            squares[row] += values[place] * values[place]
+    return squares
+
+
+@kernel
+def decision_values(
+    starts: np.ndarray,
+    ids: np.ndarray,
+    values: np.ndarray,
+    squares: np.ndarray,
+    of: Kernel,
+    support: SparseRows,
+    coefficients: np.ndarray,
+    offsets: np.ndarray,
+) -> np.ndarray:
+    """Decision values of CSR rows, one for each pair of classes.
+
+    Args:
+        starts, ids, values, squares: of the m rows.
+        of: the kernel.
+        support: the n support vectors.
+        coefficients: a_i * y_i of each in each pair's problem, 0 where it is not in it; shape (n, n_pairs).
+        offsets: rho of each pair, shape (n_pairs,).
+
+    Returns:
+        float64, shape (m, n_pairs).
+    """
+    found = np.zeros((squares.size, offsets.size))
+    row = np.empty(support.squares.size)
+    for one in range(squares.size):
+        first, last = starts[one], starts[one + 1]
+        kernel_row(ids[first:last], values[first:last], squares[one], of, support, row)
+        for vector in range(row.size):
+            for pair in range(offsets.size):
+                found[one, pair] += coefficients[vector, pair] * row[vector]
+        found[one] -= offsets
+    return found
