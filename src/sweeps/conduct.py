@@ -9,6 +9,7 @@ from pathlib import Path
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from sweeps.cache import sweep_folder
 from sweeps.checks import check_study
 from sweeps.composition import Request, plan_study
 from sweeps.console import describe_space, say
@@ -46,7 +47,10 @@ def conduct(
     errors: list[SweepsError] = []
     for study in studies:
         try:
-            with closing(choose_workers(study, hydra_context, task_function)) as workers:
+            with (
+                sweep_folder() as shared,
+                closing(choose_workers(study, hydra_context, task_function, shared)) as workers,
+            ):
                 from sweeps.study import run_study  # takes seconds, as it imports MLflow; the workers start meanwhile
 
                 results.append(run_study(study, workers))

@@ -35,6 +35,14 @@ class AlsoLog:
 
 
 @dataclass
+class CacheBounds:
+    """The most that computed work which trials share may take, in bytes."""
+
+    max_bytes: int = 8_000_000_000
+    max_memory_bytes: int = 2_000_000_000
+
+
+@dataclass
 class RootConfig:
     """The keys of `conf/config.yaml`, where each is explained; Hydra refuses others and values of a wrong type."""
 
@@ -61,6 +69,8 @@ class RootConfig:
     promote: Promote = Promote.auto
     max_failure_rate: float = 0.5
     also_log: AlsoLog = field(default_factory=AlsoLog)
+    cache: CacheBounds = field(default_factory=CacheBounds)
+    profile: bool = False
     dry_run: bool = False
 
 
@@ -90,6 +100,8 @@ class Settings:
     registered_model_name: str
     promote: Promote
     max_failure_rate: float
+    cache: CacheBounds
+    profile: bool
 
     @classmethod
     def from_config(cls, config: DictConfig) -> Settings:
@@ -98,7 +110,8 @@ class Settings:
         Raises:
             ConfigError: a value out of its range, or a name that the file system or MLflow refuses.
         """
-        settings = cls(**{name: config[name] for name in cls.__dataclass_fields__})
+        values = {name: config[name] for name in cls.__dataclass_fields__}
+        settings = cls(**{**values, "cache": CacheBounds(**config.cache)})
         settings._check()
         return settings
 
@@ -124,6 +137,8 @@ class Settings:
             self.trial_timeout is None or self.n_jobs != 0,
             "trial_timeout needs a worker process that can be ended: n_jobs=1 or more, not n_jobs=0.",
         )
+        for name, bound in vars(self.cache).items():
+            _require(bound >= 0, f"cache.{name}={bound}: bytes, 0 or more.")
         _require(self.max_retries >= 0, f"max_retries={self.max_retries}: 0 or more.")
         _require(self.grace_period >= 0, f"grace_period={self.grace_period}: seconds, 0 or more.")
         _require(0 <= self.seed < 2**32, f"seed={self.seed}: a whole number from 0 to {2**32 - 1}, as numpy wants it.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -107,6 +108,16 @@ def summary_table(study: Study, metric: str, names: Mapping[str, str]) -> str:
             ]
         )
     return table(rows, ["model", "trial", metric, test_metric, "searched values"])
+
+
+def profile_table(study: Study) -> str:
+    """What all trials of a study together spent on each phase, the longest first."""
+    totals: Counter[str] = Counter()
+    for trial in study.get_trials(deepcopy=False):
+        totals.update(Record.of(trial).seconds)
+    whole = sum(totals.values()) or 1.0
+    rows = [[phase, f"{spent:.1f}", f"{spent / whole:.0%}"] for phase, spent in totals.most_common()]
+    return table(rows, ["phase", "seconds of all trials", "share"])
 
 
 def describe_space(space: SearchSpace, dataset: str) -> str:

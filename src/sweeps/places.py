@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import OmegaConf
 
 from sweeps._hydra_compat import BASIC_LAUNCHER, launcher_of
 from sweeps.build import TARGET
+from sweeps.cache import share
 from sweeps.checks import CheckedStudy
 from sweeps.execution import Workers
 from sweeps.execution.batches import Batches
@@ -20,25 +23,35 @@ from sweeps.job import TrialJob, prepare_worker
 _OURS = ("sweeps.", "sklearn.", "surprise.")  # what may be imported ahead without surprises
 
 
-def choose_workers(checked: CheckedStudy, hydra_context: HydraContext, task_function: TaskFunction) -> Workers:
-    """Workers for a study, starting.
+def choose_workers(
+    checked: CheckedStudy, hydra_context: HydraContext, task_function: TaskFunction, shared: Path | None = None
+) -> Workers:
+    """Workers for a study, starting; they and this process share computed work in a folder.
 
     Without a launcher, a pool of processes on this machine, or this process for `n_jobs=0`. A launcher that offers
     workers of its own (`Launcher.workers`) is kept full; any other runs batches of `n_jobs`.
     """
     settings, plan = checked.settings, checked.plan
+    sharing = partial(share, shared, settings.cache.max_bytes, settings.cache.max_memory_bytes)
+    sharing()
+    prepare = partial(_prepare, prepare_worker(), sharing)
     job = TrialJob(plan, checked.folder.path, hydra_context, task_function)
     n_jobs = _n_cores() if settings.n_jobs is None else settings.n_jobs
     if plan.config.hydra.launcher.get(TARGET) != BASIC_LAUNCHER:
         launcher = launcher_of(plan.config, hydra_context, task_function)
         if hasattr(launcher, "workers"):
-            workers: Workers = launcher.workers(prepare_worker(), job, settings.n_jobs, settings.trial_timeout)
+            workers: Workers = launcher.workers(prepare, job, settings.n_jobs, settings.trial_timeout)
             return workers
         return Batches(launcher, job, max(1, n_jobs))
     if n_jobs == 0:
         return InProcess(job)
     preload = dict.fromkeys(_modules(checked))
-    return Pool(prepare_worker(), job, n_jobs, settings.trial_timeout, tuple(preload))
+    return Pool(prepare, job, n_jobs, settings.trial_timeout, tuple(preload))
+
+
+def _prepare(*steps: Callable[[], None]) -> None:
+    for step in steps:
+        step()
 
 
 def _n_cores() -> int:

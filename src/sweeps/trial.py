@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Mapping
@@ -95,7 +96,9 @@ def attempt(job: Callable[[], TrialResult], report: Report) -> TrialOutcome:
 
 def run_trial(config: DictConfig) -> TrialResult:
     """Load the dataset (once a process), fit and score the composed candidate."""
+    start = time.perf_counter()
     task = load_task(config)
+    loading = time.perf_counter() - start
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         evaluation = task.evaluate(candidate_of(config), _report.get())
@@ -104,7 +107,8 @@ def run_trial(config: DictConfig) -> TrialResult:
     metrics |= {name: metrics[of] for name, of in (also.get("metrics") or {}).items() if of in metrics}
     messages = dict.fromkeys(f"{w.category.__name__}: {str(w.message).partition(chr(10))[0]}" for w in caught)
     params = {str(name): OmegaConf.select(config, key) for name, key in (also.get("params") or {}).items()}
-    return TrialResult(metrics, hyperparameters(config), evaluation.seconds, tuple(messages), params)
+    seconds = {**evaluation.seconds, "load": evaluation.seconds.get("load", 0.0) + loading}
+    return TrialResult(metrics, hyperparameters(config), seconds, tuple(messages), params)
 
 
 def candidate_of(config: DictConfig) -> Candidate:
