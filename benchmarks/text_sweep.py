@@ -13,15 +13,15 @@ The same trials for all, drawn once with `sampler=random` from `model=svm,logist
 * optuna: optuna-integration's `OptunaSearchCV`, `Pipeline(memory=...)`, two threads.
 
 Ours also fits each trial on the whole training part and scores that part and the test part; the peers do not. With
-`--peer-trials` the peers run that many of the trials and their seconds are scaled up, which is printed. Peak memory is
-that of the whole process tree (proportional set size). At the end the trials are compared: the labels that ours and
+`--peer-trials` the peers run that many of the trials and their seconds are scaled up, which is printed. CPU seconds and
+peak memory (proportional set size) are those of the whole process tree: on a machine that does other work, the ratio of
+CPU seconds is the one to read. At the end the trials are compared: the labels that ours and
 scikit-learn's own pipeline predict on every fold.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -31,6 +31,9 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -46,6 +49,7 @@ from sweeps.build import build
 from sweeps.datasets.reviews import load_reviews
 from sweeps.models import sparse_svc
 from sweeps.models.sparse_svc import SparseSVC
+from sweeps.record import Record
 
 SEED, N_FOLDS, TEST_SIZE, N_WORKERS = 42, 5, 0.2, 2
 VECTORIZER = {
@@ -99,13 +103,29 @@ def pipeline(model: Model, memory: str | None = None) -> Pipeline:
     return Pipeline([("vectorizer", build(VECTORIZER, "vectorizer")), ("model", build(model, "model"))], memory=memory)
 
 
-def measured(run: Callable[[], None]) -> tuple[float, float]:
-    """Seconds and peak memory in GiB of this process and all below it while `run` runs."""
-    before, peak, done = tree_memory(), [0.0], threading.Event()
+@dataclass(frozen=True)
+class Cost:
+    """Wall seconds, CPU seconds and peak memory in GiB of this process and all that it starts."""
+
+    wall: float
+    cpu: float
+    memory: float
+
+
+def measured(run: Callable[[], None]) -> Cost:
+    """What a function costs, by looking at the process tree every half second."""
+    done, peak = threading.Event(), 0.0
+    before, seconds_before = tree()
+    seconds: dict[int, float] = {}
 
     def watch() -> None:
-        while not done.wait(0.5):
-            peak[0] = max(peak[0], tree_memory())
+        nonlocal peak
+        while True:
+            memory, now = tree()
+            peak = max(peak, memory)
+            seconds.update(now)
+            if done.wait(0.5):
+                return
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -113,31 +133,32 @@ def measured(run: Callable[[], None]) -> tuple[float, float]:
     try:
         run()
     finally:
-        seconds = time.perf_counter() - start
+        wall = time.perf_counter() - start
         done.set()
         watcher.join()
-    return seconds, max(0.0, peak[0] - before) / 2**30
+    seconds.update(tree()[1])
+    cpu = sum(spent - seconds_before.get(process, 0.0) for process, spent in seconds.items())
+    return Cost(wall, cpu, max(0.0, peak - before) / 2**30)
 
 
-def tree_memory() -> float:
-    """Proportional set size of this process and its descendants, in bytes; 0 where /proc does not tell."""
+def tree() -> tuple[float, dict[int, float]]:
+    """Proportional set size of this process and its descendants in bytes, and the CPU seconds of each, from /proc."""
     children: dict[int, list[int]] = {}
+    seconds: dict[int, float] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-        children.setdefault(parent, []).append(int(stat.parent.name))
-    todo, total = [os.getpid()], 0
+        with suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+            seconds[int(stat.parent.name)] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    todo, found, memory = [os.getpid()], {}, 0
     while todo:
         process = todo.pop()
         todo += children.get(process, [])
-        try:
+        with suppress(OSError, KeyError):
+            found[process] = seconds[process]
             rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
-        except OSError:
-            continue
-        total += sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
-    return total * 1024.0
+            memory += sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+    return memory * 1024.0, found
 
 
 def run_ours(arguments: argparse.Namespace, folder: Path, n_jobs: int) -> None:
@@ -176,8 +197,8 @@ def models_of(folder: Path) -> list[tuple[Model, float]]:
     }
     found = []
     for trial in study.get_trials():
-        active = trial.user_attrs["sweeps.hyperparameters"]
-        choice = trial.user_attrs["sweeps.choices"]["model"]
+        record = Record.of(trial)
+        active, choice = record.hyperparameters, record.choices["model"]
         options = {name.removeprefix("model."): value for name, value in active.items() if name.startswith("model.")}
         found.append((bases[choice] | options, trial.values[0]))
     return found
@@ -286,7 +307,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         pd.DataFrame({"text": problem.texts, "label": problem.labels}).to_csv(folder / "rows.csv", index=False)
-        ours, our_memory = measured(lambda: run_ours(arguments, folder, arguments.jobs))
+        ours = measured(lambda: run_ours(arguments, folder, arguments.jobs))
         trials = models_of(folder)
     models, scores = [model for model, _ in trials], [score for _, score in trials]
     kinds = [model["_target_"].rpartition(".")[2] for model in models]
@@ -298,13 +319,16 @@ def main() -> None:
     print(f"{arguments.source}, {len(problem.labels)} rows, {len(models)} trials ({svms} SVM), {N_FOLDS} folds")
     if n_peers < len(models):
         print(f"peers ran {n_peers} of the trials; their seconds are scaled by {factor:.2f}")
-    print(f"{'':<8} {'seconds':>9} {'ratio':>7} {'GiB':>6}")
-    print(f"{'ours':<8} {ours:9.1f} {'':>7} {our_memory:6.2f}", flush=True)
+    print(f"{'':<8} {'seconds':>9} {'ratio':>7} {'of CPU':>9} {'ratio':>7} {'GiB':>6}")
+    print(f"{'ours':<8} {ours.wall:9.1f} {'':>7} {ours.cpu:9.1f} {'':>7} {ours.memory:6.2f}", flush=True)
     runs = {"loop": run_loop, "random": run_random_search, "optuna": run_optuna_search}
     for peer in filter(None, arguments.peers.split(",")):
-        seconds, memory = measured(lambda peer=peer: runs[peer](problem, some))  # type: ignore[misc]
-        seconds *= factor
-        print(f"{peer:<8} {seconds:9.1f} {seconds / ours:7.2f} {memory:6.2f}", flush=True)
+        cost = measured(partial(runs[peer], problem, some))
+        wall, cpu = cost.wall * factor, cost.cpu * factor
+        print(
+            f"{peer:<8} {wall:9.1f} {wall / ours.wall:7.2f} {cpu:9.1f} {cpu / ours.cpu:7.2f} {cost.memory:6.2f}",
+            flush=True,
+        )
     if arguments.compare:
         chosen = [
             place
@@ -312,7 +336,6 @@ def main() -> None:
             for place in [at for at, one in enumerate(kinds) if one == kind][: arguments.compare]
         ]
         compare(problem, [models[place] for place in chosen], [scores[place] for place in chosen])
-    print(json.dumps({"ours_s": ours, "ours_gib": our_memory, "trials": len(models)}))
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ _CHECK_ROWS_PER_CLASS = 50
 
 
 @dataclass(frozen=True)
-class _Features:
+class Features:
     """What a vectorizer that is fitted on one part makes of it and of the part to score.
 
     Attributes:
@@ -217,7 +217,7 @@ class TextClassification(Task):
             )
         return _seeded(vectorizer, candidate.seed), _seeded(model, candidate.seed)
 
-    def _fit(self, candidate: Candidate, index: int, clock: Clock) -> tuple[Any, _Features]:
+    def _fit(self, candidate: Candidate, index: int, clock: Clock) -> tuple[Any, Features]:
         """Fit on one part.
 
         Returns:
@@ -232,16 +232,16 @@ class TextClassification(Task):
             # A copy, since a model may change its input in place, and the features are other trials', too.
             return model.fit(features.x_fit.copy(), self.data.labels[self._parts[index][0]]), features
 
-    def _features(self, candidate: Candidate, index: int) -> _Features:
+    def _features(self, candidate: Candidate, index: int) -> Features:
         """Features of one part, computed once for each vectorizer setting."""
 
-        def compute() -> _Features:
+        def compute() -> Features:
             fit, score = self._parts[index]
             vectorizer, _ = self._build(candidate)
             x_fit = vectorizer.fit_transform(self.data.texts[fit], self.data.labels[fit])
-            return _Features(x_fit, vectorizer.transform(self.data.texts[score]))
+            return Features(x_fit, vectorizer.transform(self.data.texts[score]))
 
-        return SHARED.get_or_share(self._key(candidate, index), _Features, compute)
+        return SHARED.get_or_share(self._key(candidate, index), Features, compute)
 
     def _key(self, candidate: Candidate, index: int) -> Key:
         """All that decides what the vectorizer makes of a part."""
