@@ -8,14 +8,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-SWEEP = ["-m", "model=svm,logistic", "n_trials=4", "sampler=random", "study_name=shared", "dataset.n_folds=2"]
+from sweeps.datasets.reviews import load_reviews
+
+DATA = ["dataset=text_csv", "dataset.path=texts.csv", "dataset.text_column=text", "dataset.label_column=label"]
+SWEEP = ["-m", *DATA, "model=svm,logistic", "n_trials=4", "sampler=random", "study_name=shared", "dataset.n_folds=2"]
 
 
 def run(folder: Path, *arguments: str) -> tuple[str, list[dict[str, str]]]:
     """The main command in an empty folder; what it says, and its trials."""
     (folder / "tmp").mkdir(parents=True)
+    reviews = load_reviews()
+    pd.DataFrame({"text": reviews.texts[:400], "label": reviews.labels[:400]}).to_csv(folder / "texts.csv", index=False)
     environment = os.environ | {"TMPDIR": str(folder / "tmp"), "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
     command = [sys.executable, "-m", "sweeps.run", *SWEEP, *arguments]
     done = subprocess.run(
