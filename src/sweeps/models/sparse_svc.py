@@ -18,8 +18,9 @@ from sklearn.svm import SVC
 from sklearn.utils.class_weight import compute_class_weight
 
 from sweeps.models import smo
+from sweeps.models import sparse_kernels as kernels
 
-_KERNELS = {"linear": smo.LINEAR, "rbf": smo.RBF, "poly": smo.POLY, "sigmoid": smo.SIGMOID}
+_KERNELS = {"linear": kernels.LINEAR, "rbf": kernels.RBF, "poly": kernels.POLY, "sigmoid": kernels.SIGMOID}
 _KEPT_BYTES = 2**30  # of kernel rows, while one pair of classes is fitted
 _FEW = 5  # rows of each class for scikit-learn's own checks
 
@@ -67,7 +68,7 @@ class SparseSVC:
         self.classes, codes = np.unique(labels, return_inverse=True)
         _check(model, rows, labels, codes)
         gamma = _gamma(model, rows)
-        self._kernel = smo.Kernel(_KERNELS[model.kernel], gamma, float(model.coef0), int(model.degree))
+        self._kernel = kernels.Kernel(_KERNELS[model.kernel], gamma, float(model.coef0), int(model.degree))
         weights = model.C * compute_class_weight(model.class_weight, classes=self.classes, y=labels)
         members = [np.flatnonzero(codes == code) for code in range(len(self.classes))]
         pairs = list(combinations(range(len(self.classes)), 2))
@@ -108,8 +109,8 @@ class SparseSVC:
     def decision_values(self, features: Any) -> np.ndarray:
         """LIBSVM's decision values, positive for the first class of a pair, shape (m, n_pairs)."""
         rows = _sorted(features)
-        squares = smo.squares_of(rows.indptr, rows.data)
-        return smo.decision_values(
+        squares = kernels.squares_of(rows.indptr, rows.data)
+        return kernels.decision_values(
             rows.indptr, rows.indices, rows.data, squares, self._kernel, self._vectors, self.coefficients, self.offsets
         )
 
@@ -121,10 +122,12 @@ def _sorted(features: Any) -> sparse.csr_matrix:
     return rows
 
 
-def _rows_of(rows: sparse.csr_matrix) -> smo.SparseRows:
+def _rows_of(rows: sparse.csr_matrix) -> kernels.SparseRows:
     columns = rows.tocsc()
-    squares = smo.squares_of(rows.indptr, rows.data)
-    return smo.SparseRows(rows.indptr, rows.indices, rows.data, columns.indptr, columns.indices, columns.data, squares)
+    squares = kernels.squares_of(rows.indptr, rows.data)
+    return kernels.SparseRows(
+        rows.indptr, rows.indices, rows.data, columns.indptr, columns.indices, columns.data, squares
+    )
 
 
 def _check(model: SVC, rows: sparse.csr_matrix, labels: np.ndarray, codes: np.ndarray) -> None:
