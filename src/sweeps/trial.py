@@ -73,7 +73,8 @@ class Pruned:
 
 TrialOutcome = TrialResult | Failure | Pruned
 
-_report: ContextVar[Report] = ContextVar("report", default=no_report)
+REPORT: ContextVar[Report] = ContextVar("report", default=no_report)
+"""Where the running trial's scores go: a Hydra job is given its config alone."""
 
 
 def attempt(job: Callable[[], TrialResult], report: Report) -> TrialOutcome:
@@ -83,7 +84,7 @@ def attempt(job: Callable[[], TrialResult], report: Report) -> TrialOutcome:
         job: runs the trial.
         report: is given the scores of every step and raises `PrunedError` when the trial shall stop.
     """
-    token = _report.set(report)
+    token = REPORT.set(report)
     try:
         return job()
     except PrunedError:
@@ -91,7 +92,7 @@ def attempt(job: Callable[[], TrialResult], report: Report) -> TrialOutcome:
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a trial raises is the trial's outcome
         return Failure.of(error)
     finally:
-        _report.reset(token)
+        REPORT.reset(token)
 
 
 def run_trial(config: DictConfig) -> TrialResult:
@@ -101,7 +102,7 @@ def run_trial(config: DictConfig) -> TrialResult:
     loading = time.perf_counter() - start
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        evaluation = task.evaluate(candidate_of(config), _report.get())
+        evaluation = task.evaluate(candidate_of(config), REPORT.get())
     also = config.get("also_log") or {}
     metrics = dict(evaluation.metrics)
     metrics |= {name: metrics[of] for name, of in (also.get("metrics") or {}).items() if of in metrics}

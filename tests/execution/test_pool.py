@@ -140,10 +140,10 @@ def test_what_a_trial_has_started_ends_with_the_pool(pool, tmp_path, monkeypatch
 
 
 def steps(number: int, asked: Proposal) -> TrialResult:
-    from sweeps.trial import _report
+    from sweeps.trial import REPORT
 
     for step in range(int(asked.values["model.n"])):
-        _report.get()({"val": float(step)})
+        REPORT.get()({"val": float(step)})
     return TrialResult({"val": 1.0}, {}, {})
 
 
