@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from optuna import Study, Trial
+from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, NopPruner, WilcoxonPruner
 
 from sweeps.build import TARGET, build, locate
@@ -22,7 +24,9 @@ def build_pruner(config: Mapping[str, Any]) -> BasePruner:
     """
     if locate(config.get(TARGET, ""), "pruner._target_") is WilcoxonPruner and not importlib.util.find_spec("scipy"):
         raise ConfigError("pruner=wilcoxon needs the package scipy: pip install scipy")
-    pruner = build(config, "pruner")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # the pruner's YAML file chose it
+        pruner = build(config, "pruner")
     if not isinstance(pruner, BasePruner):
         raise ConfigError(f"pruner._target_: {config.get(TARGET)} is not an Optuna pruner; try pruner=median.")
     return pruner
