@@ -251,6 +251,29 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_texts(tmp_path_factory.mktemp("texts") / "comments.csv")
 
 
+@pytest.fixture(scope="session")
+def two_versions(tmp_path_factory: pytest.TempPathFactory, empty_store: Path, texts: Path) -> Workbench:
+    """A folder with versions 1 (champion) and 2 of the model `comments`, which differ in their confidences.
+
+    For reading only: a test that moves the alias or logs runs takes a copy, `promoted_bench`.
+    """
+    bench = Workbench(tmp_path_factory.mktemp("two_versions"))
+    shutil.copy(empty_store, bench.folder / "mlflow.db")
+    for strength in ("1.0", "0.1"):
+        bench.sweep(*text_csv(texts), "model=logistic", f"model.C={strength}", "n_trials=1", "promote=never")
+    bench.promote("comments", "1")
+    return bench
+
+
+@pytest.fixture
+def promoted_bench(two_versions: Workbench) -> Iterator[Workbench]:
+    """The folder of `two_versions`, whose registry and runs are put back after the test."""
+    database = two_versions.folder / "mlflow.db"
+    before = database.read_bytes()
+    yield two_versions
+    database.write_bytes(before)
+
+
 @pytest.fixture
 def unused_port() -> int:
     """A port of this machine that nothing listens on."""
