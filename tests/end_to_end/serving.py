@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,41 @@ def serving(bench: Workbench, *arguments: str, environ: Mapping[str, str] | None
     finally:
         process.kill()
         process.wait()
+
+
+@contextmanager
+def tracking_server(bench: Workbench) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The address of an `mlflow server` on the bench's store, and a function that kills it."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    arguments = ["--backend-store-uri", bench.uri, "--port", str(port), "--workers", "1"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "server", *arguments],
+        cwd=bench.folder,
+        env=user_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+    def die() -> None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def answers() -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1) as response:
+                return bool(response.status == 200)
+        except OSError:
+            return False
+
+    try:
+        wait_until(answers)
+        yield f"http://127.0.0.1:{port}", die
+    finally:
+        if process.poll() is None:
+            die()
 
 
 def _parsed(content: bytes) -> Any:

@@ -28,7 +28,7 @@ TEXTS = ["a nice train", "an awful bus"]
 
 def client_for(bench: Workbench, options: Options = SMALL) -> TestClient:
     holder = ModelHolder(ModelSource(bench.client, MODEL), options)
-    return TestClient(make_app(Service(holder, options, Metrics()), lambda: None, lambda: None))
+    return TestClient(make_app(Service(holder, options, Metrics())))
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from sweeps.command import run_command
 from sweeps.console import say
@@ -36,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--max-body", type=_positive(int), default=defaults.max_body, help="bytes of a body")
     parser.add_argument("--timeout", type=_positive(float), default=defaults.timeout, help="seconds for a request")
     parser.add_argument("--cors", action="append", default=[], metavar="ORIGIN", help="a web origin that may call")
+    parser.add_argument("--log-inputs", action="store_true", help="log what was asked with the predictions")
+    parser.add_argument("--no-log", action="store_true", help="log no predictions to MLflow")
     parser.add_argument("--positive", metavar="LABEL", help="the positive label, where the version does not say")
     parser.add_argument(
         "--trust", action="append", default=[], metavar="TYPE", help="a type or task outside sweeps that may be loaded"
@@ -49,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         api_key=os.environ.get(_API_KEY) or None,
         origins=tuple(arguments.cors),
         positive_label=arguments.positive,
+        log=not arguments.no_log,
+        log_inputs=arguments.log_inputs,
     )
     run_command(lambda: serve(arguments.model, arguments.host, arguments.port, options, arguments.trust))
 
@@ -73,7 +78,9 @@ def serve(model_uri: str, host: str, port: int, options: Options, trusted: Seque
     from sweeps.serve.app import Service, make_app
     from sweeps.serve.holder import ModelHolder
     from sweeps.serve.metrics import Metrics
+    from sweeps.tracking.background_log import BackgroundLog
     from sweeps.tracking.client import connect
+    from sweeps.tracking.spool import FOLDER, Spool
     from sweeps.tracking.versions import ModelSource
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
@@ -81,7 +88,8 @@ def serve(model_uri: str, host: str, port: int, options: Options, trusted: Seque
     metrics = Metrics()
     source = ModelSource(connect(must_exist=True), model_uri, trusted)
     holder = ModelHolder(source, options, lambda e: metrics.model_events.labels(e).inc())
-    service = Service(holder, options, metrics)
+    log = BackgroundLog(Spool(Path(FOLDER)), on_merged=metrics.log_merged.inc) if options.log else None
+    service = Service(holder, options, metrics, log)
 
     def started() -> None:
         version = holder.current.version
@@ -90,7 +98,7 @@ def serve(model_uri: str, host: str, port: int, options: Options, trusted: Seque
         if host not in _LOCAL and options.api_key is None:
             say(f"Note: anyone who reaches {host} may ask; {_API_KEY} in the environment makes the service want a key.")
 
-    app = make_app(service, started, lambda: None)
+    app = make_app(service, started)
     config = uvicorn.Config(
         app,
         log_config=None,

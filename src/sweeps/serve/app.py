@@ -26,11 +26,11 @@ from sweeps.serve.metrics import Metrics
 from sweeps.serve.options import Options
 from sweeps.serve.problems import Problem, documented, on_http_error, on_invalid, on_problem
 from sweeps.tasks.recommender import Recommender
+from sweeps.tracking.background_log import SINGLE, BackgroundLog
+from sweeps.tracking.prediction_batch import PredictionBatch
 
 _BATCHES_AT_ONCE = 2
 _OF_BODIES = (408, 413, 415, 422, 503, 504)
-
-OnPredicted = Callable[[Served, str, Sequence[Any], Sequence[Answer], float], None]
 
 
 class Service:
@@ -40,16 +40,16 @@ class Service:
         holder: follows the alias while the service runs.
         options: limits and guards.
         metrics: counters.
-        on_predicted: told of every call of the model: the version, the source, items, answers and seconds.
+        log: of predictions; None: they are not logged.
     """
 
     def __init__(
-        self, holder: ModelHolder, options: Options, metrics: Metrics, on_predicted: OnPredicted | None = None
+        self, holder: ModelHolder, options: Options, metrics: Metrics, log: BackgroundLog | None = None
     ) -> None:
         self.holder = holder
         self.options = options
         self.metrics = metrics
-        self._on_predicted = on_predicted
+        self._log = log
         self._together = Together(self._predict_singles, options.max_waiting)
         self.in_turn = InTurn(_BATCHES_AT_ONCE, options.max_waiting)
 
@@ -62,14 +62,23 @@ class Service:
         """Answers for items, all of one version."""
         return await self.in_turn.run(self._predict, list(items), source)
 
+    def start(self) -> None:
+        """Begin to follow the alias and to log."""
+        self.holder.start()
+        if self._log is not None:
+            self._log.start()
+            self.metrics.log_waiting.set_function(self._log.waiting)
+
     def close(self) -> None:
-        """End the threads."""
+        """End the threads, and flush the log."""
         self.holder.stop()
         self._together.close()
         self.in_turn.close()
+        if self._log is not None:
+            self._log.close()
 
     def _predict_singles(self, items: list[Any]) -> list[Answer]:
-        served, answers = self._predict(items, "predict")
+        served, answers = self._predict(items, SINGLE)
         model = model_name(served)
         return [answer | {"model": model} for answer in answers]
 
@@ -79,9 +88,27 @@ class Service:
         answers = served.predict(items)
         seconds = time.perf_counter() - start
         self.metrics.predictions.labels(served.version.number or "").inc(len(answers))
-        if self._on_predicted is not None:
-            self._on_predicted(served, source, items, answers, seconds)
+        if self._log is not None:
+            inputs = items if self.options.log_inputs else None
+            self._log.add(_batch(served, source, answers, seconds, inputs))
         return served, answers
+
+
+def _batch(
+    served: Served, source: str, answers: Sequence[Answer], seconds: float, inputs: Sequence[Any] | None
+) -> PredictionBatch:
+    version = served.version
+    return PredictionBatch.of(
+        [answer["prediction"] for answer in answers],
+        [answer.get("confidence") for answer in answers],
+        model=version.name,
+        version=version.number,
+        run_id=version.run_id,
+        source=source,
+        seconds=seconds,
+        positive_label=version.positive_label,
+        inputs=inputs,
+    )
 
 
 def model_name(served: Served) -> dict[str, str | None]:
@@ -89,24 +116,22 @@ def model_name(served: Served) -> dict[str, str | None]:
     return {"name": served.version.name, "version": served.version.number}
 
 
-def make_app(service: Service, on_start: Callable[[], None], on_stop: Callable[[], None]) -> FastAPI:
+def make_app(service: Service, on_start: Callable[[], None] = lambda: None) -> FastAPI:
     """The application around a service.
 
     Args:
-        service: closed when the application ends.
+        service: started and closed with the application.
         on_start: called when requests can be answered.
-        on_stop: called when the last one is, in a thread.
     """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        service.holder.start()
+        service.start()
         on_start()
         try:
             yield
         finally:
             service.close()
-            on_stop()
 
     options = service.options
     app = FastAPIOffline(

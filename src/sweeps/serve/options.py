@@ -19,6 +19,8 @@ class Options:
         api_key: what `X-API-Key` must hold; None: no key is asked for.
         origins: web origins whose pages may call the service (CORS).
         positive_label: the label that counts as positive, where the model's version does not say.
+        log: log predictions to MLflow.
+        log_inputs: with what was asked.
     """
 
     max_body: int = 8 * 2**20
@@ -30,3 +32,5 @@ class Options:
     api_key: str | None = field(default=None, repr=False)
     origins: tuple[str, ...] = ()
     positive_label: str | None = None
+    log: bool = True
+    log_inputs: bool = False
