@@ -15,6 +15,7 @@ from typing import Any
 
 import mlflow
 import mlflow.pyfunc
+import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus
 from mlflow.entities.model_registry import ModelVersion
@@ -233,29 +234,53 @@ def _logged_model(client: MlflowClient, task: Task, winner: Winner) -> tuple[str
         if model.status == LoggedModelStatus.READY:
             return str(model.model_uri), str(model.model_id)
         client.delete_logged_model(model.model_id)
-    return _log_model(client, task, winner)
+    return log_predictor(
+        client, winner.run_id, type(task), winner.predictor, task.example(), winner.trusted_types
+    )
 
 
-def _log_model(client: MlflowClient, task: Task, winner: Winner) -> tuple[str, str]:
-    example = task.example()
-    run = client.get_run(winner.run_id)
+def log_predictor(
+    client: MlflowClient,
+    run_id: str,
+    task: type[Task],
+    predictor: Predictor,
+    example: pd.DataFrame,
+    trusted_types: Sequence[str] = (),
+) -> tuple[str, str]:
+    """Log a fitted model as plain data, with signature, input example and requirements.
+
+    Args:
+        client: connected.
+        run_id: the run it belongs to.
+        task: the task that reads it back.
+        predictor: fitted.
+        example: a small input.
+        trusted_types: what is allowed in the stored form beyond the built-in list.
+
+    Returns:
+        The model's address and its id.
+
+    Raises:
+        ModelError: it cannot be stored as plain data.
+    """
+    run = client.get_run(run_id)
     mlflow.set_experiment(experiment_id=run.info.experiment_id)  # where MLflow files the model; no run is opened
-    with tempfile.TemporaryDirectory() as folder, _trusting(winner.trusted_types), warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder, _trusting(trusted_types), warnings.catch_warnings():
         warnings.filterwarnings(
             "ignore", "Hint: Inferred schema contains integer", UserWarning
         )  # ids are never missing
         data = Path(folder) / "model"
-        save_predictor(winner.predictor, type(task), data, winner.trusted_types)
+        save_predictor(predictor, task, data, trusted_types)
         logged = Model.log(
             artifact_path=None,
             name="model",
             flavor=mlflow.pyfunc,
-            run_id=winner.run_id,
+            run_id=run_id,
             loader_module=load_predictor.__module__,
             data_path=str(data),
-            signature=infer_signature(example, winner.predictor.predict(example)),
+            signature=infer_signature(example, predictor.predict(example)),
             input_example=example,
-            pip_requirements=[f"mlflow=={mlflow.__version__}", *winner.predictor.pip_requirements()],
+            pip_requirements=[f"mlflow=={mlflow.__version__}", *predictor.pip_requirements()],
         )
     return logged.model_uri, logged.model_id
 
