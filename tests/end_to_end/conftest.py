@@ -37,6 +37,7 @@ import sweeps.predict
 import sweeps.promote
 import sweeps.rerun
 import sweeps.run
+import sweeps.serve.__main__
 
 WORDS = {
     "fair": ["good", "fine", "nice", "great", "happy", "kind"],
@@ -109,6 +110,10 @@ class Workbench:
 
     def promote(self, *arguments: str) -> Finished:
         return self._in_process("promote", sweeps.promote.main, arguments, None)
+
+    def serve(self, *arguments: str) -> Finished:
+        """`python -m sweeps.serve` with arguments that it refuses."""
+        return self._in_process("serve", sweeps.serve.__main__.main, arguments, None)
 
     def rerun(self, *arguments: str) -> Finished:
         return self._in_process("rerun", sweeps.rerun.main, arguments, None)

@@ -179,6 +179,7 @@ def test_a_disk_that_refuses_loses_nothing_while_the_process_lives(tmp_path: Pat
     assert [batch_of(file).n_predictions for file in spool.waiting()] == [3]
 
 
+@pytest.mark.slow
 def test_the_service_logs_batches_and_singles_and_flushes_when_it_ends(promoted_bench: Workbench) -> None:
     with serving(promoted_bench, "--log-inputs") as service:
         for _ in range(2):

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from sweeps.serve.app import Service, make_app
+from sweeps.serve.app import make_app
 from sweeps.serve.holder import ModelHolder
 from sweeps.serve.metrics import Metrics
 from sweeps.serve.options import Options
+from sweeps.serve.service import Service
 from sweeps.tracking.registry import load
 from sweeps.tracking.versions import ModelSource
 
@@ -210,6 +211,7 @@ def test_a_version_that_does_not_load_leaves_the_old_one_serving(promoted_bench:
         assert client.get("/model").json()["trouble"] is None
 
 
+@pytest.mark.slow
 def test_the_command_serves_follows_and_ends_in_order(promoted_bench: Workbench) -> None:
     with serving(promoted_bench, environ={"SWEEPS_API_KEY": "sesame"}) as service:
         key = {"X-API-Key": "sesame"}
@@ -237,7 +239,7 @@ def test_what_cannot_be_served_is_one_message(
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", unused_port))
         taken.listen()
-        finished = two_versions.command("sweeps.serve", *(a.format(taken=unused_port) for a in arguments))
+        finished = two_versions.serve(*(a.format(taken=unused_port) for a in arguments))
     assert finished.code in (1, 2)
     assert message in finished.err
     assert "Traceback" not in finished.err

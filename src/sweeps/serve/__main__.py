@@ -75,9 +75,10 @@ def serve(model_uri: str, host: str, port: int, options: Options, trusted: Seque
 
     import uvicorn
 
-    from sweeps.serve.app import Service, make_app
+    from sweeps.serve.app import make_app
     from sweeps.serve.holder import ModelHolder
     from sweeps.serve.metrics import Metrics
+    from sweeps.serve.service import Service
     from sweeps.tracking.background_log import BackgroundLog
     from sweeps.tracking.client import connect
     from sweeps.tracking.spool import FOLDER, Spool

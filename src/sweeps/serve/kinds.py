@@ -73,10 +73,10 @@ class Texts(Kind):
 
     def __init__(self, options: Options) -> None:
         text = Annotated[str, Field(max_length=options.max_text)]
-        self.one = _body("Text", {"text": "Best coffee I ever had"}, text=(text, ...))
+        self.one = make_body("Text", {"text": "Best coffee I ever had"}, text=(text, ...))
         many = Annotated[list[text], Field(min_length=1, max_length=options.max_batch)]
         example = {"texts": ["Best coffee I ever had", "Arrived stale and broken"]}
-        self.many = _body("Texts", example, texts=(many, ...))
+        self.many = make_body("Texts", example, texts=(many, ...))
 
     def of_one(self, body: Any) -> str:
         return str(body.text)
@@ -106,11 +106,11 @@ class Pairs(Kind):
 
     def __init__(self, options: Options) -> None:
         example = {"user": 671, "item": 31}
-        self.one = _body("Pair", example, user=(Id, ...), item=(Id, ...))
+        self.one = make_body("Pair", example, user=(Id, ...), item=(Id, ...))
         pairs = Annotated[list[self.one], Field(min_length=1, max_length=options.max_batch)]  # type: ignore[name-defined]
-        self.many = _body("Pairs", {"pairs": [example, {"user": 1, "item": 296}]}, pairs=(pairs, ...))
+        self.many = make_body("Pairs", {"pairs": [example, {"user": 1, "item": 296}]}, pairs=(pairs, ...))
         n = Annotated[int, Field(ge=1, le=options.max_batch)]
-        self.recommend = _body("Recommend", {"user": 671, "n": 10}, user=(Id, ...), n=(n, 10))
+        self.recommend = make_body("Recommend", {"user": 671, "n": 10}, user=(Id, ...), n=(n, 10))
 
     def of_one(self, body: Any) -> tuple[int | str, int | str]:
         return body.user, body.item
@@ -139,9 +139,9 @@ class Rows(Kind):
     def __init__(self, options: Options) -> None:
         value = Annotated[str, Field(max_length=options.max_text)] | bool | int | float | None
         row = Annotated[dict[str, value], Field(min_length=1)]
-        self.one = _body("Row", {"row": {"column": 1.0}}, row=(row, ...))
+        self.one = make_body("Row", {"row": {"column": 1.0}}, row=(row, ...))
         rows = Annotated[list[row], Field(min_length=1, max_length=options.max_batch)]
-        self.many = _body("Rows", {"rows": [{"column": 1.0}, {"column": 2.0}]}, rows=(rows, ...))
+        self.many = make_body("Rows", {"rows": [{"column": 1.0}, {"column": 2.0}]}, rows=(rows, ...))
 
     def of_one(self, body: Any) -> Mapping[str, Any]:
         row: dict[str, Any] = body.row
@@ -169,7 +169,8 @@ def answer_models(kind: Kind) -> tuple[type[BaseModel], type[BaseModel]]:
     return one, create_model("Predictions", predictions=(predictions, ...), model=(ModelName, ...))
 
 
-def _body(name: str, example: Mapping[str, Any], **fields: Any) -> type[Body]:
+def make_body(name: str, example: Mapping[str, Any], **fields: Any) -> type[Body]:
+    """A request with an example, for models made for a service's limits."""
     made = create_model(name, __base__=Body, **fields)
     made.model_config["json_schema_extra"] = {"examples": [dict(example)]}
     made.model_rebuild(force=True)
