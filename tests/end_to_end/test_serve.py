@@ -228,7 +228,7 @@ def test_the_command_serves_follows_and_ends_in_order(promoted_bench: Workbench)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["models:/comments@emperor"], "comments has no alias emperor"),
+        (["models:/comments@emperor", "--port", "0"], "comments has no alias emperor"),
         (["models:/comments@champion", "--port", "{taken}"], "Choose another: --port 8001"),
         (["models:/comments@champion", "--max-batch", "0"], "more than 0"),
     ],

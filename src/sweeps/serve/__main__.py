@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from sweeps.command import run_command
@@ -16,7 +17,7 @@ from sweeps.errors import ConfigError
 from sweeps.serve.options import Options
 
 _API_KEY = "SWEEPS_API_KEY"
-_LOCAL = ("127.0.0.1", "localhost", "::1")
+_LOCAL = ("127.0.0.1", "::1")
 _SECONDS_TO_END = 10  # for the requests in flight
 
 
@@ -69,7 +70,11 @@ def serve(model_uri: str, host: str, port: int, options: Options, trusted: Seque
     missing = [name for name in ("fastapi_offline", "uvicorn", "prometheus_client", "httpx2") if not _installed(name)]
     if missing:
         raise ConfigError(f"The service needs {', '.join(missing)}: pip install 'sweeps[serve]'")
-    listener = _listen(host, port)
+    with closing(_listen(host, port)) as listener:
+        _serve_on(listener, model_uri, options, trusted)
+
+
+def _serve_on(listener: socket.socket, model_uri: str, options: Options, trusted: Sequence[str]) -> None:
     # A server that hangs shall not keep the service from noticing the next version for minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 
@@ -94,7 +99,8 @@ def serve(model_uri: str, host: str, port: int, options: Options, trusted: Seque
 
     def started() -> None:
         version = holder.current.version
-        address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+        host, port = listener.getsockname()[:2]
+        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         say(f"{model_uri} is version {version.number}; serving at {address} (its pages: {address}/docs)")
         if host not in _LOCAL and options.api_key is None:
             say(f"Note: anyone who reaches {host} may ask; {_API_KEY} in the environment makes the service want a key.")

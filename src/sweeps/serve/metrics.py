@@ -20,6 +20,7 @@ class Metrics:
             "sweeps_request_seconds", "Time to the answer", ("path",), buckets=_SECONDS, registry=self.registry
         )
         self.predictions = Counter("sweeps_predictions", "Predictions made", ("version",), registry=self.registry)
+        self.model_seconds = Counter("sweeps_model_seconds", "Time inside the model", registry=self.registry)
         self.model_events = Counter(
             "sweeps_model_events",
             "Versions taken (switched) and not taken (refused)",

@@ -71,6 +71,7 @@ class Service:
         start = time.perf_counter()
         answers = served.predict(items)
         seconds = time.perf_counter() - start
+        self.metrics.model_seconds.inc(seconds)
         self.metrics.predictions.labels(served.version.number or "").inc(len(answers))
         if self._log is not None:
             inputs = items if self.options.log_inputs else None
