@@ -10,7 +10,7 @@ import json
 import logging
 import shutil
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,10 +23,12 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline
 
 from sweeps.errors import DataError, ModelError
+from sweeps.models import quick_text
 from sweeps.tasks.trusted import load_skops, save_skops
 
 __all__ = ["TextModel"]
@@ -146,9 +148,16 @@ class TextModel:
         documents = _as_texts(texts)
         if not len(documents):
             return np.empty(0, dtype=self.pipeline.classes_.dtype), np.empty(0)
-        features = self.pipeline.named_steps["vectorizer"].transform(documents)
-        labels = np.asarray(self.pipeline.named_steps["model"].predict(features))
-        return labels, self._confidences(features, labels)
+        features, model = self._vectorize(documents), self.pipeline.named_steps["model"]
+        if self._decide is None:
+            labels = np.asarray(model.predict(features))
+            return labels, self._confidences(labels, lambda: self._scorer.predict_proba(features))
+        decided = self._decide(features)
+        labels = quick_text.labels(model, decided)
+        if self.calibrated is None:
+            return labels, self._confidences(labels, lambda: quick_text.probabilities(decided))
+        (only,) = self.calibrated.calibrated_classifiers_
+        return labels, self._confidences(labels, lambda: quick_text.calibrated_probabilities(only, decided))
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Labels and confidences for a frame of texts.
@@ -236,17 +245,31 @@ class TextModel:
             )
         return frame.iloc[:, matches[0] if matches else 0]
 
-    def _confidences(self, features: Any, labels: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    def _confidences(self, labels: npt.NDArray[Any], probabilities: Callable[[], Any]) -> npt.NDArray[np.float64]:
         confidences = np.full(len(labels), np.nan)
         if self.no_confidence:
             return confidences
         column_of = {label: column for column, label in enumerate(self._scorer.classes_.tolist())}
         columns = np.array([column_of.get(label, -1) for label in labels.tolist()])
         known = np.flatnonzero(columns >= 0)
-        confidences[known] = np.asarray(self._scorer.predict_proba(features))[known, columns[known]]
+        confidences[known] = np.asarray(probabilities())[known, columns[known]]
         # A mean of votes may exceed 1 by a rounding error.
         clipped: npt.NDArray[np.float64] = np.clip(confidences, 0.0, 1.0)
         return clipped
+
+    @cached_property
+    def _vectorize(self) -> quick_text.Vectorize:
+        return quick_text.quick_vectorizer(self.pipeline.named_steps["vectorizer"])
+
+    @cached_property
+    def _decide(self) -> quick_text.Decide | None:
+        """The classifier's decisions, where labels and confidences follow from them."""
+        model = self.pipeline.named_steps["model"]
+        if self.calibrated is None:
+            return quick_text.decision(model) if type(model) is LogisticRegression else None
+        (only,) = self.calibrated.calibrated_classifiers_
+        is_simple = only.method == "sigmoid" and len(model.classes_) == 2
+        return quick_text.decision(model) if is_simple else None
 
     @cached_property
     def _scorer(self) -> Any:
