@@ -31,7 +31,9 @@ def test_the_tour_runs_and_shows_what_it_promises(tmp_path: Path, monkeypatch: p
     client = NotebookClient(notebook, timeout=300, kernel_name="this", resources={"metadata": {"path": str(folder)}})
     asyncio.run(client.async_execute(env=user_environment()))
 
-    assert sum("image/png" in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])) == 1
+    assert (
+        sum("image/png" in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])) == 1
+    )
     shown = "".join(output.get("data", {}).get("text/plain", "") for output in notebook.cells[-2].outputs)
     assert "'n_predictions': 3.0" in shown
     store = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
