@@ -12,6 +12,7 @@ from schemathesis import GenerationMode
 
 from .conftest import Workbench
 from .serving import serving
+from .youtube_stand_in import youtube_stand_in
 
 pytestmark = pytest.mark.slow
 LIMITS = ["--max-batch", "20", "--max-text", "200", "--max-body", "20000", "--no-log"]
@@ -27,10 +28,12 @@ ROUTES = {
 
 @pytest.fixture(scope="module")
 def document(two_versions: Workbench) -> Iterator[Any]:
-    """The document of a running service whose YouTube leads nowhere."""
-    nowhere = {"YOUTUBE_API_KEY": "none", "SWEEPS_YOUTUBE_URL": "http://127.0.0.1:9/"}
-    with serving(two_versions, *LIMITS, environ=nowhere) as service:
-        yield schemathesis.openapi.from_url(f"{service.address}/openapi.json")
+    """The document of a running service, for whose YouTube every video is without comments."""
+    with youtube_stand_in() as stand_in:
+        stand_in.raw = (200, b'{"items": []}')
+        youtube = {"YOUTUBE_API_KEY": "none", "SWEEPS_YOUTUBE_URL": stand_in.address}
+        with serving(two_versions, *LIMITS, environ=youtube) as service:
+            yield schemathesis.openapi.from_url(f"{service.address}/openapi.json")
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])

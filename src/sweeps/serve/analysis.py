@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from sweeps.serve.kinds import Label, ModelName, make_body
 from sweeps.serve.problems import documented
 from sweeps.serve.service import Service, model_name
-from sweeps.serve.youtube import YouTube, video_id
+from sweeps.serve.youtube import VIDEO, YouTube, video_id
 
 _EXAMPLE = {"video": "https://www.youtube.com/watch?v=dQw4w9WgXcQ", "max_comments": 200}
 
@@ -52,7 +52,7 @@ def add_youtube(app: FastAPI, service: Service, youtube: YouTube) -> None:
     body_model = make_body(
         "Video",
         _EXAMPLE | {"max_comments": min(200, most)},
-        video=(Annotated[str, Field(min_length=1, max_length=2_000)], ...),
+        video=(Annotated[str, Field(max_length=2_000, json_schema_extra={"pattern": VIDEO})], ...),
         max_comments=(Annotated[int, Field(ge=1, le=most)], min(200, most)),
     )
 

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 
@@ -24,9 +23,10 @@ ADDRESS = "SWEEPS_YOUTUBE_URL"  # of another server with the same interface
 _DEFAULT_ADDRESS = "https://www.googleapis.com/youtube/v3"
 _PAGE = 100  # the API's maximum
 _MOST_EMPTY_PAGES = 5  # in a row; moderation can empty a page that has a next one
-_ID = re.compile(r"[A-Za-z0-9_-]{11}")
-_HOSTS = re.compile(r"(?:(?:www|m|music|gaming)\.)?(?:youtube\.com|youtube-nocookie\.com)|(?:www\.)?youtu\.be")
-_PATHS = ("shorts", "live", "embed", "v", "e")
+_ID = "[A-Za-z0-9_-]{11}"
+_PATH = r"(?:watch\?(?:[^#\s]*&)?v=|shorts/|live/|embed/|v/|e/)"
+_SITE = rf"(?:(?:www|m|music|gaming)\.)?youtube(?:-nocookie)?\.com/{_PATH}|(?:www\.)?youtu\.be/"
+VIDEO = rf"^\s*({_ID}|(?:https?://)?(?:{_SITE}){_ID}(?:[?&#/]\S*)?)\s*$"  # also in the OpenAPI document
 
 logging.getLogger("httpx2").setLevel(logging.WARNING)  # it logs addresses
 
@@ -60,22 +60,9 @@ def video_id(video: str) -> str:
     Raises:
         Problem: it is neither.
     """
-    text = video.strip()
-    if _ID.fullmatch(text):
-        return text
-    try:
-        address = urlsplit(text if "://" in text else f"https://{text}")
-        host = address.hostname or ""
-    except ValueError:  # such as an unclosed bracket
-        host = ""
-    if _HOSTS.fullmatch(host) and address.scheme in ("http", "https"):
-        first, *rest = [part for part in address.path.split("/") if part] or [""]
-        if host.endswith("youtu.be"):
-            found = first
-        else:
-            found = rest[0] if first in _PATHS and rest else parse_qs(address.query).get("v", [""])[0]
-        if _ID.fullmatch(found):
-            return found
+    if re.fullmatch(VIDEO, video):
+        named = re.search(rf"(?:{_SITE})({_ID})", video)
+        return named[1] if named else video.strip()
     raise Problem(
         422,
         "no_video",
