@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from sweeps.redact import without_passwords
 from sweeps.tracking.client import experiment_id
 from sweeps.tracking.prediction_batch import PredictionBatch
-from sweeps.tracking.runs import _identity, _log_measured, shown
+from sweeps.tracking.runs import identity_tags, log_measured, shown
 from sweeps.tracking.spool import Spool
 
 _ID = "sweeps.predictions.id"
@@ -39,7 +39,7 @@ def log_predictions(client: MlflowClient, batch: PredictionBatch, *, again: bool
         start_time=batch.started,
         run_name=f"{batch.source} {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(batch.started / 1000))}",
         tags={
-            **_identity("predictions"),
+            **identity_tags("predictions"),
             _ID: batch.id,
             "sweeps.model": batch.model,
             "sweeps.model.version": batch.version,
@@ -50,7 +50,7 @@ def log_predictions(client: MlflowClient, batch: PredictionBatch, *, again: bool
     run_id: str = run.info.run_id
     params = {"model": batch.model, "version": batch.version, "trial_run_id": batch.run_id, "source": batch.source}
     end = batch.started + int(batch.seconds * 1000)
-    _log_measured(client, run_id, shown({name: value for name, value in params.items() if value}), _metrics(batch), end)
+    log_measured(client, run_id, shown({name: value for name, value in params.items() if value}), _metrics(batch), end)
     if batch.inputs:
         client.log_text(run_id, "\n".join(batch.inputs) + "\n", "inputs.jsonl")
     client.set_terminated(run_id, "FINISHED", end_time=end)

@@ -234,9 +234,7 @@ def _logged_model(client: MlflowClient, task: Task, winner: Winner) -> tuple[str
         if model.status == LoggedModelStatus.READY:
             return str(model.model_uri), str(model.model_id)
         client.delete_logged_model(model.model_id)
-    return log_predictor(
-        client, winner.run_id, type(task), winner.predictor, task.example(), winner.trusted_types
-    )
+    return log_predictor(client, winner.run_id, type(task), winner.predictor, task.example(), winner.trusted_types)
 
 
 def log_predictor(

@@ -15,7 +15,7 @@ from sweeps.tracking.client import connect, experiment_id, unreachable
 from sweeps.tracking.handmade_model import log_handmade_model
 from sweeps.tracking.prediction_batch import PredictionBatch
 from sweeps.tracking.prediction_runs import log_predictions
-from sweeps.tracking.runs import _log_measured, _start_single_run, command_tags, shown
+from sweeps.tracking.runs import command_tags, log_measured, shown, start_single_run
 
 _NO_VECTORIZER = "none"
 
@@ -82,9 +82,9 @@ class Tracker:
         made_by = {key: value for key, value in command_tags("").items() if value} | dict(tags or {})
         status = "FAILED"
         try:
-            run_id = _start_single_run(self._client, self._experiment, choices, made_by, datetime.now())
+            run_id = start_single_run(self._client, self._experiment, choices, made_by, datetime.now())
             try:
-                _log_measured(self._client, run_id, shown(contract | dict(params)), values, _now())
+                log_measured(self._client, run_id, shown(contract | dict(params)), values, _now())
                 if model is not None:
                     log_handmade_model(self._client, run_id, model, trusted_types)
                 status = "FINISHED"
