@@ -12,12 +12,14 @@ import random
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import textwrap
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -273,10 +275,14 @@ def two_versions(tmp_path_factory: pytest.TempPathFactory, empty_store: Path, te
 @pytest.fixture
 def promoted_bench(two_versions: Workbench) -> Iterator[Workbench]:
     """The folder of `two_versions`, whose registry and runs are put back after the test."""
-    database = two_versions.folder / "mlflow.db"
-    before = database.read_bytes()
-    yield two_versions
-    database.write_bytes(before)
+    # Through sqlite, since a part of the store may be in its write-ahead log.
+    with (
+        closing(sqlite3.connect(two_versions.folder / "mlflow.db")) as store,
+        closing(sqlite3.connect(":memory:")) as kept,
+    ):
+        store.backup(kept)
+        yield two_versions
+        kept.backup(store)
 
 
 @pytest.fixture
