@@ -15,7 +15,7 @@ from .serving import serving
 from .youtube_stand_in import youtube_stand_in
 
 pytestmark = pytest.mark.slow
-LIMITS = ["--max-batch", "20", "--max-text", "200", "--max-body", "20000", "--no-log"]
+LIMITS = ["--max-batch", "20", "--max-text", "200", "--no-log"]
 ROUTES = {
     "/predict": "POST",
     "/predict/batch": "POST",
