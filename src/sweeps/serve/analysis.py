@@ -10,7 +10,7 @@ from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from sweeps.serve.kinds import Count, Label, ModelName, make_body
+from sweeps.serve.kinds import WHOLE, Label, ModelName, make_body
 from sweeps.serve.problems import documented
 from sweeps.serve.service import Service, model_name
 from sweeps.serve.youtube import VIDEO, YouTube, video_id
@@ -53,7 +53,7 @@ def add_youtube(app: FastAPI, service: Service, youtube: YouTube) -> None:
         "Video",
         _EXAMPLE | {"max_comments": min(200, most)},
         video=(Annotated[str, Field(max_length=2_000, json_schema_extra={"pattern": VIDEO})], ...),
-        max_comments=(Annotated[Count, Field(ge=1, le=most)], min(200, most)),
+        max_comments=(Annotated[int, Field(ge=1, le=most), WHOLE], min(200, most)),
     )
 
     @app.post(

@@ -17,10 +17,8 @@ from sweeps.tasks.recommender import Recommender
 from sweeps.tasks.text_model import TextModel
 
 Answer = dict[str, Any]
-# JSON does not tell 11.0 from 11
-Count = Annotated[
-    int, BeforeValidator(lambda value: int(value) if isinstance(value, float) and value % 1 == 0 else value)
-]
+# JSON does not tell 11.0 from 11. After the bounds in a field's list, so that the OpenAPI document has these.
+WHOLE = BeforeValidator(lambda value: int(value) if isinstance(value, float) and value % 1 == 0 else value)
 Id = Annotated[int, Strict(), Field(ge=-(2**63), lt=2**63)] | Annotated[str, Field(max_length=1_000)]
 Label = bool | int | float | str
 
@@ -113,7 +111,7 @@ class Pairs(Kind):
         self.one = make_body("Pair", example, user=(Id, ...), item=(Id, ...))
         pairs = Annotated[list[self.one], Field(min_length=1, max_length=options.max_batch)]  # type: ignore[name-defined]
         self.many = make_body("Pairs", {"pairs": [example, {"user": 1, "item": 296}]}, pairs=(pairs, ...))
-        n = Annotated[Count, Field(ge=1, le=options.max_batch)]
+        n = Annotated[int, Field(ge=1, le=options.max_batch), WHOLE]
         self.recommend = make_body("Recommend", {"user": 671, "n": 10}, user=(Id, ...), n=(n, 10))
 
     def of_one(self, body: Any) -> tuple[int | str, int | str]:
