@@ -8,17 +8,23 @@ import io
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, Any
 
 import pandas as pd
 
 from sweeps.command import run_command
 from sweeps.errors import DataError
 
+if TYPE_CHECKING:  # MLflow is slow to import
+    from sweeps.tracking.versions import Version
+
 _STANDARD = "-"
+_PATIENCE = 5.0  # seconds for MLflow to take a log
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -32,7 +38,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--trust", action="append", default=[], metavar="TYPE", help="a type or task outside sweeps that may be loaded"
     )
+    parser.add_argument("--log", action="store_true", help="log counts, confidence and version as an MLflow run")
+    parser.add_argument("--log-inputs", action="store_true", help="log the input with its predictions, too")
+    parser.add_argument("--positive", metavar="LABEL", help="the positive label, where the version does not say")
     arguments = parser.parse_args(argv)
+    log = LogOptions(arguments.log_inputs, arguments.positive) if arguments.log or arguments.log_inputs else None
     run_command(
         lambda: predict_file(
             arguments.model,
@@ -41,8 +51,22 @@ def main(argv: Sequence[str] | None = None) -> None:
             separator=arguments.separator,
             encoding=arguments.encoding,
             trusted=arguments.trust,
+            log=log,
         )
     )
+
+
+@dataclass(frozen=True)
+class LogOptions:
+    """How predictions are logged.
+
+    Attributes:
+        inputs: with what was predicted.
+        positive_label: where the model's version does not say which label is the positive one.
+    """
+
+    inputs: bool = False
+    positive_label: str | None = None
 
 
 def predict_file(
@@ -53,6 +77,7 @@ def predict_file(
     separator: str | None = None,
     encoding: str = "utf-8",
     trusted: Sequence[str] = (),
+    log: LogOptions | None = None,
 ) -> None:
     """Predict every row of a table.
 
@@ -63,6 +88,7 @@ def predict_file(
         separator: between fields; None: by the file's extension.
         encoding: of the source; the target is UTF-8.
         trusted: types and tasks outside sweeps that may be loaded.
+        log: how to log the predictions, once they are written; None: they are not.
 
     Raises:
         DataError: the table is missing, unreadable or lacks the model's column.
@@ -74,15 +100,49 @@ def predict_file(
 
     from sweeps.tracking.client import connect
     from sweeps.tracking.registry import load
+    from sweeps.tracking.versions import find_version
 
-    predictor = load(connect(must_exist=True), model_uri, trusted)
+    client = connect(must_exist=True)
+    version = find_version(client, model_uri) if log else None
+    predictor = load(client, version.uri if version else model_uri, trusted)
+    inputs = frame.to_dict("records") if log and log.inputs else None
+    start = time.perf_counter()
     predicted = predictor.predict(frame)
+    seconds = time.perf_counter() - start
     for column in predicted.columns:
         if column in frame.columns:
             sys.stderr.write(f"Note: the input's column {column} is replaced.\n")
         frame[column] = predicted[column].to_numpy()
     with _replacing(target) as file:
         frame.to_csv(file, index=False, sep=separator, quoting=csv.QUOTE_MINIMAL)
+        file.flush()
+    if log and version:
+        _log(predicted, version, seconds, log, inputs)
+
+
+def _log(
+    predicted: pd.DataFrame, version: Version, seconds: float, log: LogOptions, inputs: Sequence[Any] | None
+) -> None:
+    from sweeps.tracking.prediction_batch import PredictionBatch
+    from sweeps.tracking.sender import send_soon
+    from sweeps.tracking.spool import FOLDER, Spool
+
+    batch = PredictionBatch.of(
+        predicted["prediction"].tolist(),
+        predicted["confidence"].tolist() if "confidence" in predicted else None,
+        model=version.name,
+        version=version.number,
+        run_id=version.run_id,
+        source="sweeps.predict",
+        seconds=seconds,
+        positive_label=version.positive_label or log.positive_label,
+        inputs=inputs,
+    )
+    spool = Spool(Path(FOLDER))
+    spool.make()
+    spool.put(batch, always=True)
+    if not send_soon(spool, _PATIENCE):
+        sys.stderr.write(f"Note: MLflow has not taken the log yet; it waits in {FOLDER}, and the next one takes it.\n")
 
 
 def _delimiter(separator: str) -> str:

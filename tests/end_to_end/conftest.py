@@ -12,12 +12,14 @@ import random
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import textwrap
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,7 @@ import sweeps.predict
 import sweeps.promote
 import sweeps.rerun
 import sweeps.run
+import sweeps.serve.__main__
 
 WORDS = {
     "fair": ["good", "fine", "nice", "great", "happy", "kind"],
@@ -109,6 +112,10 @@ class Workbench:
 
     def promote(self, *arguments: str) -> Finished:
         return self._in_process("promote", sweeps.promote.main, arguments, None)
+
+    def serve(self, *arguments: str) -> Finished:
+        """`python -m sweeps.serve` with arguments that it refuses."""
+        return self._in_process("serve", sweeps.serve.__main__.main, arguments, None)
 
     def rerun(self, *arguments: str) -> Finished:
         return self._in_process("rerun", sweeps.rerun.main, arguments, None)
@@ -249,6 +256,33 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CSV file of 90 made-up texts of two classes."""
     return write_texts(tmp_path_factory.mktemp("texts") / "comments.csv")
+
+
+@pytest.fixture(scope="session")
+def two_versions(tmp_path_factory: pytest.TempPathFactory, empty_store: Path, texts: Path) -> Workbench:
+    """A folder with versions 1 (champion) and 2 of the model `comments`, which differ in their confidences.
+
+    For reading only: a test that moves the alias or logs runs takes a copy, `promoted_bench`.
+    """
+    bench = Workbench(tmp_path_factory.mktemp("two_versions"))
+    shutil.copy(empty_store, bench.folder / "mlflow.db")
+    for strength in ("1.0", "0.1"):
+        bench.sweep(*text_csv(texts), "model=logistic", f"model.C={strength}", "n_trials=1", "promote=never")
+    bench.promote("comments", "1")
+    return bench
+
+
+@pytest.fixture
+def promoted_bench(two_versions: Workbench) -> Iterator[Workbench]:
+    """The folder of `two_versions`, whose registry and runs are put back after the test."""
+    # Through sqlite, since a part of the store may be in its write-ahead log.
+    with (
+        closing(sqlite3.connect(two_versions.folder / "mlflow.db")) as store,
+        closing(sqlite3.connect(":memory:")) as kept,
+    ):
+        store.backup(kept)
+        yield two_versions
+        kept.backup(store)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ options and its ratings; any other Surprise algorithm is its ratings and the arr
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import uuid
 import zipfile
@@ -159,7 +160,8 @@ class Recommender:
         if isinstance(known, str):
             return [value if isinstance(value, str) else str(value) for value in values]
         numbers = pd.to_numeric(ids, errors="coerce")
-        return [int(n) if pd.notna(n) and n == int(n) else v for n, v in zip(numbers.tolist(), values, strict=True)]
+        whole = [math.isfinite(n) and n == int(n) for n in numbers.tolist()]
+        return [int(n) if is_whole else v for n, v, is_whole in zip(numbers.tolist(), values, whole, strict=True)]
 
 
 def estimates(

@@ -10,8 +10,10 @@ import json
 import logging
 import shutil
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any, Self
@@ -21,10 +23,12 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline
 
 from sweeps.errors import DataError, ModelError
+from sweeps.models import quick_text
 from sweeps.tasks.trusted import load_skops, save_skops
 
 __all__ = ["TextModel"]
@@ -130,6 +134,31 @@ class TextModel:
             return np.empty(0, dtype=self.pipeline.classes_.dtype)
         return np.asarray(self.pipeline.predict(documents))
 
+    def score(self, texts: Iterable[str | None]) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
+        """Labels and confidences of n texts, each vectorized once.
+
+        A missing text (None, NaN, NA) is predicted as the empty string.
+
+        Returns:
+            An array of n labels of the training labels' type, and one of n floats in [0, 1] or NaN (see the class).
+
+        Raises:
+            DataError: an entry is neither a string nor missing.
+        """
+        documents = _as_texts(texts)
+        if not len(documents):
+            return np.empty(0, dtype=self.pipeline.classes_.dtype), np.empty(0)
+        features, model = self._vectorize(documents), self.pipeline.named_steps["model"]
+        if self._decide is None:
+            labels = np.asarray(model.predict(features))
+            return labels, self._confidences(labels, lambda: self._scorer.predict_proba(features))
+        decided = self._decide(features)
+        labels = quick_text.labels(model, decided)
+        if self.calibrated is None:
+            return labels, self._confidences(labels, lambda: quick_text.probabilities(decided))
+        (only,) = self.calibrated.calibrated_classifiers_
+        return labels, self._confidences(labels, lambda: quick_text.calibrated_probabilities(only, decided))
+
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Labels and confidences for a frame of texts.
 
@@ -144,10 +173,8 @@ class TextModel:
         Raises:
             DataError: there is no such column, or an entry in it is neither a string nor missing.
         """
-        documents = _as_texts(self._text_series(frame))
-        labels = self.labels(documents)
-        columns = {"prediction": labels, "confidence": self._confidences(documents, labels)}
-        return pd.DataFrame(columns, index=frame.index)
+        labels, confidences = self.score(self._text_series(frame))
+        return pd.DataFrame({"prediction": labels, "confidence": confidences}, index=frame.index)
 
     def save(self, directory: Path, trusted: Collection[str] = ()) -> None:
         """Stores the model in a new directory, which is complete or absent.
@@ -218,17 +245,43 @@ class TextModel:
             )
         return frame.iloc[:, matches[0] if matches else 0]
 
-    def _confidences(self, documents: npt.NDArray[Any], labels: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        confidences = np.full(len(documents), np.nan)
-        if self.no_confidence or not len(documents):
+    def _confidences(self, labels: npt.NDArray[Any], probabilities: Callable[[], Any]) -> npt.NDArray[np.float64]:
+        confidences = np.full(len(labels), np.nan)
+        if self.no_confidence:
             return confidences
-        scorer = self.pipeline if self.calibrated is None else self.calibrated
-        columns = pd.Index(scorer.classes_).get_indexer(pd.Index(labels))
+        column_of = {label: column for column, label in enumerate(self._scorer.classes_.tolist())}
+        columns = np.array([column_of.get(label, -1) for label in labels.tolist()])
         known = np.flatnonzero(columns >= 0)
-        confidences[known] = np.asarray(scorer.predict_proba(documents))[known, columns[known]]
+        confidences[known] = np.asarray(probabilities())[known, columns[known]]
         # A mean of votes may exceed 1 by a rounding error.
         clipped: npt.NDArray[np.float64] = np.clip(confidences, 0.0, 1.0)
         return clipped
+
+    @cached_property
+    def _vectorize(self) -> quick_text.Vectorize:
+        return quick_text.quick_vectorizer(self.pipeline.named_steps["vectorizer"])
+
+    @cached_property
+    def _decide(self) -> quick_text.Decide | None:
+        """The classifier's decisions, where labels and confidences follow from them."""
+        model = self.pipeline.named_steps["model"]
+        if self.calibrated is None:
+            return quick_text.decision(model) if type(model) is LogisticRegression else None
+        (only,) = self.calibrated.calibrated_classifiers_
+        is_simple = only.method == "sigmoid" and len(model.classes_) == 2
+        return quick_text.decision(model) if is_simple else None
+
+    @cached_property
+    def _scorer(self) -> Any:
+        """What has `predict_proba` for features: the classifier, or its calibration without the vectorizer."""
+        classifier = self.pipeline.named_steps["model"]
+        if self.calibrated is None:
+            return classifier
+        scorer = copy(self.calibrated)
+        (only,) = self.calibrated.calibrated_classifiers_
+        scorer.calibrated_classifiers_ = [copy(only)]
+        scorer.calibrated_classifiers_[0].estimator = classifier
+        return scorer
 
     def _about(self) -> dict[str, Any]:
         pinned = dict(requirement.split("==", 1) for requirement in self.pip_requirements())
@@ -251,6 +304,8 @@ def _calibrated_pipeline(calibrated: CalibratedClassifierCV) -> Any:
 
 def _as_texts(texts: Iterable[str | None]) -> npt.NDArray[Any]:
     """Object array of strings, the empty string for a missing one."""
+    if isinstance(texts, list) and all(type(text) is str for text in texts):  # a frame costs more than a prediction
+        return np.array(texts, dtype=object)
     series = pd.Series(texts if isinstance(texts, pd.Series) else list(texts), dtype=object)
     documents: npt.NDArray[Any] = series.mask(series.isna(), "").to_numpy(dtype=object)
     for row, document in enumerate(documents):

@@ -9,10 +9,13 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import mlflow.pyfunc
+import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus
 from mlflow.entities.model_registry import ModelVersion
@@ -29,6 +32,8 @@ from sweeps.tracking.pyfunc import load_predictor, save_predictor
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 _REASON = "sweeps.promotion.reason"  # tag of a version, the last thing that is written when it is made
+PROMOTED_AT = "sweeps.promoted_at"
+POSITIVE_LABEL = "sweeps.positive_label"
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,7 @@ def register(client: MlflowClient, task: Task, winner: Winner, name: str, promot
         client.set_registered_model_alias(name, CHALLENGER, version.version)
         decision = _gate(client, task, winner, name, str(version.version), promote)
         if decision.promoted:
-            client.set_registered_model_alias(name, CHAMPION, version.version)
+            _promote(client, name, str(version.version))
         for key, value in (
             ("sweeps.promotion", "promoted" if decision.promoted else "kept"),
             (_REASON, decision.message),
@@ -135,11 +140,16 @@ def promote_by_hand(client: MlflowClient, name: str, version: str) -> str:
             f"{name} has no version {version!r}; it has: {', '.join(map(str, known)) or 'none'}."
         ) from error
     before = champion_of(client, name)
-    client.set_registered_model_alias(name, CHAMPION, version)
+    _promote(client, name, version)
     client.set_model_version_tag(name, version, "sweeps.promotion", "promoted by hand")
     client.set_model_version_tag(name, version, _REASON, "promoted by hand")
     was = f"it was version {before.version}" if before else "it was not set"
     return f"champion of {name} is version {version} now ({was})."
+
+
+def _promote(client: MlflowClient, name: str, version: str) -> None:
+    client.set_model_version_tag(name, version, PROMOTED_AT, datetime.now(UTC).isoformat(timespec="seconds"))
+    client.set_registered_model_alias(name, CHAMPION, version)
 
 
 def champion_of(client: MlflowClient, name: str) -> ModelVersion | None:
@@ -175,12 +185,17 @@ def load(client: MlflowClient, model_uri: str, trusted: Sequence[str] = ()) -> P
         TrackingError: no such model, version or alias.
         ModelError: not a model of ours, or in need of more trust.
     """
-    _check_uri(client, model_uri)
-    try:
-        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=model_uri))
-        flavor = Model.load(str(folder)).flavors.get("python_function", {})
-    except Exception as error:
-        raise TrackingError(f"{model_uri} cannot be fetched: {str(error).splitlines()[0]}") from error
+    check_uri(client, model_uri)
+    with tempfile.TemporaryDirectory() as target:  # MLflow leaves what it downloads to a folder of its own
+        try:
+            folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=model_uri, dst_path=target))
+            flavor = Model.load(str(folder)).flavors.get("python_function", {})
+        except Exception as error:
+            raise TrackingError(f"{model_uri} cannot be fetched: {str(error).splitlines()[0]}") from error
+        return _load_files(model_uri, folder, flavor, trusted)
+
+
+def _load_files(model_uri: str, folder: Path, flavor: Mapping[str, Any], trusted: Sequence[str]) -> Predictor:
     if flavor.get("loader_module") != load_predictor.__module__:
         raise ModelError(f"{model_uri} was not stored by a sweep, so it is not loaded here; use mlflow models predict.")
     data = (folder / str(flavor.get("data"))).resolve()
@@ -189,8 +204,12 @@ def load(client: MlflowClient, model_uri: str, trusted: Sequence[str] = ()) -> P
     return load_predictor(data, trusted)
 
 
-def _check_uri(client: MlflowClient, model_uri: str) -> None:
-    """Tell unknown names, versions and aliases apart, where the URI is one of the registry."""
+def check_uri(client: MlflowClient, model_uri: str) -> None:
+    """Tell unknown names, versions and aliases apart, where the URI is one of the registry.
+
+    Raises:
+        TrackingError: there is no such model, version or alias; the message lists those that there are.
+    """
     if not model_uri.startswith("models:/") or model_uri.startswith("models:/m-"):
         return
     name, at, alias = model_uri.removeprefix("models:/").partition("@")
@@ -215,29 +234,51 @@ def _logged_model(client: MlflowClient, task: Task, winner: Winner) -> tuple[str
         if model.status == LoggedModelStatus.READY:
             return str(model.model_uri), str(model.model_id)
         client.delete_logged_model(model.model_id)
-    return _log_model(client, task, winner)
+    return log_predictor(client, winner.run_id, type(task), winner.predictor, task.example(), winner.trusted_types)
 
 
-def _log_model(client: MlflowClient, task: Task, winner: Winner) -> tuple[str, str]:
-    example = task.example()
-    run = client.get_run(winner.run_id)
+def log_predictor(
+    client: MlflowClient,
+    run_id: str,
+    task: type[Task],
+    predictor: Predictor,
+    example: pd.DataFrame,
+    trusted_types: Sequence[str] = (),
+) -> tuple[str, str]:
+    """Log a fitted model as plain data, with signature, input example and requirements.
+
+    Args:
+        client: connected.
+        run_id: the run it belongs to.
+        task: the task that reads it back.
+        predictor: fitted.
+        example: a small input.
+        trusted_types: what is allowed in the stored form beyond the built-in list.
+
+    Returns:
+        The model's address and its id.
+
+    Raises:
+        ModelError: it cannot be stored as plain data.
+    """
+    run = client.get_run(run_id)
     mlflow.set_experiment(experiment_id=run.info.experiment_id)  # where MLflow files the model; no run is opened
-    with tempfile.TemporaryDirectory() as folder, _trusting(winner.trusted_types), warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder, _trusting(trusted_types), warnings.catch_warnings():
         warnings.filterwarnings(
             "ignore", "Hint: Inferred schema contains integer", UserWarning
         )  # ids are never missing
         data = Path(folder) / "model"
-        save_predictor(winner.predictor, type(task), data, winner.trusted_types)
+        save_predictor(predictor, task, data, trusted_types)
         logged = Model.log(
             artifact_path=None,
             name="model",
             flavor=mlflow.pyfunc,
-            run_id=winner.run_id,
+            run_id=run_id,
             loader_module=load_predictor.__module__,
             data_path=str(data),
-            signature=infer_signature(example, winner.predictor.predict(example)),
+            signature=infer_signature(example, predictor.predict(example)),
             input_example=example,
-            pip_requirements=[f"mlflow=={mlflow.__version__}", *winner.predictor.pip_requirements()],
+            pip_requirements=[f"mlflow=={mlflow.__version__}", *predictor.pip_requirements()],
         )
     return logged.model_uri, logged.model_id
 
@@ -267,8 +308,10 @@ def _ensure_registered(client: MlflowClient, name: str) -> None:
 
 
 def _version_tags(task: Task, winner: Winner) -> dict[str, str]:
+    positive = task.split_options().get("positive_label")
     return {
         **winner.tags,
+        **({} if positive is None else {POSITIVE_LABEL: str(positive)}),
         **{f"sweeps.{metric}": repr(score) for metric, score in winner.test_scores.items()},
         "sweeps.metric": winner.metric,
         "sweeps.score": repr(winner.test_scores[winner.metric]),

@@ -135,7 +135,7 @@ class StudyRuns:
                 self.client.update_run(known, status="RUNNING")
                 self._find_children(str(known))
                 return str(known)
-        everything = {**_identity("sweep"), "sweeps.study": study.study_name, **tags}
+        everything = {**identity_tags("sweep"), "sweeps.study": study.study_name, **tags}
         run = self.client.create_run(self._experiment, tags=everything, run_name=study.study_name)
         study.set_user_attr(PARENT_RUN, run.info.run_id)
         return str(run.info.run_id)
@@ -201,7 +201,7 @@ class StudyRuns:
 
     def _tags_of(self, trial: FrozenTrial, record: Record) -> dict[str, str]:
         tags = {
-            **_identity("trial"),
+            **identity_tags("trial"),
             "mlflow.parentRunId": self.parent_id,
             "sweeps.trial.number": str(trial.number),
             "sweeps.trial.state": "INTERRUPTED" if record.interrupted else trial.state.name,
@@ -256,7 +256,7 @@ def log_single_run(
     Returns:
         The run's id.
     """
-    run_id = _start_single_run(client, experiment, choices, tags, started)
+    run_id = start_single_run(client, experiment, choices, tags, started)
     end = int(time.time() * 1000)
     params = params_of(choices, dataset, result.hyperparameters, names) | shown(result.params)
     try:
@@ -280,7 +280,7 @@ def log_failed_run(
     Returns:
         The run's id.
     """
-    run_id = _start_single_run(client, experiment, choices, tags, started)
+    run_id = start_single_run(client, experiment, choices, tags, started)
     client.log_text(run_id, traceback_text, "traceback.txt")
     client.set_terminated(run_id, "FAILED")
     return run_id
@@ -308,13 +308,26 @@ def command_tags(fingerprint: str) -> dict[str, str]:
     return tags | ({"git.commit": commit} if commit else {})
 
 
-def _start_single_run(
+def log_measured(
+    client: MlflowClient, run_id: str, params: Mapping[str, str], metrics: Mapping[str, float], timestamp: int
+) -> None:
+    """Log params and metrics to a run; `timestamp` in milliseconds."""
+    _log_params(client, run_id, params)
+    client.log_batch(run_id, metrics=_metrics(metrics, timestamp))
+
+
+def start_single_run(
     client: MlflowClient, experiment: str, choices: Mapping[str, str], tags: Mapping[str, str], started: datetime
 ) -> str:
+    """Begin a run outside a sweep, named by its choices.
+
+    Returns:
+        The run's id.
+    """
     run = client.create_run(
         experiment,
         start_time=_milliseconds(started),
-        tags={tag.key: tag.value for tag in _tags({**_identity("run"), **tags})},
+        tags={tag.key: tag.value for tag in _tags({**identity_tags("run"), **tags})},
         run_name=" ".join(choices.values()),
     )
     run_id: str = run.info.run_id
@@ -335,7 +348,8 @@ def _named_seconds(seconds: Mapping[str, float]) -> dict[str, float]:
     return {f"seconds_{phase}": value for phase, value in seconds.items()}
 
 
-def _identity(kind: str) -> dict[str, str]:
+def identity_tags(kind: str) -> dict[str, str]:
+    """What every run says of itself."""
     return {
         "sweeps.kind": kind,
         "mlflow.user": _user(),

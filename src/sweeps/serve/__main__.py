@@ -1,0 +1,149 @@
+"""Serve a promoted model over HTTP: `python -m sweeps.serve models:/reviews@champion`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import logging
+import os
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from sweeps.command import run_command
+from sweeps.console import say
+from sweeps.errors import ConfigError
+from sweeps.serve.options import Options
+
+_API_KEY = "SWEEPS_API_KEY"
+_LOCAL = ("127.0.0.1", "::1")
+_SECONDS_TO_END = 10  # for the requests in flight
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Load a model and answer requests until told to stop."""
+    defaults = Options()
+    parser = argparse.ArgumentParser(
+        prog="python -m sweeps.serve",
+        description=__doc__,
+        epilog=f"{_API_KEY} in the environment: requests must send it in the header X-API-Key. "
+        "YOUTUBE_API_KEY: the key for /analyze/youtube.",
+    )
+    parser.add_argument("model", help="models:/NAME@champion, which is followed, or models:/NAME/VERSION")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine alone)")
+    parser.add_argument("--port", type=int, default=8000, help="port (default: 8000; 0: any that is free)")
+    parser.add_argument("--max-batch", type=_positive(int), default=defaults.max_batch, help="texts in a batch")
+    parser.add_argument("--max-text", type=_positive(int), default=defaults.max_text, help="characters of a text")
+    parser.add_argument("--max-body", type=_positive(int), default=defaults.max_body, help="bytes of a body")
+    parser.add_argument("--timeout", type=_positive(float), default=defaults.timeout, help="seconds for a request")
+    parser.add_argument("--cors", action="append", default=[], metavar="ORIGIN", help="a web origin that may call")
+    parser.add_argument("--log-inputs", action="store_true", help="log what was asked with the predictions")
+    parser.add_argument("--no-log", action="store_true", help="log no predictions to MLflow")
+    parser.add_argument("--positive", metavar="LABEL", help="the positive label, where the version does not say")
+    parser.add_argument(
+        "--trust", action="append", default=[], metavar="TYPE", help="a type or task outside sweeps that may be loaded"
+    )
+    arguments = parser.parse_args(argv)
+    options = Options(
+        max_body=arguments.max_body,
+        max_batch=arguments.max_batch,
+        max_text=arguments.max_text,
+        timeout=arguments.timeout,
+        api_key=os.environ.get(_API_KEY) or None,
+        origins=tuple(arguments.cors),
+        positive_label=arguments.positive,
+        log=not arguments.no_log,
+        log_inputs=arguments.log_inputs,
+    )
+    run_command(lambda: serve(arguments.model, arguments.host, arguments.port, options, arguments.trust))
+
+
+def serve(model_uri: str, host: str, port: int, options: Options, trusted: Sequence[str]) -> None:
+    """Serve until SIGINT or SIGTERM; requests in flight are answered first.
+
+    Raises:
+        ConfigError: the port is taken, or the packages of `sweeps[serve]` are missing.
+        TrackingError: no such model.
+        ModelError: it cannot be loaded without more trust.
+    """
+    missing = [name for name in ("fastapi_offline", "uvicorn", "prometheus_client", "httpx2") if not _installed(name)]
+    if missing:
+        raise ConfigError(f"The service needs {', '.join(missing)}: pip install 'sweeps[serve]'")
+    with closing(_listen(host, port)) as listener:
+        _serve_on(listener, model_uri, options, trusted)
+
+
+def _serve_on(listener: socket.socket, model_uri: str, options: Options, trusted: Sequence[str]) -> None:
+    # A server that hangs shall not keep the service from noticing the next version for minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+
+    import uvicorn
+
+    from sweeps.serve.app import make_app
+    from sweeps.serve.holder import ModelHolder
+    from sweeps.serve.metrics import Metrics
+    from sweeps.serve.service import Service
+    from sweeps.tracking.background_log import BackgroundLog
+    from sweeps.tracking.client import connect
+    from sweeps.tracking.spool import FOLDER, Spool
+    from sweeps.tracking.versions import ModelSource
+
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("sweeps").setLevel(logging.INFO)
+    metrics = Metrics()
+    source = ModelSource(connect(must_exist=True), model_uri, trusted)
+    holder = ModelHolder(source, options, lambda e: metrics.model_events.labels(e).inc())
+    log = BackgroundLog(Spool(Path(FOLDER)), on_merged=metrics.log_merged.inc) if options.log else None
+    service = Service(holder, options, metrics, log)
+
+    def started() -> None:
+        version = holder.current.version
+        host, port = listener.getsockname()[:2]
+        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        say(f"{model_uri} is version {version.number}; serving at {address} (its pages: {address}/docs)")
+        if host not in _LOCAL and options.api_key is None:
+            say(f"Note: anyone who reaches {host} may ask; {_API_KEY} in the environment makes the service want a key.")
+
+    app = make_app(service, started)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=_SECONDS_TO_END,
+        server_header=False,
+        limit_concurrency=2 * options.max_waiting,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the port before the model is loaded, so that a wrong one costs nothing."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"Cannot listen on {host}:{port}: {reason}. Choose another: --port 8001") from error
+    return listener
+
+
+def _installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
+    def number(text: str) -> int | float:
+        value = kind(text)
+        if not 0 < value < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text}: more than 0 is expected")
+        return value
+
+    return number
+
+
+if __name__ == "__main__":
+    main()

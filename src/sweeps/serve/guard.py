@@ -1,0 +1,127 @@
+"""What every request passes before a route sees it: the key, the body's size and kind, the time, and the counting."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import time
+import traceback
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sweeps.redact import without_passwords
+from sweeps.serve.metrics import Metrics
+from sweeps.serve.options import Options
+from sweeps.serve.problems import Problem
+
+API_KEY_HEADER = "X-API-Key"
+OPEN_PATHS = ("/health", "/docs", "/redoc", "/openapi.json", "/static-offline-docs/")
+
+_log = logging.getLogger(__name__)
+
+
+class Guard:
+    """ASGI middleware around every route.
+
+    Args:
+        app: what it guards.
+        options: limits and the key.
+        metrics: where requests are counted, by route, so that made-up paths make no new series.
+    """
+
+    def __init__(self, app: ASGIApp, options: Options, metrics: Metrics) -> None:
+        self._app = app
+        self._options = options
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start = time.perf_counter()
+        status = 0
+
+        async def counting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            async with asyncio.timeout(self._options.timeout):
+                await self._answer(scope, receive, counting)
+        except Exception as error:  # noqa: BLE001 - the last place to answer
+            problem = self._problem(error, arrived="sweeps.arrived" in scope)
+            if not status:  # otherwise a part of the answer is out already
+                await problem.response()(scope, receive, counting)
+        finally:
+            route = scope.get("route")
+            self._metrics.answered(getattr(route, "path", "other"), status, time.perf_counter() - start)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        self._check_key(scope["path"], headers)
+        if scope["method"] == "POST":
+            self._check_content_type(headers)
+            receive = _replay(await self._body(headers, receive), receive)
+        scope["sweeps.arrived"] = True
+        await self._app(scope, receive, send)
+
+    def _check_key(self, path: str, headers: Headers) -> None:
+        key = self._options.api_key
+        if key is None or path.startswith(OPEN_PATHS):
+            return
+        if not hmac.compare_digest(headers.get(API_KEY_HEADER, "").encode("latin-1"), key.encode()):
+            raise Problem(401, "unauthorized", f"Send the service's key in the header {API_KEY_HEADER}.")
+
+    def _check_content_type(self, headers: Headers) -> None:
+        kind = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise Problem(415, "not_json", "Send the body as application/json.")
+
+    async def _body(self, headers: Headers, receive: Receive) -> bytes:
+        """The whole body, refused as soon as it is known to be too large."""
+        limit = self._options.max_body
+        too_large = Problem(413, "body_too_large", f"The body has more than {limit:,} bytes, which is the limit.")
+        declared = headers.get("content-length", "0")
+        if declared.isdecimal() and int(declared) > limit:
+            raise too_large
+        parts: list[bytes] = []
+        size, more = 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Problem(400, "disconnected", "The client left.")
+            part: bytes = message.get("body", b"")
+            size += len(part)
+            if size > limit:
+                raise too_large
+            parts.append(part)
+            more = message.get("more_body", False)
+        return b"".join(parts)
+
+    def _problem(self, error: Exception, *, arrived: bool) -> Problem:
+        if isinstance(error, Problem):
+            return error
+        if isinstance(error, TimeoutError):
+            if not arrived:
+                return Problem(408, "body_timeout", f"The body did not arrive within {self._options.timeout:g} s.")
+            return Problem(504, "timeout", f"No answer within {self._options.timeout:g} s.")
+        _log.error("%s", without_passwords("".join(traceback.format_exception(error))))
+        return Problem(500, "internal", "The service failed; its log says how.")
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    sent = False
+
+    async def replayed() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()  # the client's leaving
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replayed

@@ -1,0 +1,127 @@
+"""Runs made by hand are of the same shape as trials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import mlflow
+import numpy as np
+import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import MaxAbsScaler
+from sklearn.svm import SVC
+
+from sweeps.errors import ConfigError, ModelError
+from sweeps.tracking import get_tracker
+from sweeps.tracking.registry import load
+from sweeps.tracking.tracker import Tracker
+
+from .conftest import Workbench, text_csv
+
+TEXTS = ["good", "fine", "kind", "bad", "ugly", "sad"]
+LABELS = ["fair", "fair", "fair", "hate", "hate", "hate"]
+METRICS = {"train_f1": 0.75, "test_f1": 0.68, "overfitting": 0.07}
+PARAMS = {"C": 0.056, "kernel": "linear"}
+
+
+@pytest.fixture
+def tracker(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracker]:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", bench.uri)
+    monkeypatch.chdir(bench.folder)
+    yield get_tracker(experiment_name="hate_speech_detection")
+    mlflow.set_tracking_uri(None)
+
+
+def fitted() -> Pipeline:
+    return make_pipeline(TfidfVectorizer(), SVC(kernel="linear", C=0.056)).fit(TEXTS, LABELS)
+
+
+def test_a_run_by_hand_has_params_metrics_and_a_model_that_predicts(tracker: Tracker, bench: Workbench) -> None:
+    pipeline = fitted()
+    run_id = tracker.log_model_training(
+        model=pipeline, model_name="svm", metrics=METRICS, params=PARAMS, vectorizer_type="tfidf"
+    )
+    run = bench.client.get_run(run_id)
+    contract = {"model_type": "svm", "vectorizer_type": "tfidf", "dataset": "hate_speech_detection"}
+    assert run.data.params == contract | {"C": "0.056", "kernel": "linear"}
+    assert run.data.metrics == METRICS
+    assert (run.info.status, run.info.run_name) == ("FINISHED", "svm tfidf")
+    (file,) = [bench.folder / "in.csv"]
+    file.write_text("text\n" + "\n".join(TEXTS) + "\n")
+    finished = bench.predict(f"runs:/{run_id}/model", str(file))
+    assert finished.code == 0, finished.err
+    assert [line.split(",")[1] for line in finished.out.splitlines()[1:]] == pipeline.predict(TEXTS).tolist()
+
+
+def test_it_compares_with_a_trial_in_one_view(tracker: Tracker, bench: Workbench, texts: object) -> None:
+    bench.sweep(*text_csv(texts), "model=svm", "n_trials=1", "experiment_name=hate_speech_detection", "promote=never")  # type: ignore[arg-type]
+    mlflow.set_tracking_uri(bench.uri)
+    tracker.log_model_training(fitted(), "svm", METRICS, PARAMS, "tfidf")
+    frame = mlflow.search_runs(experiment_names=["hate_speech_detection"], order_by=["metrics.test_f1 DESC"])
+    trial = frame[frame["tags.sweeps.kind"] == "trial"].iloc[0]
+    by_hand = frame[frame["tags.sweeps.kind"] == "run"].iloc[0]
+    shared = [f"params.{name}" for name in ("model_type", "vectorizer_type", "dataset", "C", "kernel")]
+    shared += [f"metrics.{name}" for name in METRICS]
+    assert trial[shared].notna().all()
+    assert by_hand[shared].notna().all()
+
+
+def test_other_models(tracker: Tracker, bench: Workbench) -> None:
+    vectors = np.eye(6)
+    classifier = LogisticRegression().fit(vectors, LABELS)
+    run_id = tracker.log_model_training(classifier, "logistic", METRICS)
+    (logged,) = bench.client.search_logged_models([bench.client.get_run(run_id).info.experiment_id])
+    assert mlflow.sklearn.load_model(logged.model_uri).predict(vectors).tolist() == classifier.predict(vectors).tolist()
+
+    long = make_pipeline(TfidfVectorizer(), MaxAbsScaler(), LogisticRegression()).fit(TEXTS, LABELS)
+    run_id = tracker.log_model_training(long, "logistic", METRICS, vectorizer_type="scaled")
+    labels, confidences = load(bench.client, f"runs:/{run_id}/model").score(TEXTS)  # type: ignore[attr-defined]
+    assert labels.tolist() == long.predict(TEXTS).tolist()
+    assert confidences == pytest.approx(long.predict_proba(TEXTS).max(axis=1))
+
+    assert bench.client.get_run(tracker.log_model_training(None, "rules", METRICS)).info.status == "FINISHED"
+
+
+class Unstorable(LogisticRegression):
+    pass
+
+
+def test_what_cannot_be_stored_fails_its_run(tracker: Tracker, bench: Workbench) -> None:
+    for model, message in ((object(), "cannot be stored as plain data"), (Unstorable(), "Unstorable")):
+        with pytest.raises(ModelError, match=message):
+            tracker.log_model_training(model, "mine", METRICS)
+    assert [run.info.status for run in bench.runs("run")] == ["FAILED", "FAILED"]
+
+
+def test_wrong_values_are_refused_before_anything_is_logged(tracker: Tracker, bench: Workbench) -> None:
+    with pytest.raises(ConfigError, match="test_f1 is nan"):
+        tracker.log_model_training(None, "svm", {"test_f1": float("nan")})
+    with pytest.raises(ConfigError, match="model_type is a param of every run"):
+        tracker.log_model_training(None, "svm", METRICS, {"model_type": "x"})
+    with pytest.raises(ConfigError, match="confidences: 1 for 2 predictions"):
+        tracker.log_prediction_batch([0, 1], [0.5])
+    assert bench.runs() == []
+
+
+def test_predictions_by_hand_are_logged_as_the_service_logs_them(tracker: Tracker, bench: Workbench) -> None:
+    trained = tracker.log_model_training(None, "svm", METRICS)
+    run_id = tracker.log_prediction_batch(
+        np.array([0, 1, 1]), confidences=np.array([0.5, 1.0, np.nan]), source="notebook"
+    )
+    run = bench.client.get_run(run_id)
+    assert bench.client.get_experiment(run.info.experiment_id).name == "hate_speech_detection-predictions"
+    assert run.data.params == {"model": "hate_speech_detection", "source": "notebook", "trial_run_id": trained}
+    assert run.data.metrics["n_predictions"] == 3
+    assert run.data.metrics["n_positive"] == 2
+    assert run.data.metrics["mean_confidence"] == 0.75
+
+
+def test_the_positive_label_can_be_named(tracker: Tracker, bench: Workbench) -> None:
+    named = get_tracker("hate_speech_detection", positive_label="hate")
+    metrics = [
+        bench.client.get_run(one.log_prediction_batch(LABELS)).data.metrics.get("n_positive")
+        for one in (named, tracker)
+    ]
+    assert metrics == [3, None]
