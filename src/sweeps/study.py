@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -30,7 +31,7 @@ from sweeps.storage import open_storage
 from sweeps.sweep import Callback, SweepResult, run_sweep
 from sweeps.tasks.base import Task, Tried
 from sweeps.tracking import client as tracking
-from sweeps.tracking.runs import END, TRACKING, StudyRuns, command_tags
+from sweeps.tracking.runs import END, STUDY_ID, TRACKING, StudyRuns, command_tags
 from sweeps.trial import hyperparameters, load_task
 from sweeps.winner import candidate_of_trial, register_winner
 
@@ -103,11 +104,11 @@ def _opened(checked: CheckedStudy, task: Task) -> Iterator[tuple[Study, Lease]]:
     lease.acquire(join=settings.join)
     try:
         if DEFINITION not in study.user_attrs:
-            study.set_user_attr("sweeps.metric", checked.metric)
-            study.set_user_attr(TRACKING, _tracking(checked, task))
-            study.set_user_attr(DEFINITION, dict(checked.definition))
             folder.config.write_text(without_passwords(OmegaConf.to_yaml(plan.config)), encoding="utf-8")
             typed.remember(folder, plan.dataset, settings.storage)
+            study.set_user_attr("sweeps.metric", checked.metric)
+            study.set_user_attr(TRACKING, _tracking(checked, task))
+            study.set_user_attr(DEFINITION, dict(checked.definition))  # last: now everything is there to go on with
         yield study, lease
     finally:
         with suppress(StorageError):  # a lease of a dead process holds nobody up
@@ -120,7 +121,7 @@ def _tracking(checked: CheckedStudy, task: Task) -> dict[str, Any]:
         "experiment": checked.settings.experiment_name,
         "dataset": str(checked.plan.config.dataset.name),
         "names": checked.plan.parameter_names(),
-        "tags": command_tags(task.fingerprint),
+        "tags": {**command_tags(task.fingerprint), STUDY_ID: uuid.uuid4().hex},
     }
 
 

@@ -40,9 +40,13 @@ class Site:
 
     def start(self, *overrides: str, study: str = "s", kill: str = "", mischief: str = "", **environ: str) -> Command:
         """Start a sweep: six trials in one worker, unless the overrides say otherwise."""
+        arguments = self.arguments(*overrides, study=study)
+        return self.command("sweeps.run", *arguments, kill=kill, mischief=mischief, **environ)
+
+    def arguments(self, *overrides: str, study: str = "s") -> list[str]:
+        """The arguments of `python -m sweeps.run` for a sweep."""
         data = ["hydra.searchpath=[pkg://mischief.conf]", "dataset=clockwork", f"dataset.path={self.offset}"]
-        settings = [f"study_name={study}", "n_trials=6", "n_jobs=1"]
-        return self.command("sweeps.run", "-m", *data, *settings, *overrides, kill=kill, mischief=mischief, **environ)
+        return ["-m", *data, f"study_name={study}", "n_trials=6", "n_jobs=1", *overrides]
 
     def sweep(self, *overrides: str, **how: Any) -> Command:
         """A sweep that has to succeed."""

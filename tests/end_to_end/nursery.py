@@ -67,15 +67,17 @@ class Nursery:
     Args:
         folder: for its socket and the commands' output.
         path: more folders for `sys.path`.
+
+    Attributes:
+        python_path: the commands' `PYTHONPATH`.
     """
 
     def __init__(self, folder: Path, path: Sequence[Path]) -> None:
         self._folder = folder
-        self._path = [str(entry) for entry in path]
         self._address = str(folder / "socket")
         self._count = 0
-        environ = {**os.environ, "PYTHONPATH": os.pathsep.join([*self._path, os.environ.get("PYTHONPATH", "")])}
-        self._environ = environ
+        self.python_path = os.pathsep.join([*map(str, path), os.environ.get("PYTHONPATH", "")])
+        environ = {**os.environ, "PYTHONPATH": self.python_path}
         self._process = subprocess.Popen([sys.executable, __file__, self._address], env=environ, stdout=subprocess.PIPE)
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == b"ready\n"
@@ -103,7 +105,7 @@ class Nursery:
             "module": module,
             "arguments": arguments,
             "folder": str(folder),
-            "environ": {**environ, "PYTHONPATH": self._environ["PYTHONPATH"]},
+            "environ": {**environ, "PYTHONPATH": self.python_path},
             "kill": kill,
             "out": str(out),
             "err": str(err),

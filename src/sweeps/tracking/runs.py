@@ -40,6 +40,8 @@ PARENT_RUN = "sweeps.parent_run_id"
 TRACKING = "sweeps.tracking"  # its experiment, its dataset's name, how hyperparameters are called, the parent's tags
 END = "sweeps.end"  # outcome and reason
 
+STUDY_ID = "sweeps.study.id"  # tag of the parent run: finds the one of a sweep that died before its study knew it
+
 _STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.FAIL: "FAILED", TrialState.PRUNED: "KILLED"}
 _PARENT_STATUS = {Outcome.COMPLETED: "FINISHED", Outcome.INTERRUPTED: "KILLED", Outcome.FAILED: "FAILED"}
 _UNFIT = re.compile(r"[^\w\-. :/]")  # what MLflow refuses in the name of a param or a metric
@@ -123,7 +125,7 @@ class StudyRuns:
 
     def _parent_of(self, study: Study, tags: Mapping[str, str]) -> str:
         """The study's parent run, RUNNING again, with its children; a new one where the server does not know it."""
-        known = study.user_attrs.get(PARENT_RUN)
+        known = study.user_attrs.get(PARENT_RUN) or self._parent_tagged(tags.get(STUDY_ID, ""))
         if known is not None:
             try:
                 is_there = self.client.get_run(known).info.lifecycle_stage == "active"
@@ -132,6 +134,7 @@ class StudyRuns:
                     raise unreachable(error) from error
                 is_there = False
             if is_there:
+                study.set_user_attr(PARENT_RUN, known)
                 self.client.update_run(known, status="RUNNING")
                 self._find_children(str(known))
                 return str(known)
@@ -139,6 +142,10 @@ class StudyRuns:
         run = self.client.create_run(self._experiment, tags=everything, run_name=study.study_name)
         study.set_user_attr(PARENT_RUN, run.info.run_id)
         return str(run.info.run_id)
+
+    def _parent_tagged(self, study_id: str) -> str | None:
+        found = self.client.search_runs([self._experiment], f"tags.`{STUDY_ID}` = '{study_id}'", max_results=1)
+        return str(found[0].info.run_id) if found else None
 
     def _find_children(self, parent: str) -> None:
         token: str | None = None

@@ -12,6 +12,7 @@ import json
 import os
 import resource
 import signal
+import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -137,7 +138,14 @@ def _hold_the_interpreter(_: str) -> None:
     ctypes.PyDLL(None).sleep(3600)
 
 
+def _spawn(_: str) -> None:
+    child = subprocess.Popen(["sleep", "3600"])
+    (Path(os.environ["PLACE"]) / f"child-{child.pid}").touch()
+
+
 _DEEDS = {
+    "abort": lambda _: os.abort(),
+    "spawn": _spawn,
     "die": lambda _: os.kill(os.getpid(), signal.SIGKILL),
     "exit": lambda code: os._exit(int(code)),
     "stop": lambda _: os.kill(os.getpid(), signal.SIGSTOP),
