@@ -73,7 +73,8 @@ def run_study(checked: CheckedStudy, workers: Workers) -> SweepResult:
         if result.outcome is Outcome.COMPLETED and not result.is_last:
             say("Other processes are still at work on this study; the last of them registers its winner.")
             return result
-        _log_plots(study, checked, task, runs)
+        if runs.is_answered:
+            _log_plots(study, checked, task, runs)
         _say_where(checked, runs)
         if result.outcome is Outcome.COMPLETED and result.best is not None:
             register_winner(checked, task, result.best, runs)

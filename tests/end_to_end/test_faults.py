@@ -74,7 +74,7 @@ def check_as_undisturbed(site: Site, expected: Sequence) -> None:
     versions = site.client.search_model_versions("name = 'clockwork'")
     champion = site.client.get_run(site.champion()).data.tags["sweeps.trial.number"]
     assert champion == str(study.best_trial.number)
-    assert {version.run_id for version in versions} == {site.champion()}
+    assert [version.run_id for version in versions] == [site.champion()]
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from sweeps.errors import ModelError, TrackingError
 from sweeps.metrics import Direction, is_better
 from sweeps.tasks.base import Predictor, Task
 from sweeps.tracking.client import shown_uri, unreachable
+from sweeps.tracking.patience import patiently
 from sweeps.tracking.pyfunc import load_predictor, save_predictor
 
 CHAMPION = "champion"
@@ -215,14 +216,15 @@ def _logged_model(client: MlflowClient, task: Task, winner: Winner) -> tuple[str
         if model.status == LoggedModelStatus.READY:
             return str(model.model_uri), str(model.model_id)
         client.delete_logged_model(model.model_id)
-    return _log_model(client, task, winner)
+    return patiently(_log_model, client, task, winner)
 
 
 def _log_model(client: MlflowClient, task: Task, winner: Winner) -> tuple[str, str]:
     example = task.example()
+    trusted = [*winner.trusted_types, f"{type(task).__module__}.{type(task).__qualname__}"]
     run = client.get_run(winner.run_id)
     mlflow.set_experiment(experiment_id=run.info.experiment_id)  # where MLflow files the model; no run is opened
-    with tempfile.TemporaryDirectory() as folder, _trusting(winner.trusted_types), warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder, _trusting(trusted), warnings.catch_warnings():
         warnings.filterwarnings(
             "ignore", "Hint: Inferred schema contains integer", UserWarning
         )  # ids are never missing

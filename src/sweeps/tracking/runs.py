@@ -61,6 +61,10 @@ class StudyRuns:
         experiment: the experiment's id.
         study: the study.
         folder: the study's files, logged with the parent.
+
+    Attributes:
+        parent_id: the parent run.
+        is_answered: whether the server answered to the end.
     """
 
     def __init__(self, client: MlflowClient, experiment: str, study: Study, folder: StudyFolder) -> None:
@@ -74,6 +78,7 @@ class StudyRuns:
         self._children: dict[int, str] = {}  # the run of each trial, from the moment it is made
         self._complete: set[int] = set()
         self.parent_id = self._parent_of(study, described["tags"])
+        self.is_answered = True
         self._queue = LoggingQueue(self._log_child)
 
     def on_trial(self, study: Study, trial: FrozenTrial) -> None:
@@ -86,23 +91,24 @@ class StudyRuns:
         Returns:
             Whether MLflow has everything.
         """
-        is_answered = self._queue.close()
+        self.is_answered = self._queue.close()
         if not result.is_last:  # the last process logs what is missing, and ends the parent run
-            return is_answered
-        errors: list[Exception] = [] if is_answered else [TrackingError("the server does not answer")]
+            return self.is_answered
+        errors: list[Exception] = [] if self.is_answered else [TrackingError("the server does not answer")]
         finished = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
         steps: list[Callable[[], None]] = []
         if any(trial.number not in self._complete for trial in finished):
             steps += [partial(self._find_children, self.parent_id)]  # other processes may have logged theirs
             steps += [partial(self._log_child, trial) for trial in finished]
         steps += [partial(self._log_best, result), self._log_files, partial(self._log_outcome, result)]
-        for step in steps if is_answered else ():
+        for step in steps if self.is_answered else ():
             try:
                 step()
             except Exception as error:  # noqa: BLE001 - the study has everything; MLflow is its projection
                 errors.append(error)
                 if not is_refusal(error):
-                    break  # the server does not answer; each further step would wait for it as long
+                    self.is_answered = False
+                    break  # each further step would wait for the server as long
         if errors:
             say(
                 f"MLflow is incomplete: {_first_line(errors[0])}. Every trial is in {self._folder.trials}; when the "
