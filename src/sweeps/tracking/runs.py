@@ -200,9 +200,10 @@ class StudyRuns:
                 Metric(_UNFIT.sub("_", f"fold_{self._metric}"), value, end, step)
                 for step, value in trial.intermediate_values.items()
             ]
-            seconds = {**record.seconds, "tracking": time.monotonic() - started}
-            metrics = _metrics({**record.metrics, **_named_seconds(seconds)}, end)
-            self.client.log_batch(run_id, metrics=[*metrics, *steps])
+            metrics = _metrics({**record.metrics, **_named_seconds(record.seconds)}, end)
+            # This one differs each time a trial is logged, and MLflow refuses models of runs with two values at a time.
+            tracking = _metrics(_named_seconds({"tracking": time.monotonic() - started}), _milliseconds(None))
+            self.client.log_batch(run_id, metrics=[*metrics, *tracking, *steps])
             if record.traceback:
                 self.client.log_text(run_id, record.traceback, "traceback.txt")
         except MlflowException as error:
