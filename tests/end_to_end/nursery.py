@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import subprocess
@@ -78,7 +79,9 @@ class Nursery:
         self._count = 0
         self.python_path = os.pathsep.join([*map(str, path), os.environ.get("PYTHONPATH", "")])
         environ = {**os.environ, "PYTHONPATH": self.python_path}
-        self._process = subprocess.Popen([sys.executable, __file__, self._address], env=environ, stdout=subprocess.PIPE)
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, self._address], env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == b"ready\n"
 
@@ -158,6 +161,9 @@ def _serve(address: str) -> None:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     while True:
+        ready, _, _ = select.select([listener, sys.stdin], [], [])
+        if sys.stdin in ready:  # who started us is gone
+            return
         connection, _ = listener.accept()
         if os.fork() == 0:
             listener.close()
@@ -175,9 +181,14 @@ def _watch(connection: socket.socket) -> None:
         _become(request)
         return  # not reached: it exits
     connection.sendall(b"%d\n" % pid)
-    _, status = os.waitpid(pid, 0)
-    connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
-    os._exit(0)
+    while True:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+            os._exit(0)
+        if select.select([connection], [], [], 0.05)[0]:  # who started it is gone
+            os.killpg(pid, signal.SIGKILL)
+            os._exit(0)
 
 
 def _become(request: Mapping[str, Any]) -> None:
