@@ -80,7 +80,10 @@ class Nursery:
         self.python_path = os.pathsep.join([*map(str, path), os.environ.get("PYTHONPATH", "")])
         environ = {**os.environ, "PYTHONPATH": self.python_path}
         self._process = subprocess.Popen(
-            [sys.executable, __file__, self._address], env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, __file__, self._address],
+            env=environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == b"ready\n"
