@@ -66,7 +66,11 @@ def run_study(checked: CheckedStudy, workers: Workers) -> SweepResult:
             return described
 
         budget = _budget(settings)
-        result = run_sweep(study, plan.space, workers, budget, checked.samplers, metric, callbacks, describe, lease)
+        try:
+            result = run_sweep(study, plan.space, workers, budget, checked.samplers, metric, callbacks, describe, lease)
+        except StorageError:
+            _say_how_to_go_on(folder)
+            raise
         with suppress(StorageError):
             study.set_user_attr(END, [result.outcome.value, result.reason])
         _report(study, metric, result, names)
@@ -79,7 +83,7 @@ def run_study(checked: CheckedStudy, workers: Workers) -> SweepResult:
         if result.outcome is Outcome.COMPLETED and result.best is not None:
             register_winner(checked, task, result.best, runs)
     if result.outcome is not Outcome.COMPLETED:
-        say(f"Go on:   python -m sweeps.resume {folder.path}")
+        _say_how_to_go_on(folder)
     if result.interrupt is not None:
         raise result.interrupt
     if result.outcome is Outcome.FAILED:
@@ -105,7 +109,7 @@ def _opened(checked: CheckedStudy, task: Task) -> Iterator[tuple[Study, Lease]]:
     lease.acquire(join=settings.join)
     try:
         if DEFINITION not in study.user_attrs:
-            folder.config.write_text(without_passwords(OmegaConf.to_yaml(plan.config)), encoding="utf-8")
+            results.write_text(folder.config, without_passwords(OmegaConf.to_yaml(plan.config)))
             typed.remember(folder, plan.dataset, settings.storage)
             study.set_user_attr("sweeps.metric", checked.metric)
             study.set_user_attr(TRACKING, _tracking(checked, task))
@@ -193,6 +197,10 @@ def _first_error(study: Study) -> str:
         if is_counted(trial) and trial.user_attrs.get(Attribute.ERROR):
             return f"The first error: {trial.user_attrs[Attribute.ERROR].splitlines()[0]}"
     return ""
+
+
+def _say_how_to_go_on(folder: StudyFolder) -> None:
+    say(f"Go on:   python -m sweeps.resume {folder.path}")
 
 
 def _say_where(checked: CheckedStudy, runs: StudyRuns) -> None:
