@@ -107,6 +107,8 @@ class Nursery:
         """
         self._count += 1
         out, err = (self._folder / f"{self._count}.{name}" for name in ("out", "err"))
+        out.touch()
+        err.touch()
         request = {
             "module": module,
             "arguments": arguments,
