@@ -54,7 +54,7 @@ class Command:
         """Send it a signal."""
         os.kill(self.pid, number)
 
-    def wait(self, timeout: float = 120) -> int:
+    def wait(self, timeout: float = 300) -> int:
         """Its exit code, negative for the signal that ended it."""
         self.connection.settimeout(timeout)
         code = int(_line(self.connection))
@@ -135,7 +135,7 @@ def user_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith(ours)} | dict(more or {})
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 120) -> None:
+def wait_until(holds: Callable[[], bool], seconds: float = 300) -> None:
     """Wait for something that another process does."""
     deadline = time.monotonic() + seconds
     while not holds():
