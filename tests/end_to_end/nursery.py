@@ -57,9 +57,8 @@ class Command:
     def wait(self, timeout: float = 300) -> int:
         """Its exit code, negative for the signal that ended it."""
         self.connection.settimeout(timeout)
-        code = int(_line(self.connection))
-        self.connection.close()
-        return code
+        with self.connection:  # without it, the command is killed
+            return int(_line(self.connection))
 
 
 class Nursery:

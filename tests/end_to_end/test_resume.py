@@ -51,7 +51,7 @@ def test_a_changed_default_is_refused_with_both(site: Site, tmp_path: Path) -> N
     config.parent.mkdir(parents=True)
     text = "_target_: mischief.clockwork.Cog\nx: 0.5\ny: 2\nsearch_space:\n  x: {type: float, low: 0.0, high: 1.0}\n"
     config.write_text(text)
-    own = [f"hydra.searchpath=[pkg://mischief.conf,file://{tmp_path / 'conf'}]", "model=wheel", "n_trials=2"]
+    own = ["--config-dir", str(tmp_path / "conf"), "model=wheel", "n_trials=2"]
     site.sweep(*own)
     for old, new in (("x: 0.5", "x: 0.25"), ("y: 2", "y: 3")):
         config.write_text(text.replace(old, new))
