@@ -50,6 +50,8 @@ def check_same(study: Study, now: Mapping[str, str]) -> None:
         ConfigError: the dataset, the search space or something fixed has changed; the message says what.
     """
     before: Mapping[str, Any] | None = study.user_attrs.get(DEFINITION)
+    if before is None and not study.get_trials(deepcopy=False):
+        return  # whoever made it died before it was defined
     if before is None:
         raise ConfigError(
             f"study_name={study.study_name}: the study in the storage is not one of this program; choose another name."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import yaml
 from optuna import Study
 from optuna.trial import FrozenTrial
 
-from sweeps.errors import ConfigError
+from sweeps.errors import ConfigError, StorageError
 from sweeps.record import Record
 from sweeps.sweep import SweepResult
 
@@ -98,19 +99,32 @@ def write_trials(study: Study, path: Path, names: Mapping[str, str]) -> None:
     """
     rows = [_row(trial, names) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
     columns = list(dict.fromkeys(column for row in rows for column in row if column not in _LAST)) + list(_LAST)
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-    partial.replace(path)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def write_yaml(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a mapping as YAML; the file appears when it is complete."""
+    """Write a mapping as YAML; see `write_text`."""
+    write_text(path, yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, which appears when it is complete.
+
+    Raises:
+        StorageError: it cannot be written, as when the disk is full.
+    """
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True), encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text(text, encoding="utf-8", newline="")
+        partial.replace(path)
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be written: {error.strerror}. Check that there is space, then go on with the sweep."
+        ) from error
 
 
 def describe_result(study: Study, result: SweepResult, metric: str) -> dict[str, Any]:

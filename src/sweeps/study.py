@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -30,7 +31,7 @@ from sweeps.storage import open_storage
 from sweeps.sweep import Callback, SweepResult, run_sweep
 from sweeps.tasks.base import Task, Tried
 from sweeps.tracking import client as tracking
-from sweeps.tracking.runs import END, TRACKING, StudyRuns, command_tags
+from sweeps.tracking.runs import END, STUDY_ID, TRACKING, StudyRuns, command_tags
 from sweeps.trial import hyperparameters, load_task
 from sweeps.winner import candidate_of_trial, register_winner
 
@@ -65,7 +66,11 @@ def run_study(checked: CheckedStudy, workers: Workers) -> SweepResult:
             return described
 
         budget = _budget(settings)
-        result = run_sweep(study, plan.space, workers, budget, checked.samplers, metric, callbacks, describe, lease)
+        try:
+            result = run_sweep(study, plan.space, workers, budget, checked.samplers, metric, callbacks, describe, lease)
+        except StorageError:
+            _say_how_to_go_on(folder)
+            raise
         with suppress(StorageError):
             study.set_user_attr(END, [result.outcome.value, result.reason])
         _report(study, metric, result, names)
@@ -74,12 +79,13 @@ def run_study(checked: CheckedStudy, workers: Workers) -> SweepResult:
         if result.outcome is Outcome.COMPLETED and not result.is_last:
             say("Other processes are still at work on this study; the last of them registers its winner.")
             return result
-        _log_plots(study, checked, task, runs)
+        if runs.is_answered:
+            _log_plots(study, checked, task, runs)
         _say_where(checked, runs)
         if result.outcome is Outcome.COMPLETED and result.best is not None:
             register_winner(checked, task, result.best, runs)
     if result.outcome is not Outcome.COMPLETED:
-        say(f"Go on:   python -m sweeps.resume {folder.path}")
+        _say_how_to_go_on(folder)
     if result.interrupt is not None:
         raise result.interrupt
     if result.outcome is Outcome.FAILED:
@@ -105,11 +111,11 @@ def _opened(checked: CheckedStudy, task: Task) -> Iterator[tuple[Study, Lease]]:
     lease.acquire(join=settings.join)
     try:
         if DEFINITION not in study.user_attrs:
+            results.write_text(folder.config, without_passwords(OmegaConf.to_yaml(plan.config)))
+            typed.remember(folder, plan.dataset, settings.storage)
             study.set_user_attr("sweeps.metric", checked.metric)
             study.set_user_attr(TRACKING, _tracking(checked, task))
-            study.set_user_attr(DEFINITION, dict(checked.definition))
-            folder.config.write_text(without_passwords(OmegaConf.to_yaml(plan.config)), encoding="utf-8")
-            typed.remember(folder, plan.dataset, settings.storage)
+            study.set_user_attr(DEFINITION, dict(checked.definition))  # last: now everything is there to go on with
         yield study, lease
     finally:
         with suppress(StorageError):  # a lease of a dead process holds nobody up
@@ -122,7 +128,7 @@ def _tracking(checked: CheckedStudy, task: Task) -> dict[str, Any]:
         "experiment": checked.settings.experiment_name,
         "dataset": str(checked.plan.config.dataset.name),
         "names": checked.plan.parameter_names(),
-        "tags": command_tags(task.fingerprint),
+        "tags": {**command_tags(task.fingerprint), STUDY_ID: uuid.uuid4().hex},
     }
 
 
@@ -193,6 +199,10 @@ def _first_error(study: Study) -> str:
         if is_counted(trial) and trial.user_attrs.get(Attribute.ERROR):
             return f"The first error: {trial.user_attrs[Attribute.ERROR].splitlines()[0]}"
     return ""
+
+
+def _say_how_to_go_on(folder: StudyFolder) -> None:
+    say(f"Go on:   python -m sweeps.resume {folder.path}")
 
 
 def _say_where(checked: CheckedStudy, runs: StudyRuns) -> None:

@@ -265,7 +265,10 @@ class _Sweep:
             errors.append(error)
             unheard = []
         if outcome is Outcome.COMPLETED and best is None:
-            outcome, reason = Outcome.FAILED, ", and ".join(part for part in (reason, "no trial completed") if part)
+            outcome, reason = (
+                Outcome.FAILED,
+                ", and ".join(part for part in (reason, _why_none_completed(self._study)) if part),
+            )
         interrupt = cause if isinstance(cause, KeyboardInterrupt) else None
         if interrupt is None and outcome is Outcome.INTERRUPTED and self._interrupts.received is not None:
             interrupt = Interrupted(self._interrupts.received)
@@ -282,6 +285,11 @@ class _Sweep:
         if errors and cause is None:
             raise errors[0]
         return result
+
+
+def _why_none_completed(study: Study) -> str:
+    n_pruned = len(study.get_trials(deepcopy=False, states=(TrialState.PRUNED,)))
+    return "no trial completed" + (f"; the pruner stopped {n_pruned}, so loosen it" if n_pruned else "")
 
 
 def best_trial(study: Study) -> FrozenTrial | None:

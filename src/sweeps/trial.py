@@ -52,18 +52,20 @@ class Failure:
         error: the exception's type and message.
         traceback: where it was raised.
         is_disk_full: whether the trial found no space left to write, which is no fault of its own.
+        is_out_of_memory: whether its process had no memory left, so that no other trial shall run in it.
     """
 
     error: str
     traceback: str
     is_disk_full: bool = False
+    is_out_of_memory: bool = False
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:
         """Describe an exception."""
         text = "".join(traceback.format_exception(error))
         is_disk_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return cls(f"{type(error).__name__}: {error}", text, is_disk_full)
+        return cls(f"{type(error).__name__}: {error}", text, is_disk_full, isinstance(error, MemoryError))
 
 
 @dataclass(frozen=True)

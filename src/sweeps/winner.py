@@ -27,6 +27,11 @@ def register_winner(checked: CheckedStudy, task: Task, best: FrozenTrial, runs: 
         TrackingError: the registry is out of reach, or the model could not be stored; the study is kept.
     """
     name = checked.settings.registered_model_name
+    if not runs.is_answered:
+        raise TrackingError(
+            f"The sweep is complete and kept, but its winner, trial {best.number}, could not be registered as {name}: "
+            f"MLflow does not answer.\nWhen it does: python -m sweeps.resume {checked.folder.path}"
+        )
     try:
         known = registry.version_of(runs.client, name, str(runs.child_id(best.number)))
         said = registry.decision_on(known) if known else None

@@ -16,7 +16,6 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -40,6 +39,9 @@ import sweeps.promote
 import sweeps.rerun
 import sweeps.run
 import sweeps.serve.__main__
+
+from .fault_site import PACKAGE, Site
+from .nursery import Nursery, user_environment
 
 WORDS = {
     "fair": ["good", "fine", "nice", "great", "happy", "kind"],
@@ -189,20 +191,6 @@ def scores(run: Run) -> dict[str, float]:
     return {name: value for name, value in run.data.metrics.items() if not name.startswith("seconds_")}
 
 
-def user_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of this process without what steers MLflow, Hydra and sweeps."""
-    ours = ("MLFLOW_", "HYDRA_", "SWEEPS_")
-    return {key: value for key, value in os.environ.items() if not key.startswith(ours)} | dict(more or {})
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 120) -> None:
-    """Wait for something that another process does."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.05)
-
-
 @contextlib.contextmanager
 def _as_in_a_new_process(environ: Mapping[str, str]) -> Iterator[None]:
     """Take back everything that a command changes for the whole process."""
@@ -250,6 +238,32 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("store") / "mlflow.db"
     MlflowClient(f"sqlite:///{file}").search_experiments()
     return file
+
+
+@pytest.fixture(scope="session")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    """Starts commands in processes of their own that can be killed."""
+    nursery = Nursery(tmp_path_factory.mktemp("nursery"), [PACKAGE])
+    yield nursery
+    nursery.close()
+
+
+@pytest.fixture(scope="session")
+def new_site(tmp_path_factory: pytest.TempPathFactory, empty_store: Path, nursery: Nursery) -> Callable[[], Site]:
+    """Makes folders for sweeps that things happen to."""
+
+    def make() -> Site:
+        folder = tmp_path_factory.mktemp("site")
+        shutil.copy(empty_store, folder / "mlflow.db")
+        return Site(folder, nursery)
+
+    return make
+
+
+@pytest.fixture
+def site(new_site: Callable[[], Site]) -> Site:
+    """A folder for the sweeps of one test."""
+    return new_site()
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,8 @@ from pathlib import Path
 import optuna
 import pytest
 
-from .conftest import Finished, Workbench, text_csv, user_environment, wait_until, write_texts, write_yaml
+from .conftest import Finished, Workbench, text_csv, write_texts, write_yaml
+from .nursery import user_environment, wait_until
 
 HEADER = "text,label\n"
 ROWS = "".join(f"a {word} day,{label}\n" for word, label in [("good", "fair"), ("bad", "hate")] * 20)

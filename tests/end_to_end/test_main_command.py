@@ -23,7 +23,8 @@ from optuna.trial import FrozenTrial
 
 import sweeps
 
-from .conftest import Finished, Workbench, scores, text_csv, user_environment, wait_until, write_texts, write_yaml
+from .conftest import Finished, Workbench, scores, text_csv, write_texts, write_yaml
+from .nursery import user_environment, wait_until
 
 N_TRIALS = 10
 PASSWORD = "s3cr3t-w0rd"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Workbench, text_csv, user_environment, write_texts, write_yaml
+from .conftest import Workbench, text_csv, write_texts, write_yaml
+from .nursery import user_environment
 
 SECRET = "hunter2-s3cret"
 

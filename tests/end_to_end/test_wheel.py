@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Workbench, text_csv, user_environment
+from .conftest import Workbench, text_csv
+from .nursery import user_environment
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow

@@ -117,6 +117,9 @@ class Child:
             except TimeoutError as error:
                 self.kill()
                 raise TrialTimeoutError(f"it ran longer than trial_timeout={timeout:g} s") from error
+            if isinstance(received, Failure) and received.is_out_of_memory:
+                self.kill()  # what it caches stays in its memory
+                raise WorkerDiedError(f"its process ran out of memory: {received.error}")
             if not isinstance(received, _Step):
                 outcome: TrialOutcome = received
                 return outcome

@@ -21,6 +21,7 @@ from sqlalchemy.engine import Engine
 from sweeps.errors import TrackingError
 from sweeps.locks import alone
 from sweeps.redact import without_passwords
+from sweeps.tracking.patience import PatientClient, patiently
 
 _MAY_PASS = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED", "ABORTED")
 DEFAULT_URI = "sqlite:///mlflow.db"
@@ -50,8 +51,9 @@ def connect(*, must_exist: bool = False) -> MlflowClient:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # they would hold the URI's password
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    for noisy in ("alembic", "urllib3", "mlflow.store", "mlflow.utils.requirements_utils", "mlflow.pyfunc"):
+    for noisy in ("alembic", "urllib3", "mlflow.utils.requirements_utils", "mlflow.pyfunc"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    logging.getLogger("mlflow.store").setLevel(logging.CRITICAL)  # what it logs, it raises, too
     uri = tracking_uri()
     _, separator, file = uri.partition("sqlite:///")
     if separator:
@@ -64,7 +66,7 @@ def connect(*, must_exist: bool = False) -> MlflowClient:
     try:
         with alone(str(Path(file).resolve())) if separator else _impatient():
             mlflow.set_tracking_uri(uri)
-            client = MlflowClient()
+            client: MlflowClient = patiently(PatientClient)
             client.search_experiments(max_results=1)
     except Exception as error:  # every store raises what its driver raises
         raise unreachable(error) from error

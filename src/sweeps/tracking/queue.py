@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
 
@@ -12,7 +13,7 @@ from sweeps.console import say
 from sweeps.redact import without_passwords
 
 _LONGEST_PAUSE = 60.0  # seconds before a server that failed is asked again; the first pause is two seconds
-_LAST_CALL = 60.0  # seconds that a call which hangs may take at the end
+_LAST_CALL = 60.0  # seconds that one trial may take at the end; a call that takes longer hangs
 
 
 class LoggingQueue:
@@ -27,6 +28,7 @@ class LoggingQueue:
         self._queue: SimpleQueue[FrozenTrial | None] = SimpleQueue()
         self._is_closing = threading.Event()
         self._is_failing = False
+        self._n_logged = 0
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
         self._thread.start()
 
@@ -42,7 +44,11 @@ class LoggingQueue:
         """
         self._queue.put(None)
         self._is_closing.set()
-        self._thread.join(_LAST_CALL if self._is_failing else None)
+        n_logged, deadline = self._n_logged, time.monotonic() + _LAST_CALL
+        while self._thread.is_alive() and time.monotonic() < deadline:
+            self._thread.join(1.0)
+            if self._n_logged > n_logged:
+                n_logged, deadline = self._n_logged, time.monotonic() + _LAST_CALL
         return not self._thread.is_alive()
 
     def _work(self) -> None:
@@ -63,6 +69,7 @@ class LoggingQueue:
                 self._is_failing = True
             else:
                 self._is_failing = False
+                self._n_logged += 1
                 return
             if self._is_closing.wait(pause):
                 return

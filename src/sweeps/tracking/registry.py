@@ -27,6 +27,7 @@ from sweeps.errors import ModelError, TrackingError
 from sweeps.metrics import Direction, is_better
 from sweeps.tasks.base import Predictor, Task
 from sweeps.tracking.client import shown_uri, unreachable
+from sweeps.tracking.patience import patiently
 from sweeps.tracking.pyfunc import load_predictor, save_predictor
 
 CHAMPION = "champion"
@@ -234,7 +235,9 @@ def _logged_model(client: MlflowClient, task: Task, winner: Winner) -> tuple[str
         if model.status == LoggedModelStatus.READY:
             return str(model.model_uri), str(model.model_id)
         client.delete_logged_model(model.model_id)
-    return log_predictor(client, winner.run_id, type(task), winner.predictor, task.example(), winner.trusted_types)
+    return patiently(
+        log_predictor, client, winner.run_id, type(task), winner.predictor, task.example(), winner.trusted_types
+    )
 
 
 def log_predictor(
@@ -261,9 +264,10 @@ def log_predictor(
     Raises:
         ModelError: it cannot be stored as plain data.
     """
+    trusted = [*trusted_types, f"{task.__module__}.{task.__qualname__}"]
     run = client.get_run(run_id)
     mlflow.set_experiment(experiment_id=run.info.experiment_id)  # where MLflow files the model; no run is opened
-    with tempfile.TemporaryDirectory() as folder, _trusting(trusted_types), warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder, _trusting(trusted), warnings.catch_warnings():
         warnings.filterwarnings(
             "ignore", "Hint: Inferred schema contains integer", UserWarning
         )  # ids are never missing

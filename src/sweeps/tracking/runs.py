@@ -40,6 +40,8 @@ PARENT_RUN = "sweeps.parent_run_id"
 TRACKING = "sweeps.tracking"  # its experiment, its dataset's name, how hyperparameters are called, the parent's tags
 END = "sweeps.end"  # outcome and reason
 
+STUDY_ID = "sweeps.study.id"  # tag of the parent run: finds the one of a sweep that died before its study knew it
+
 _STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.FAIL: "FAILED", TrialState.PRUNED: "KILLED"}
 _PARENT_STATUS = {Outcome.COMPLETED: "FINISHED", Outcome.INTERRUPTED: "KILLED", Outcome.FAILED: "FAILED"}
 _UNFIT = re.compile(r"[^\w\-. :/]")  # what MLflow refuses in the name of a param or a metric
@@ -59,6 +61,10 @@ class StudyRuns:
         experiment: the experiment's id.
         study: the study.
         folder: the study's files, logged with the parent.
+
+    Attributes:
+        parent_id: the parent run.
+        is_answered: whether the server answered to the end.
     """
 
     def __init__(self, client: MlflowClient, experiment: str, study: Study, folder: StudyFolder) -> None:
@@ -72,6 +78,7 @@ class StudyRuns:
         self._children: dict[int, str] = {}  # the run of each trial, from the moment it is made
         self._complete: set[int] = set()
         self.parent_id = self._parent_of(study, described["tags"])
+        self.is_answered = True
         self._queue = LoggingQueue(self._log_child)
 
     def on_trial(self, study: Study, trial: FrozenTrial) -> None:
@@ -84,23 +91,24 @@ class StudyRuns:
         Returns:
             Whether MLflow has everything.
         """
-        is_answered = self._queue.close()
+        self.is_answered = self._queue.close()
         if not result.is_last:  # the last process logs what is missing, and ends the parent run
-            return is_answered
-        errors: list[Exception] = [] if is_answered else [TrackingError("the server does not answer")]
+            return self.is_answered
+        errors: list[Exception] = [] if self.is_answered else [TrackingError("the server does not answer")]
         finished = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
         steps: list[Callable[[], None]] = []
         if any(trial.number not in self._complete for trial in finished):
             steps += [partial(self._find_children, self.parent_id)]  # other processes may have logged theirs
             steps += [partial(self._log_child, trial) for trial in finished]
         steps += [partial(self._log_best, result), self._log_files, partial(self._log_outcome, result)]
-        for step in steps if is_answered else ():
+        for step in steps if self.is_answered else ():
             try:
                 step()
             except Exception as error:  # noqa: BLE001 - the study has everything; MLflow is its projection
                 errors.append(error)
                 if not is_refusal(error):
-                    break  # the server does not answer; each further step would wait for it as long
+                    self.is_answered = False
+                    break  # each further step would wait for the server as long
         if errors:
             say(
                 f"MLflow is incomplete: {_first_line(errors[0])}. Every trial is in {self._folder.trials}; when the "
@@ -123,7 +131,7 @@ class StudyRuns:
 
     def _parent_of(self, study: Study, tags: Mapping[str, str]) -> str:
         """The study's parent run, RUNNING again, with its children; a new one where the server does not know it."""
-        known = study.user_attrs.get(PARENT_RUN)
+        known = study.user_attrs.get(PARENT_RUN) or self._parent_tagged(tags.get(STUDY_ID, ""))
         if known is not None:
             try:
                 is_there = self.client.get_run(known).info.lifecycle_stage == "active"
@@ -132,6 +140,7 @@ class StudyRuns:
                     raise unreachable(error) from error
                 is_there = False
             if is_there:
+                study.set_user_attr(PARENT_RUN, known)
                 self.client.update_run(known, status="RUNNING")
                 self._find_children(str(known))
                 return str(known)
@@ -139,6 +148,10 @@ class StudyRuns:
         run = self.client.create_run(self._experiment, tags=everything, run_name=study.study_name)
         study.set_user_attr(PARENT_RUN, run.info.run_id)
         return str(run.info.run_id)
+
+    def _parent_tagged(self, study_id: str) -> str | None:
+        found = self.client.search_runs([self._experiment], f"tags.`{STUDY_ID}` = '{study_id}'", max_results=1)
+        return str(found[0].info.run_id) if found else None
 
     def _find_children(self, parent: str) -> None:
         token: str | None = None
@@ -187,9 +200,10 @@ class StudyRuns:
                 Metric(_UNFIT.sub("_", f"fold_{self._metric}"), value, end, step)
                 for step, value in trial.intermediate_values.items()
             ]
-            seconds = {**record.seconds, "tracking": time.monotonic() - started}
-            metrics = _metrics({**record.metrics, **_named_seconds(seconds)}, end)
-            self.client.log_batch(run_id, metrics=[*metrics, *steps])
+            metrics = _metrics({**record.metrics, **_named_seconds(record.seconds)}, end)
+            # This one differs each time a trial is logged, and MLflow refuses models of runs with two values at a time.
+            tracking = _metrics(_named_seconds({"tracking": time.monotonic() - started}), _milliseconds(None))
+            self.client.log_batch(run_id, metrics=[*metrics, *tracking, *steps])
             if record.traceback:
                 self.client.log_text(run_id, record.traceback, "traceback.txt")
         except MlflowException as error:

@@ -1,0 +1,138 @@
+"""SIGKILL of the coordinator at every moment of a sweep: gone on with, the sweep ends as if nothing had been."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from .fault_site import Site, check_whole, counted, sequence
+
+Sequence = list[tuple[Mapping[str, Any], float | None]]
+MLFLOW = "mlflow:MlflowClient"
+MOMENTS = [
+    "after sweeps.study:open_storage 1",
+    "after optuna:create_study 1",
+    "after optuna:Study.set_user_attr 1",  # the lease
+    "after optuna:Study.set_user_attr 3",  # the study's definition, begun
+    "before sweeps.study:typed.remember 1",
+    f"after {MLFLOW}.create_run 1",  # the parent's, before the study knows it
+    "after optuna:Study.enqueue_trial 1",
+    "before optuna.trial:Trial._suggest 2",  # between two suggests of the defaults
+    "before optuna.trial:Trial._suggest 8",  # and of a trial that the sampler draws
+    "before sweeps.agenda:record_proposal 3",
+    "after sweeps.agenda:record_proposal 3",
+    "before sweeps.sweep:tell 3",
+    "before optuna:Study.tell 3",  # when everything else of the trial has been written
+    "after optuna:Study.tell 3",
+    "after optuna:Study.tell 6",
+    f"after {MLFLOW}.create_run 3",
+    f"before {MLFLOW}.log_batch 4",
+    f"before {MLFLOW}.set_terminated 2",
+    f"before {MLFLOW}.log_artifact 1",
+    f"before {MLFLOW}.set_terminated 7",  # the parent's
+    "before sweeps.winner:_refit 1",
+    "before sweeps.tracking.registry:_log_model 1",
+    "after sweeps.tracking.registry:_log_model 1",
+    f"after {MLFLOW}.create_registered_model 1",
+    f"after {MLFLOW}.create_model_version 1",
+    f"after {MLFLOW}.set_registered_model_alias 1",
+    f"after {MLFLOW}.set_registered_model_alias 2",
+    f"after {MLFLOW}.set_model_version_tag 1",
+]
+IN_THE_DEFAULT_RUN = (
+    "before optuna.trial:Trial._suggest 8",
+    "after optuna:Study.tell 3",
+    f"after {MLFLOW}.create_model_version 1",
+)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(new_site: Callable[[], Site]) -> Callable[[str], Sequence]:
+    """What a sampler's sweep of six trials draws and finds when nothing kills it."""
+    known: dict[str, Sequence] = {}
+
+    def of(sampler: str) -> Sequence:
+        if sampler not in known:
+            site = new_site()
+            site.sweep(f"sampler={sampler}")
+            check_whole(site)
+            known[sampler] = sequence(site.study())
+        return known[sampler]
+
+    return of
+
+
+def check_as_undisturbed(site: Site, expected: Sequence) -> None:
+    check_whole(site)
+    study = site.study()
+    assert sequence(study) == expected
+    versions = site.client.search_model_versions("name = 'clockwork'")
+    champion = site.client.get_run(site.champion()).data.tags["sweeps.trial.number"]
+    assert champion == str(study.best_trial.number)
+    assert [version.run_id for version in versions] == [site.champion()]
+
+
+@pytest.mark.parametrize(
+    "moment", [pytest.param(m, marks=() if m in IN_THE_DEFAULT_RUN else pytest.mark.slow) for m in MOMENTS]
+)
+def test_a_sweep_killed_at_a_moment_goes_on_as_if_nothing_had_been(
+    site: Site, undisturbed: Callable[[str], Sequence], moment: str
+) -> None:
+    killed = site.start(kill=moment)
+    assert killed.wait() == -signal.SIGKILL, killed.out + killed.err
+    site.sweep()
+    check_as_undisturbed(site, undisturbed("tpe"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_sweep_killed_again_and_again_in_every_phase_ends_as_if_nothing_had_been(
+    site: Site, undisturbed: Callable[[str], Sequence], sampler: str
+) -> None:
+    for moment in (
+        "before optuna.trial:Trial._suggest 2",
+        "before optuna.trial:Trial._suggest 2",
+        "after sweeps.agenda:record_proposal 2",
+        "before optuna:Study.tell 2",
+        "after optuna:Study.tell 1",
+        f"after {MLFLOW}.create_run 1",
+        f"before {MLFLOW}.log_artifact 1",
+        f"after {MLFLOW}.create_model_version 1",
+    ):
+        killed = site.start(f"sampler={sampler}", kill=moment)
+        assert killed.wait() == -signal.SIGKILL, f"{moment}\n{killed.out}{killed.err}"
+    site.sweep(f"sampler={sampler}")
+    check_as_undisturbed(site, undisturbed(sampler))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_sweep_killed_at_random_moments_ends_as_if_nothing_had_been(
+    site: Site, undisturbed: Callable[[str], Sequence], seed: int
+) -> None:
+    rng = random.Random(seed)
+    for _ in range(6):
+        command = site.start(mischief="sleep:0.2@*")
+        time.sleep(rng.uniform(0.5, 8.0))
+        command.send(signal.SIGKILL)
+        if command.wait() == 0:
+            break
+    site.sweep()
+    check_as_undisturbed(site, undisturbed("tpe"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_jobs", [0, 2])
+def test_a_coordinator_killed_while_trials_run_loses_none(site: Site, n_jobs: int) -> None:
+    command = site.start(f"n_jobs={n_jobs}", mischief="sleep:60@2")
+    site.wait_until_begun(3)
+    command.send(signal.SIGKILL)
+    assert command.wait() == -signal.SIGKILL
+    site.sweep(f"n_jobs={n_jobs}")
+    check_whole(site)
+    assert len(site.study().get_trials()) > len(counted(site.study()))
