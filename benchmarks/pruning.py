@@ -4,8 +4,8 @@
     python benchmarks/pruning.py --seeds 5 --rows 500  quicker
 
 Each seed draws the same trials for every pruner (sampler=random: pruning changes no draw). A fit is that of one fold,
-or the one on the whole training part that a trial ends with. The best value is the best `val_f1` of the trials that ran to
-their end.
+or the one on the whole training part that a trial ends with. The best value is the best `val_f1` of the trials that ran
+to their end.
 """
 
 from __future__ import annotations
