@@ -179,7 +179,11 @@ class _Sweep:
             future = self._workers.submit(asked.trial.number, asked.proposal, judge)
             self._in_flight[future] = asked
             future.add_done_callback(self._events.put)
-        self._workers.start()
+        if self._interrupts.received is not None:
+            for future in tuple(self._in_flight):
+                future.cancel()  # only those that have not begun can be
+        elif self._events.empty():
+            self._workers.start()
         return self._stop is None
 
     def _may_start(self) -> bool:
@@ -219,6 +223,8 @@ class _Sweep:
     def _tell(self, done: Future[TrialOutcome]) -> None:
         """Tell a finished trial; of one whose process died, the parameters may be tried again."""
         asked = self._in_flight.pop(done)
+        if done.cancelled():
+            return  # told with the others that were cut off
         trial, error = asked.trial, done.exception()
         if isinstance(error, WorkerDiedError):
             attempt = trial.user_attrs.get(Attribute.ATTEMPT, 0) + 1
