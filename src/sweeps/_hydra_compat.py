@@ -91,9 +91,7 @@ def redact_folder(folder: Path) -> None:
             file.write_text(redacted, encoding="utf-8")
 
 
-def launcher_of(
-    config: DictConfig, folder: Path, hydra_context: HydraContext, task_function: TaskFunction
-) -> Launcher:
+def launcher_of(config: DictConfig, folder: Path, hydra_context: HydraContext, task_function: TaskFunction) -> Launcher:
     """The launcher that a composed config names.
 
     Launchers pickle their config to files and say their overrides aloud, so it does not hold the study's database.

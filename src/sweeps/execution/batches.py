@@ -45,7 +45,9 @@ class Batches:
         try:
             returned = self._launcher.launch(overrides, initial_job_idx=batch[0][0])
         except Exception as error:  # noqa: BLE001 - each launcher raises its own when a job of the batch dies
-            reason = f"its launcher gave the batch up: {type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+            reason = (
+                f"its launcher gave the batch up: {type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+            )
             for _, _, future in batch:
                 future.set_exception(WorkerDiedError(reason))
             return
