@@ -147,8 +147,11 @@ class DaskWorkers:
         if lost is not None:
             self._give_up(run, lost)
             return trial.future
-        trial.task = self._client.submit(run_trial, ticket, proposal, key=f"trial-{run}", pure=False)
-        trial.task.add_done_callback(partial(self._finish, run))
+        try:
+            trial.task = self._client.submit(run_trial, ticket, proposal, key=f"trial-{run}", pure=False)
+            trial.task.add_done_callback(partial(self._finish, run))
+        except (OSError, RuntimeError):
+            self._lose_all()
         return trial.future
 
     def start(self) -> None:
@@ -217,8 +220,8 @@ class DaskWorkers:
 
     def _lose_all(self) -> None:
         error = ClusterError(
-            f"The Dask scheduler at {self._scheduler.address} is gone. The trials in flight were cut off, and will be tried again: "
-            f"start the cluster, then go on with the sweep."
+            f"The Dask scheduler at {self._scheduler.address} is gone, and the trials in flight with it. "
+            f"Start the cluster, then go on with the sweep."
         )
         with self._lock:
             self._lost = error
