@@ -30,7 +30,7 @@ _LOOK_EVERY = 0.5  # seconds between two looks at the scheduler
 _LOST_AFTER = 3.0  # seconds without a connection to it
 _SILENT_AFTER = 30.0  # seconds that a call to it may take
 _HUNG_AFTER = 60.0  # seconds beyond trial_timeout, which the worker itself keeps
-_PRIVATE = ("SWEEPS_", "MLFLOW_", "HYDRA_")  # for coordinators; there may be passwords in them
+_PRIVATE = ("SWEEPS_", "MLFLOW_", "HYDRA_", "PG")  # the coordinator's alone; there are passwords in them
 _QUIET = ("distributed", "distributed.client", "distributed.core", "distributed.comm", "tornado", "asyncio")
 
 
