@@ -165,9 +165,12 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     dask.config.set({"logging.distributed": "critical"})
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    rows = [measure(SLOTS, 5.0, arguments.trials, arguments.storage)]
-    rows += [measure(n_slots, 1.0, 2 * arguments.trials, arguments.storage) for n_slots in (8, 16, 32, 64)]
     header = ["slots", "a trial", "trials", "busy", "trials/s", "at most", "coordinator's CPU a trial"]
+    cases = [(SLOTS, 5.0, arguments.trials), *((n_slots, 1.0, 2 * arguments.trials) for n_slots in (8, 16, 32, 64))]
+    rows = []
+    for n_slots, seconds, per_slot in cases:
+        rows.append(measure(n_slots, seconds, per_slot, arguments.storage))
+        print("  ".join(rows[-1]), file=sys.stderr, flush=True)
     print(table(rows, header))
 
 

@@ -119,8 +119,11 @@ def test_the_readmes_commands_make_a_cluster_that_sweeps(team: Team, texts: Path
     said = team.run(f"{team.sweep.rstrip()} {' '.join(text_csv(texts))} study_name=ours")
 
     studies = f"postgresql://{team.server.username}:{team.server.password}@127.0.0.1:{team.server.port}/studies"
-    study = optuna.load_study(study_name="ours", storage=studies.replace("postgresql:", "postgresql+psycopg:"))
-    ended = [trial for trial in study.get_trials() if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+    storage = optuna.storages.RDBStorage(studies.replace("postgresql:", "postgresql+psycopg:"))
+    trials = optuna.load_study(study_name="ours", storage=storage).get_trials()
+    storage.remove_session()
+    storage.engine.dispose()
+    ended = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
     assert len(ended) == N_TRIALS
     client = MlflowClient(team.mlflow, team.mlflow)
     runs = client.search_runs([client.get_experiment_by_name("comments").experiment_id])

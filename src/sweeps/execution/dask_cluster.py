@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +29,7 @@ from sweeps.trial import TrialOutcome
 _LOOK_EVERY = 0.5  # seconds between two looks at the scheduler
 _LOST_AFTER = 3.0  # seconds without a connection to it
 _SILENT_AFTER = 30.0  # seconds that a call to it may take
+_ENDED_WITHIN = 5.0  # seconds for the workers to end what runs; one that hangs holds nobody up
 _HUNG_AFTER = 60.0  # seconds beyond trial_timeout, which the worker itself keeps
 _PRIVATE = ("SWEEPS_", "MLFLOW_", "HYDRA_", "PG")  # the coordinator's alone; there are passwords in them
 _QUIET = ("distributed", "distributed.client", "distributed.core", "distributed.comm", "tornado", "asyncio")
@@ -167,7 +168,7 @@ class DaskWorkers:
         if self._lost is None:
             with suppress(Exception):  # a cluster that breaks now ends its trials as well
                 self._client.cancel([trial.task for trial in in_flight.values() if trial.task is not None], force=True)
-                self._client.sync(self._client._run, end, self._sweep, on_error="ignore", callback_timeout=5)
+                wait([self._answering.submit(self._client.run, end, self._sweep, on_error="ignore")], _ENDED_WITHIN)
         self._answering.shutdown(wait=False, cancel_futures=True)
         self._judging.shutdown(wait=False, cancel_futures=True)
         self._disconnect()
@@ -288,9 +289,9 @@ class DaskWorkers:
                 trial.worker, trial.begun_at = message["worker"], time.monotonic()
         if is_again:  # by Dask, elsewhere; but it may have reported steps
             self._give_up(run, WorkerDiedError("its Dask worker was lost"))
-        may_begin = trial is not None and not is_again
-        if trial is not None and may_begin:
-            may_begin = trial.future.set_running_or_notify_cancel()
+        may_begin = False
+        with suppress(RuntimeError):  # it has been given up meanwhile
+            may_begin = trial is not None and not is_again and trial.future.set_running_or_notify_cancel()
         return may_begin, None if message["has_job"] or not may_begin else self._packed
 
     def _judge(self, message: Mapping[str, Any]) -> bool:
