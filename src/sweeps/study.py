@@ -18,7 +18,7 @@ from sweeps.checks import CheckedStudy
 from sweeps.config import Settings
 from sweeps.console import say
 from sweeps.definition import DEFINITION
-from sweeps.errors import StorageError, SweepFailedError
+from sweeps.errors import ClusterError, StorageError, SweepFailedError
 from sweeps.execution import Workers
 from sweeps.lease import Lease
 from sweeps.record import Record
@@ -65,7 +65,11 @@ def run_study(checked: CheckedStudy, workers: Workers) -> SweepResult:
             return described
 
         budget = _budget(settings)
-        result = run_sweep(study, plan.space, workers, budget, checked.samplers, metric, callbacks, describe, lease)
+        try:
+            result = run_sweep(study, plan.space, workers, budget, checked.samplers, metric, callbacks, describe, lease)
+        except (StorageError, ClusterError):
+            _say_how_to_go_on(checked)
+            raise
         with suppress(StorageError):
             study.set_user_attr(END, [result.outcome.value, result.reason])
         _report(study, metric, result, names)
@@ -79,7 +83,7 @@ def run_study(checked: CheckedStudy, workers: Workers) -> SweepResult:
         if result.outcome is Outcome.COMPLETED and result.best is not None:
             register_winner(checked, task, result.best, runs)
     if result.outcome is not Outcome.COMPLETED:
-        say(f"Go on:   python -m sweeps.resume {folder.path}")
+        _say_how_to_go_on(checked)
     if result.interrupt is not None:
         raise result.interrupt
     if result.outcome is Outcome.FAILED:
@@ -186,6 +190,10 @@ def _report(study: Study, metric: str, result: SweepResult, names: Mapping[str, 
         say(f"{n_failed} trials failed; their tracebacks are artifacts of their runs. {_first_error(study)}")
     if result.best is not None:
         say(f"\n{console.summary_table(study, metric, names)}\n")
+
+
+def _say_how_to_go_on(checked: CheckedStudy) -> None:
+    say(f"Go on:   python -m sweeps.resume {checked.folder.path}")
 
 
 def _first_error(study: Study) -> str:

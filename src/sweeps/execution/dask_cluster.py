@@ -22,7 +22,17 @@ from distributed import Future as Task
 from sweeps.errors import ClusterError
 from sweeps.execution import Job, Judge, TrialTimeoutError, WorkerDiedError
 from sweeps.execution.child import pack
-from sweeps.execution.dask_worker import Ticket, UnfitWorkerError, answer, end, enter, run_trial, unfitness, versions
+from sweeps.execution.dask_worker import (
+    IgnoreInterrupts,
+    Ticket,
+    UnfitWorkerError,
+    answer,
+    end,
+    enter,
+    run_trial,
+    unfitness,
+    versions,
+)
 from sweeps.search_space import Proposal
 from sweeps.trial import TrialOutcome
 
@@ -62,7 +72,9 @@ def start_cluster(make: Callable[[], Any]) -> tuple[Client, Any]:
     dask.config.set({"distributed.worker.daemon": False})
     _keep_quiet()
     cluster = make()
-    return Client(cluster, set_as_default=False), cluster
+    client = Client(cluster, set_as_default=False)
+    client.register_plugin(IgnoreInterrupts())
+    return client, cluster
 
 
 def _keep_quiet() -> None:

@@ -11,6 +11,7 @@ import math
 import multiprocessing
 import os
 import platform
+import signal
 import threading
 import time
 import uuid
@@ -21,7 +22,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from distributed import get_worker
+from distributed import WorkerPlugin, get_worker
 from distributed.worker import Worker
 
 from sweeps.execution import Judge, WorkerDiedError
@@ -37,6 +38,15 @@ _PRELOAD = ("sweeps.job",)
 _lock = threading.Lock()
 _answers: dict[str, Future[Any]] = {}  # by question
 _sweeps: dict[str, _Trials] = {}
+
+
+class IgnoreInterrupts(WorkerPlugin):
+    """For workers that the coordinator has started: a terminal's Ctrl-C reaches them, but is not meant for them."""
+
+    def setup(self, worker: Worker) -> None:
+        """Called in the worker; where it is a thread of the coordinator, there is nothing to do."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class UnfitWorkerError(Exception):
