@@ -42,6 +42,8 @@ def choose_workers(
     if plan.config.hydra.launcher.get(TARGET) != BASIC_LAUNCHER:
         launcher = launcher_of(plan.config, checked.folder.path, hydra_context, task_function)
         if hasattr(launcher, "workers"):
+            elsewhere = partial(share, None, 0, settings.cache.max_memory_bytes)  # other machines may lack the folder
+            prepare = partial(_prepare, prepare_worker(), elsewhere)
             workers: Workers = launcher.workers(prepare, job, settings.n_jobs, settings.trial_timeout)
             return workers
         _note_what_batches_lack(checked)
