@@ -143,7 +143,7 @@ def test_steps_reach_the_judge_and_its_verdict_comes_back(
         from sweeps import trial
 
         for step in range(5):
-            trial._report.get()({"val_f1": number + step})
+            trial.REPORT.get()({"val_f1": number + step})
         return TrialResult({"val_f1": 1.0}, {}, {})
 
     heard: dict[int, list[float]] = {0: [], 10: []}
@@ -169,7 +169,7 @@ def test_a_judge_that_raises_is_the_sweeps_to_handle(
     def job(number: int, proposal: Proposal) -> TrialResult:
         from sweeps import trial
 
-        trial._report.get()({"val_f1": 1.0})
+        trial.REPORT.get()({"val_f1": 1.0})
         return TrialResult({"val_f1": 1.0}, {}, {})
 
     def judge(scores: Mapping[str, float]) -> bool:
