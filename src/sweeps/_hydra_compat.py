@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import io
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import chdir, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, configure_log
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from sweeps.redact import without_passwords
 
@@ -69,11 +72,50 @@ def run_trial_job(
     return returned.return_value
 
 
-def launcher_of(config: DictConfig, hydra_context: HydraContext, task_function: TaskFunction) -> Launcher:
-    """The launcher that a composed config names."""
+def value_of(job: JobReturn) -> Any:
+    """What a launcher's job returned; what it raised is raised."""
+    with contextlib.redirect_stderr(io.StringIO()):  # reading a failed job's value prints; the sweep reports failures
+        return job.return_value
+
+
+def redact_folder(folder: Path) -> None:
+    """Launchers have Hydra store a job's config and overrides as they are; no password shall stay in them.
+
+    Args:
+        folder: of the job's files, `hydra.output_subdir` in its own.
+    """
+    for file in folder.glob("*.yaml"):
+        stored = file.read_text(encoding="utf-8")
+        redacted = without_passwords(stored)
+        if redacted != stored:
+            file.write_text(redacted, encoding="utf-8")
+
+
+def launcher_of(config: DictConfig, folder: Path, hydra_context: HydraContext, task_function: TaskFunction) -> Launcher:
+    """The launcher that a composed config names.
+
+    Launchers pickle their config to files and say their overrides aloud, so it does not hold the study's database.
+
+    Args:
+        config: of any trial.
+        folder: the study's, where the launcher keeps files of its own.
+        hydra_context: Hydra's config loader and callbacks.
+        task_function: runs one trial's config.
+    """
+    config = copy.deepcopy(config)
+    with read_write(config), open_dict(config):
+        config.storage = None
+        config.hydra.sweep.dir = str(folder)
+        config.hydra.overrides.task = without_storage(config.hydra.overrides.task)
+        config.hydra.job.override_dirname = ""  # each job has one of its own
     return Plugins.instance().instantiate_launcher(
         hydra_context=hydra_context, task_function=task_function, config=config
     )
+
+
+def without_storage(overrides: Iterable[str]) -> list[str]:
+    """Overrides without the study's database, which may have a password in it, and which no trial needs."""
+    return [text for text in overrides if not text.lstrip("+").startswith("storage=")]
 
 
 def singletons() -> Any:

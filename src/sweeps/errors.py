@@ -6,6 +6,7 @@
     ├── ModelError          a fitted model that cannot be stored or loaded safely
     ├── TrackingError       the tracking server, the model registry or a name in it
     ├── StorageError        the study's database, or a study in it
+    ├── ClusterError        the cluster that runs the trials, or a worker of it
     └── SweepFailedError    a sweep that ended without a usable trial
     Interrupted             not an error: Ctrl-C or SIGTERM, as an exception
 
@@ -37,6 +38,10 @@ class TrackingError(SweepsError):
 
 class StorageError(SweepsError):
     """The study's database is out of reach, full or held by another sweep, or the study in it is another one."""
+
+
+class ClusterError(SweepsError):
+    """The cluster that runs the trials is out of reach or gone, or a worker of it is unfit."""
 
 
 class SweepFailedError(SweepsError):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hydra.types import HydraContext, TaskFunction
 
-from sweeps._hydra_compat import run_trial_job, singletons, use_singletons
+from sweeps._hydra_compat import run_trial_job, singletons, use_singletons, without_storage
 from sweeps.composition import StudyPlan
 from sweeps.overrides import to_text
 from sweeps.search_space import Proposal
@@ -42,7 +42,7 @@ class TrialJob:
     def override_texts(self, number: int, proposal: Proposal) -> list[str]:
         """The trial as overrides of the main command, for a launcher that composes it anew."""
         folder = [f"hydra.sweep.dir={to_text(str(self.folder.absolute()))}", f"hydra.sweep.subdir='{number}'"]
-        return [*self.plan.override_texts(proposal), *folder]
+        return [*without_storage(self.plan.override_texts(proposal)), *folder]
 
 
 def prepare_worker() -> Callable[[], None]:

@@ -9,11 +9,13 @@ from pathlib import Path
 
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import OmegaConf
+from optuna.pruners import NopPruner
 
 from sweeps._hydra_compat import BASIC_LAUNCHER, launcher_of
 from sweeps.build import TARGET
 from sweeps.cache import share
 from sweeps.checks import CheckedStudy
+from sweeps.console import say
 from sweeps.execution import Workers
 from sweeps.execution.batches import Batches
 from sweeps.execution.in_process import InProcess
@@ -38,10 +40,13 @@ def choose_workers(
     job = TrialJob(plan, checked.folder.path, hydra_context, task_function)
     n_jobs = _n_cores() if settings.n_jobs is None else settings.n_jobs
     if plan.config.hydra.launcher.get(TARGET) != BASIC_LAUNCHER:
-        launcher = launcher_of(plan.config, hydra_context, task_function)
+        launcher = launcher_of(plan.config, checked.folder.path, hydra_context, task_function)
         if hasattr(launcher, "workers"):
+            elsewhere = partial(share, None, 0, settings.cache.max_memory_bytes)  # other machines may lack the folder
+            prepare = partial(_prepare, prepare_worker(), elsewhere)
             workers: Workers = launcher.workers(prepare, job, settings.n_jobs, settings.trial_timeout)
             return workers
+        _note_what_batches_lack(checked)
         return Batches(launcher, job, max(1, n_jobs))
     if n_jobs == 0:
         return InProcess(job)
@@ -52,6 +57,16 @@ def choose_workers(
 def _prepare(*steps: Callable[[], None]) -> None:
     for step in steps:
         step()
+
+
+def _note_what_batches_lack(checked: CheckedStudy) -> None:
+    lacking = [] if isinstance(checked.pruner, NopPruner) else ["a pruner"]
+    lacking += [] if checked.settings.trial_timeout is None else ["trial_timeout"]
+    if lacking:
+        say(
+            f"Note: trials of this hydra/launcher report to nobody before their batch has ended, so "
+            f"{' and '.join(lacking)} will not stop any; hydra/launcher=basic and sweeps_dask can."
+        )
 
 
 def _n_cores() -> int:

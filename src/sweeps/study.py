@@ -19,7 +19,7 @@ from sweeps.checks import CheckedStudy
 from sweeps.config import Settings
 from sweeps.console import say
 from sweeps.definition import DEFINITION
-from sweeps.errors import StorageError, SweepFailedError
+from sweeps.errors import ClusterError, StorageError, SweepFailedError
 from sweeps.execution import Workers
 from sweeps.lease import Lease
 from sweeps.record import Record
@@ -68,7 +68,7 @@ def run_study(checked: CheckedStudy, workers: Workers) -> SweepResult:
         budget = _budget(settings)
         try:
             result = run_sweep(study, plan.space, workers, budget, checked.samplers, metric, callbacks, describe, lease)
-        except StorageError:
+        except (StorageError, ClusterError):
             _say_how_to_go_on(folder)
             raise
         with suppress(StorageError):

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.agenda import Agenda, Asked
 from sweeps.attribute import Attribute
-from sweeps.errors import Interrupted, StorageError
+from sweeps.errors import ClusterError, Interrupted, StorageError
 from sweeps.execution import TrialTimeoutError, WorkerDiedError, Workers
 from sweeps.lease import Lease
 from sweeps.pruning import judge_of
@@ -28,7 +28,7 @@ from sweeps.stopping import Budget, Outcome, Stop, Tally
 from sweeps.trial import Failure, TrialOutcome
 
 _SURPLUS = "another process has asked the last trial at the same moment"
-_LOOK_AROUND = 5.0  # seconds between two looks at what other processes have done to the study
+_LOOK_AROUND = 5.0  # seconds without a finished trial, after which others may have changed the study or the cluster
 
 
 @dataclass(frozen=True)
@@ -139,12 +139,12 @@ class _Sweep:
             end = self._stop or end
         except KeyboardInterrupt as error:
             end, cause = (Outcome.INTERRUPTED, "interrupted"), error
-        except StorageError as error:
+        except (StorageError, ClusterError) as error:
             end, cause = (Outcome.FAILED, str(error).splitlines()[0]), error
         finally:
             self._workers.close()
             result = self._close(end, cause)
-        if isinstance(cause, StorageError):
+        if cause is not None and not isinstance(cause, KeyboardInterrupt):
             raise cause
         return result
 
@@ -165,7 +165,7 @@ class _Sweep:
         if self._is_shared:
             self._take_up()
         while self._may_start():
-            if len(self._in_flight) == self._workers.capacity:
+            if len(self._in_flight) >= self._workers.capacity:
                 break
             asked = self._agenda.ask(self._tally.accepted + len(self._in_flight))
             if asked is None:
@@ -179,7 +179,11 @@ class _Sweep:
             future = self._workers.submit(asked.trial.number, asked.proposal, judge)
             self._in_flight[future] = asked
             future.add_done_callback(self._events.put)
-        self._workers.start()
+        if self._interrupts.received is not None:
+            for future in tuple(self._in_flight):
+                future.cancel()  # only those that have not begun can be
+        elif self._events.empty():
+            self._workers.start()
         return self._stop is None
 
     def _may_start(self) -> bool:
@@ -206,7 +210,7 @@ class _Sweep:
         """The next trial that has finished; None when a signal came or it is time to look around."""
         if not self._in_flight:
             return None
-        patience = _LOOK_AROUND if self._is_shared else None
+        patience = _LOOK_AROUND
         if self._interrupts.received is not None:
             patience = max(0.0, self._interrupts.received_at + self._budget.grace_period - time.monotonic())
         try:
@@ -219,6 +223,8 @@ class _Sweep:
     def _tell(self, done: Future[TrialOutcome]) -> None:
         """Tell a finished trial; of one whose process died, the parameters may be tried again."""
         asked = self._in_flight.pop(done)
+        if done.cancelled():
+            return  # told with the others that were cut off
         trial, error = asked.trial, done.exception()
         if isinstance(error, WorkerDiedError):
             attempt = trial.user_attrs.get(Attribute.ATTEMPT, 0) + 1

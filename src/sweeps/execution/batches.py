@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from functools import partial
-from typing import Any
 
 from hydra.plugins.launcher import Launcher
 
-from sweeps.execution import Judge
+from sweeps._hydra_compat import redact_folder, value_of
+from sweeps.execution import Judge, WorkerDiedError
 from sweeps.job import TrialJob
 from sweeps.search_space import Proposal
 from sweeps.tasks.base import no_report
@@ -37,18 +37,25 @@ class Batches:
         return future
 
     def start(self) -> None:
-        """Run the batch to its end."""
-        batch, self._batch = self._batch, []
+        """Run the batch to its end. Where the launcher itself raises, no trial of the batch has a result."""
+        batch, self._batch = [trial for trial in self._batch if trial[2].set_running_or_notify_cancel()], []
         if not batch:
             return
         overrides = [self._job.override_texts(number, proposal) for number, proposal, _ in batch]
-        returned = self._launcher.launch(overrides, initial_job_idx=batch[0][0])
-        for (_, _, future), job_return in zip(batch, returned, strict=True):
-            future.set_result(attempt(partial(_value_of, job_return), no_report))
+        try:
+            returned = self._launcher.launch(overrides, initial_job_idx=batch[0][0])
+        except Exception as error:  # noqa: BLE001 - each launcher raises its own when a job of the batch dies
+            reason = (
+                f"its launcher gave the batch up: {type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+            )
+            for _, _, future in batch:
+                future.set_exception(WorkerDiedError(reason))
+            return
+        finally:
+            for number, _, _ in batch:
+                redact_folder(self._job.folder / str(number) / (self._job.plan.config.hydra.output_subdir or ""))
+        for (_, _, future), job in zip(batch, returned, strict=True):
+            future.set_result(attempt(partial(value_of, job), no_report))
 
     def close(self) -> None:
         """Nothing runs between two batches."""
-
-
-def _value_of(job_return: Any) -> Any:
-    return job_return.return_value  # raises what the job raised

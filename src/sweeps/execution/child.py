@@ -47,15 +47,22 @@ def prepare_server(preload: Sequence[str]) -> None:
         os.environ.update(before)
 
 
-def pack(prepare: Callable[[], None], job: Job) -> bytes:
-    """A job and this process's environment, for children to unpack; functions of `__main__` travel by value.
+def pack(enter: Callable[[], None], prepare: Callable[[], None], job: Job) -> bytes:
+    """A job for children to unpack; functions of `__main__` travel by value.
 
     Args:
+        enter: called first in each child: sets up its surroundings.
         prepare: called once in each child, before the first trial.
         job: runs one trial.
     """
-    packed: bytes = cloudpickle.dumps((_ONE_THREAD | os.environ, prepare, job))
+    packed: bytes = cloudpickle.dumps((enter, prepare, job))
     return packed
+
+
+def adopt(environment: Mapping[str, str]) -> None:
+    """Take over the environment variables of another process on this machine."""
+    os.environ.clear()
+    os.environ.update(environment)
 
 
 class Child:
@@ -214,9 +221,9 @@ def _run(load: Callable[[], Job], number: int, proposal: Proposal) -> TrialResul
 
 
 def _unpack(packed: bytes) -> Job:
-    environment, prepare, job = cloudpickle.loads(packed)
-    os.environ.clear()
-    os.environ.update(environment)
+    enter, prepare, job = cloudpickle.loads(packed)
+    enter()
+    os.environ.update(_ONE_THREAD | os.environ)
     prepare()
     loaded: Job = job
     return loaded

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from queue import SimpleQueue
 
 from sweeps.execution import Job, Judge, WorkerDiedError
-from sweeps.execution.child import Child, pack, prepare_server
+from sweeps.execution.child import Child, adopt, pack, prepare_server
 from sweeps.search_space import Proposal
 from sweeps.trial import TrialOutcome
 
@@ -37,7 +39,7 @@ class Pool:
         self.capacity = n_jobs
         self._timeout = trial_timeout
         prepare_server(preload)
-        packed = pack(prepare, job)
+        packed = pack(partial(adopt, dict(os.environ)), prepare, job)
         self._children = [Child(packed) for _ in range(n_jobs)]
         self._idle: SimpleQueue[Child] = SimpleQueue()
         self._threads = ThreadPoolExecutor(n_jobs, thread_name_prefix="worker")
