@@ -14,6 +14,7 @@ import sqlalchemy
 from optuna import Study
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage, get_storage
+from optuna.trial import TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 
@@ -79,10 +80,10 @@ def find_study(url: str, name: str) -> Study | None:
         return None
 
 
-def _connect(url: str, engine_kwargs: dict[str, Any]) -> BaseStorage:
+def _connect(url: str, engine_kwargs: dict[str, Any]) -> RDBStorage:
     for opening in range(_OPENINGS):
         try:
-            return get_storage(RDBStorage(url, engine_kwargs=dict(engine_kwargs)))
+            return RDBStorage(url, engine_kwargs=dict(engine_kwargs))
         except (IntegrityError, sqlalchemy.exc.ProgrammingError):  # another process has just made a table
             if opening == _OPENINGS - 1:
                 raise
@@ -113,14 +114,15 @@ class PatientStorage(BaseStorage):
     """A storage that waits with growing pauses while its database is locked or restarts.
 
     Args:
-        inner: does the work.
+        database: does the work, behind Optuna's cache.
         shown: its URL without passwords.
     """
 
     locals().update({name: _patient(name) for name in BaseStorage.__abstractmethods__})
 
-    def __init__(self, inner: BaseStorage, shown: str) -> None:
-        self._inner = inner
+    def __init__(self, database: RDBStorage, shown: str) -> None:
+        self._database = database
+        self._inner = get_storage(database)
         self._shown = shown
 
     def patiently(self, name: str, *args: Any, **kwargs: Any) -> Any:
@@ -132,7 +134,7 @@ class PatientStorage(BaseStorage):
         started, pause, is_again = time.monotonic(), 0.1, False
         while True:
             try:
-                return getattr(self._inner, name)(*args, **kwargs)
+                return getattr(self._source(name, kwargs), name)(*args, **kwargs)
             except UpdateFinishedTrialError:
                 if is_again and name == "set_trial_state_values":
                     return True  # the first call had arrived, and its answer was lost
@@ -145,6 +147,11 @@ class PatientStorage(BaseStorage):
             is_again = True
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _source(self, name: str, kwargs: dict[str, Any]) -> BaseStorage:
+        """Every ask looks for trials that wait: in the database, as Optuna's cache would first read all in flight."""
+        is_waiting = name == "get_all_trials" and kwargs.get("states") == (TrialState.WAITING,)
+        return self._database if is_waiting else self._inner
 
     def remove_session(self) -> None:
         """Close this thread's connection."""
