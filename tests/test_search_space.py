@@ -16,9 +16,10 @@ from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
 from sweeps import overrides
+from sweeps.attribute import Attribute
 from sweeps.errors import ConfigError
 from sweeps.option import collect, flatten, inactive_keys
-from sweeps.search_space import DEFAULT_TRIAL, Leaf, Proposal, SearchSpace, drop_unreachable, is_active
+from sweeps.search_space import Leaf, Proposal, SearchSpace, drop_unreachable, is_active
 
 FILE = "conf/model/svm.yaml"
 SVM = """
@@ -447,7 +448,7 @@ def enqueued(space: SearchSpace) -> list[tuple[optuna.Trial, Proposal]]:
     """The default trials as a sweep runs them."""
     study = study_with()
     for parameters in space.defaults():
-        study.enqueue_trial(parameters, user_attrs={DEFAULT_TRIAL: True})
+        study.enqueue_trial(parameters, user_attrs={Attribute.DEFAULT: 0})
     return [(trial, space.suggest(trial)) for trial in (study.ask() for _ in space.defaults())]
 
 

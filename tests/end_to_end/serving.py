@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .conftest import Workbench, user_environment, wait_until
+from .conftest import Workbench
+from .nursery import user_environment, wait_until
 
 MODEL = "models:/comments@champion"
 

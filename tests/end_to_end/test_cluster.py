@@ -17,7 +17,8 @@ from optuna.trial import FrozenTrial, TrialState
 from execution.dask_processes import DaskProcesses
 from sweeps.attribute import is_counted
 
-from .conftest import Workbench, text_csv, user_environment, wait_until, write_yaml
+from .conftest import Workbench, text_csv, write_yaml
+from .nursery import user_environment, wait_until
 
 SLOW = """
 import os, pathlib, time

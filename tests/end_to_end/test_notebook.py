@@ -12,7 +12,7 @@ import pytest
 from mlflow import MlflowClient
 from nbclient import NotebookClient
 
-from .conftest import user_environment
+from .nursery import user_environment
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "tour.ipynb"
 

@@ -21,7 +21,8 @@ from sweeps.tracking.prediction_batch import MAX_INPUT_CHARACTERS, PredictionBat
 from sweeps.tracking.prediction_runs import log_predictions, send_waiting
 from sweeps.tracking.spool import FOLDER, Spool
 
-from .conftest import Workbench, wait_until
+from .conftest import Workbench
+from .nursery import wait_until
 from .serving import MODEL, serving, tracking_server
 
 TEXTS = ["a nice train", "an awful bus", "an ugly car"]

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Workbench, user_environment
+from .conftest import Workbench
+from .nursery import user_environment
 
 README = Path(__file__).parents[2] / "README.md"
 SECTION = README.read_text(encoding="utf-8").partition("## Questions asked of MLflow")[2].partition("\n## ")[0]

@@ -20,7 +20,8 @@ from sweeps.serve.service import Service
 from sweeps.tracking.registry import load
 from sweeps.tracking.versions import ModelSource
 
-from .conftest import Workbench, wait_until
+from .conftest import Workbench
+from .nursery import wait_until
 from .serving import MODEL, serving
 
 SMALL = Options(max_body=2_000, max_batch=3, max_text=100, follow_every=0.05)

@@ -18,7 +18,8 @@ import pytest
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
-from .conftest import text_csv, user_environment, wait_until
+from .conftest import text_csv
+from .nursery import user_environment, wait_until
 
 README = Path(__file__).parents[2] / "README.md"
 N_TRIALS = 6
