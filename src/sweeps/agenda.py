@@ -24,6 +24,18 @@ class Asked:
     proposal: Proposal
 
 
+def fail_cut_off(study: Study, alive: Collection[str] = ()) -> list[FrozenTrial]:
+    """Fail the trials that a process left RUNNING, those of the coordinators `alive` aside; returns the failed ones."""
+    cut_off = []
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        proposal = trial.user_attrs.get(Attribute.PROPOSAL)
+        # One without a proposal may be in the hands of a coordinator that is drawing it.
+        if (proposal is None and alive) or (proposal is not None and proposal["coordinator"] in alive):
+            continue
+        cut_off.append(study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True))
+    return cut_off
+
+
 class Agenda:
     """Asks trials, and remembers which parameters are still owed a trial.
 
@@ -62,13 +74,7 @@ class Agenda:
         Returns:
             The trials that were failed.
         """
-        cut_off = []
-        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            proposal = trial.user_attrs.get(Attribute.PROPOSAL)
-            # One without a proposal may be in the hands of a coordinator that is drawing it.
-            if (proposal is None and alive) or (proposal is not None and proposal["coordinator"] in alive):
-                continue
-            cut_off.append(self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True))
+        cut_off = fail_cut_off(self._study, alive)
         trials = self._study.get_trials(deepcopy=False)
         self._owed = deque([*_retries(trials), *self._defaults(trials)])
         return cut_off

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from sweeps.agenda import fail_cut_off
 from sweeps.command import run_command
 from sweeps.console import say
 from sweeps.errors import ConfigError, TrackingError
@@ -40,6 +41,7 @@ def _sync(folder: StudyFolder, given: str | None) -> None:
     lease = Lease(study)
     lease.acquire(join=False)
     try:
+        fail_cut_off(study)
         experiment = tracking.experiment_id(client, study.user_attrs[TRACKING]["experiment"])
         outcome, reason = study.user_attrs.get(END, (Outcome.INTERRUPTED.value, "cut off"))
         runs = StudyRuns(client, experiment, study, folder)

@@ -11,7 +11,9 @@ import optuna
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from optuna import Study
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.pool import NullPool
 
 from sweeps.attribute import is_counted, was_cut_off
 
@@ -72,7 +74,8 @@ class Site:
         return MlflowClient(self.tracking_uri, self.tracking_uri)
 
     def study(self, name: str = "s", storage: str | None = None) -> Study:
-        return optuna.load_study(study_name=name, storage=storage or self.storage(name))
+        unpooled = RDBStorage(storage or self.storage(name), engine_kwargs={"poolclass": NullPool})
+        return optuna.load_study(study_name=name, storage=unpooled)
 
     def storage(self, name: str = "s") -> str:
         return f"sqlite:///{self.folder / 'multirun' / name / 'study.db'}"

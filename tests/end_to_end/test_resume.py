@@ -51,7 +51,7 @@ def test_a_changed_default_is_refused_with_both(site: Site, tmp_path: Path) -> N
     config.parent.mkdir(parents=True)
     text = "_target_: mischief.clockwork.Cog\nx: 0.5\ny: 2\nsearch_space:\n  x: {type: float, low: 0.0, high: 1.0}\n"
     config.write_text(text)
-    own = ["--config-dir", str(tmp_path / "conf"), "model=wheel", "n_trials=2"]
+    own = ["model=wheel", "n_trials=2", "--config-dir", str(tmp_path / "conf")]
     site.sweep(*own)
     for old, new in (("x: 0.5", "x: 0.25"), ("y: 2", "y: 3")):
         config.write_text(text.replace(old, new))
@@ -93,20 +93,22 @@ def test_one_study_of_several_datasets_is_resumed_alone(site: Site) -> None:
     conf = site.folder / "conf" / "dataset"
     conf.mkdir(parents=True)
     source = (Path(__file__).parent / "faulty_package/mischief/conf/dataset/clockwork.yaml").read_text()
+    source = source.replace("path: ???", f"path: {site.offset}")
     (conf / "sundial.yaml").write_text(source.replace("name: clockwork", "name: sundial"))
+    (conf / "hourglass.yaml").write_text(source)
     search = f"hydra.searchpath=[pkg://mischief.conf,file://{site.folder / 'conf'}]"
-    arguments = ["-m", search, "dataset=clockwork,sundial", f"dataset.path={site.offset}", "n_trials=3", "n_jobs=1"]
+    arguments = ["-m", search, "dataset=hourglass,sundial", "n_trials=3", "n_jobs=1"]
     killed = site.command("sweeps.run", *arguments, "study_name=s", kill="after optuna:Study.tell 5")
     assert killed.wait() == -signal.SIGKILL
-    check_whole(site, 3, "s-clockwork")
+    check_whole(site, 3, "s-hourglass")
     assert len(counted(site.study("s-sundial"))) == 2
     resumed = site.command("sweeps.resume", "multirun/s-sundial")
     assert resumed.wait() == 0, resumed.out + resumed.err
     assert len(counted(site.study("s-sundial"))) == 3
-    assert "s-clockwork" not in resumed.out
+    assert "s-hourglass" not in resumed.out
     again = site.command("sweeps.run", *arguments, "study_name=s", "n_trials=4")
     assert again.wait() == 0, again.out + again.err
-    assert [len(counted(site.study(name))) for name in ("s-clockwork", "s-sundial")] == [4, 4]
+    assert [len(counted(site.study(name))) for name in ("s-hourglass", "s-sundial")] == [4, 4]
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -107,7 +108,7 @@ def test_a_disk_that_is_full_under_multirun_is_one_message_and_the_sweep_goes_on
 @pytest.mark.slow
 def test_a_disk_that_is_full_under_mlflows_store_costs_no_trial(site: Site, small_disk: Path) -> None:
     store = small_disk / "mlflow.db"
-    (site.folder / "mlflow.db").rename(store)
+    shutil.move(site.folder / "mlflow.db", store)
     (site.folder / "mlflow.db").symlink_to(store)
     command = site.start(mischief="sleep:0.3@*")
     site.wait_until_begun(2)

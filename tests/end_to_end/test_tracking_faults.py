@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import urllib.error
@@ -34,7 +35,8 @@ class Server:
 
     def kill(self) -> None:
         if self._command is not None:
-            self.send(signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it is dead already
+                self.send(signal.SIGKILL)
             self._command.wait()
             self._command = None
 
