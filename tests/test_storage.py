@@ -71,7 +71,7 @@ def test_a_database_that_refuses_is_one_message_without_its_password(tmp_path):
     [
         ("studies.db", "write it as a URL"),
         ("nothing://host/db", "sqlite, postgresql and mysql are known"),
-        ("mysql://user:s3cr3t@host/db", r"pip install 'sweeps\[mysql\]'"),
+        ("mysql://user:s3cr3t@host/db", "pip install pymysql"),
     ],
 )
 def test_a_url_that_cannot_be_opened_says_what_to_type(url, message):

@@ -23,7 +23,7 @@ from sweeps.locks import alone
 from sweeps.redact import without_passwords
 
 _log = logging.getLogger(__name__)
-_DRIVERS = {"postgresql": ("postgresql+psycopg", "postgres"), "mysql": ("mysql+pymysql", "mysql")}
+_DRIVERS = {"postgresql": ("postgresql+psycopg", "'psycopg[binary]'"), "mysql": ("mysql+pymysql", "pymysql")}
 _PATIENCE = 600.0  # seconds that a database may be locked or away
 _LONGEST_PAUSE = 10.0  # seconds between two tries; the first is a tenth of one
 _DISK_FULL = "53100"  # of PostgreSQL, appendix A of its manual
@@ -48,7 +48,7 @@ def open_storage(url: str) -> BaseStorage:
             f"postgresql://user@host/name."
         ) from error
     backend = parsed.get_backend_name()
-    driver, extra = _DRIVERS.get(backend, (parsed.drivername, ""))
+    driver, package = _DRIVERS.get(backend, (parsed.drivername, ""))
     if parsed.drivername in (backend, "postgres"):
         parsed = parsed.set(drivername=driver)
     try:
@@ -58,7 +58,7 @@ def open_storage(url: str) -> BaseStorage:
         else:
             inner = _connect(parsed.render_as_string(hide_password=False), {"pool_pre_ping": True})
     except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
-        hint = f"pip install 'sweeps[{extra}]'" if extra else "sqlite, postgresql and mysql are known"
+        hint = f"pip install {package}" if package else "sqlite, postgresql and mysql are known"
         raise ConfigError(f"storage={without_passwords(url)}: its driver is missing: {hint}.") from error
     except (SQLAlchemyError, StorageInternalError) as error:
         raise _refused(url, error) from error

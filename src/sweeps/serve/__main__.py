@@ -20,6 +20,8 @@ _API_KEY = "SWEEPS_API_KEY"
 _LOCAL = ("127.0.0.1", "::1")
 _SECONDS_TO_END = 10  # for the requests in flight
 
+_NEEDED = ("fastapi", "fastapi_offline", "uvicorn", "prometheus_client", "httpx2")
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Load a model and answer requests until told to stop."""
@@ -63,13 +65,13 @@ def serve(model_uri: str, host: str, port: int, options: Options, trusted: Seque
     """Serve until SIGINT or SIGTERM; requests in flight are answered first.
 
     Raises:
-        ConfigError: the port is taken, or the packages of `sweeps[serve]` are missing.
+        ConfigError: the port is taken, or packages of the extra `serve` are missing.
         TrackingError: no such model.
         ModelError: it cannot be loaded without more trust.
     """
-    missing = [name for name in ("fastapi_offline", "uvicorn", "prometheus_client", "httpx2") if not _installed(name)]
+    missing = [name.replace("_", "-") for name in _NEEDED if not _installed(name)]
     if missing:
-        raise ConfigError(f"The service needs {', '.join(missing)}: pip install 'sweeps[serve]'")
+        raise ConfigError(f"The service needs more packages: pip install {' '.join(missing)}")
     with closing(_listen(host, port)) as listener:
         _serve_on(listener, model_uri, options, trusted)
 
