@@ -30,7 +30,7 @@ N_TRIALS = 10
 PASSWORD = "s3cr3t-w0rd"
 METRICS = {f"{part}_{name}" for part in ("train", "val", "test") for name in ("accuracy", "precision", "recall", "f1")}
 METRICS |= {"overfitting"}
-SECONDS = {f"seconds_{phase}" for phase in ("vectorize", "fit", "score", "tracking")}
+SECONDS = {f"seconds_{phase}" for phase in ("load", "vectorize", "fit", "score", "tracking")}
 COMMON_PARAMS = {"model_type", "vectorizer_type", "dataset", "C", "class_weight"}
 VECTORIZER_PARAMS = {"ngram_range", "min_df", "max_features", "sublinear_tf"}
 
