@@ -161,8 +161,9 @@ class _Sweep:
         Returns:
             Whether the sweep goes on; if not, `_stop` says why, and trials may still be in flight.
         """
+        was_shared = self._is_shared
         self._is_shared = self._lease is not None and self._lease.is_shared()
-        if self._is_shared:
+        if self._is_shared or was_shared:  # also what the last of the others told, or left, before it went
             self._take_up()
         while self._may_start():
             if len(self._in_flight) >= self._workers.capacity:
