@@ -24,10 +24,12 @@ class Asked:
     proposal: Proposal
 
 
-def fail_cut_off(study: Study, alive: Collection[str] = ()) -> list[FrozenTrial]:
-    """Fail the trials that a process left RUNNING, those of the coordinators `alive` aside; returns the failed ones."""
+def fail_cut_off(study: Study, alive: Collection[str] = (), in_flight: Collection[int] = ()) -> list[FrozenTrial]:
+    """Fail the trials that a process left RUNNING; see `Agenda.take_up`."""
     cut_off = []
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if trial.number in in_flight:
+            continue
         proposal = trial.user_attrs.get(Attribute.PROPOSAL)
         # One without a proposal may be in the hands of a coordinator that is drawing it.
         if (proposal is None and alive) or (proposal is not None and proposal["coordinator"] in alive):
@@ -65,16 +67,17 @@ class Agenda:
         self._describe = describe
         self._owed: deque[tuple[dict[str, Any], dict[str, Any]]] = deque()  # parameters, user attributes
 
-    def take_up(self, alive: Collection[str] = ()) -> list[FrozenTrial]:
+    def take_up(self, alive: Collection[str] = (), in_flight: Collection[int] = ()) -> list[FrozenTrial]:
         """Fail the trials that a process left RUNNING, and list what is owed a trial.
 
         Args:
-            alive: the coordinators that are at work; their trials are left alone.
+            alive: the other coordinators that are at work; their trials are left alone.
+            in_flight: the numbers of this process's own trials that run.
 
         Returns:
             The trials that were failed.
         """
-        cut_off = fail_cut_off(self._study, alive)
+        cut_off = fail_cut_off(self._study, alive, in_flight)
         trials = self._study.get_trials(deepcopy=False)
         self._owed = deque([*_retries(trials), *self._defaults(trials)])
         return cut_off

@@ -150,7 +150,8 @@ class _Sweep:
 
     def _take_up(self) -> None:
         """Fail the trials that dead processes left RUNNING, so that their parameters are tried again first."""
-        cut_off = self._agenda.take_up(self._lease.others() if self._lease else ())
+        in_flight = {asked.trial.number for asked in self._in_flight.values()}
+        cut_off = self._agenda.take_up(self._lease.others() if self._lease else (), in_flight)
         self._tally.recount(self._study.get_trials(deepcopy=False))
         for trial in cut_off:
             self._notify(trial)
