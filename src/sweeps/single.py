@@ -40,7 +40,7 @@ def run_single(config: DictConfig, runtime: Any) -> TrialResult | None:
     task.check(candidate_of(config))
 
     from sweeps.tracking import client as tracking
-    from sweeps.tracking.runs import command_tags, log_failed_run, log_single_run
+    from sweeps.tracking.entries import command_tags, log_failed_run, log_single_run
 
     client = tracking.connect()
     experiment = tracking.experiment_id(client, settings.experiment_name)

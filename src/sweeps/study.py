@@ -31,7 +31,8 @@ from sweeps.storage import open_storage
 from sweeps.sweep import Callback, SweepResult, run_sweep
 from sweeps.tasks.base import Task, Tried
 from sweeps.tracking import client as tracking
-from sweeps.tracking.runs import END, STUDY_ID, TRACKING, StudyRuns, command_tags
+from sweeps.tracking.entries import command_tags
+from sweeps.tracking.runs import END, STUDY_ID, TRACKING, StudyRuns
 from sweeps.trial import hyperparameters, load_task
 from sweeps.winner import candidate_of_trial, register_winner
 

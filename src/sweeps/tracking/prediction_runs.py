@@ -10,8 +10,8 @@ from mlflow.exceptions import MlflowException
 
 from sweeps.redact import without_passwords
 from sweeps.tracking.client import experiment_id
+from sweeps.tracking.entries import identity_tags, log_measured, shown
 from sweeps.tracking.prediction_batch import PredictionBatch
-from sweeps.tracking.runs import identity_tags, log_measured, shown
 from sweeps.tracking.spool import Spool
 
 _ID = "sweeps.predictions.id"

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-import re
-import shlex
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -24,13 +17,23 @@ from sweeps.attribute import Attribute
 from sweeps.console import say
 from sweeps.errors import TrackingError
 from sweeps.record import Record
-from sweeps.redact import without_passwords
 from sweeps.results import StudyFolder
 from sweeps.stopping import Outcome
 from sweeps.sweep import SweepResult
 from sweeps.tracking.client import is_refusal, unreachable
+from sweeps.tracking.entries import (
+    first_line,
+    fit_name,
+    identity_tags,
+    log_params,
+    metrics_of,
+    milliseconds,
+    named_seconds,
+    params_of,
+    shown,
+    tags_of,
+)
 from sweeps.tracking.queue import LoggingQueue
-from sweeps.trial import TrialResult
 
 if TYPE_CHECKING:  # it is slow to import, and only plots need it
     from matplotlib.figure import Figure
@@ -44,8 +47,6 @@ STUDY_ID = "sweeps.study.id"  # tag of the parent run: finds the one of a sweep 
 
 _STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.FAIL: "FAILED", TrialState.PRUNED: "KILLED"}
 _PARENT_STATUS = {Outcome.COMPLETED: "FINISHED", Outcome.INTERRUPTED: "KILLED", Outcome.FAILED: "FAILED"}
-_UNFIT = re.compile(r"[^\w\-. :/]")  # what MLflow refuses in the name of a param or a metric
-_MAX_VALUE = 5_000  # characters of a param or a tag; MLflow refuses longer ones
 
 
 class StudyRuns:
@@ -111,7 +112,7 @@ class StudyRuns:
                     break  # each further step would wait for the server as long
         if errors:
             say(
-                f"MLflow is incomplete: {_first_line(errors[0])}. Every trial is in {self._folder.trials}; when the "
+                f"MLflow is incomplete: {first_line(errors[0])}. Every trial is in {self._folder.trials}; when the "
                 f"server is back: python -m sweeps.sync {self._folder.path}"
             )
         return not errors
@@ -122,7 +123,7 @@ class StudyRuns:
 
     def set_parent_tags(self, tags: Mapping[str, str]) -> None:
         """Add tags to the parent run."""
-        self.client.log_batch(self.parent_id, tags=_tags(tags))
+        self.client.log_batch(self.parent_id, tags=tags_of(tags))
 
     def log_figures(self, figures: Mapping[str, Figure]) -> None:
         """Add figures to the parent run's artifacts, under `plots`."""
@@ -186,30 +187,30 @@ class StudyRuns:
         if trial.number not in self._children:
             run = self.client.create_run(
                 self._experiment,
-                start_time=_milliseconds(trial.datetime_start),
-                tags={tag.key: tag.value for tag in _tags(self._tags_of(trial, record))},
+                start_time=milliseconds(trial.datetime_start),
+                tags={tag.key: tag.value for tag in tags_of(self._tags_of(trial, record))},
                 run_name=" ".join([f"trial {trial.number}", *record.choices.values()]),
             )
             self._children[trial.number] = run.info.run_id
         run_id = self._children[trial.number]
-        end = _milliseconds(trial.datetime_complete)
+        end = milliseconds(trial.datetime_complete)
         params = params_of(record.choices, self._dataset, record.hyperparameters, self._names) | shown(record.params)
         try:
-            _log_params(self.client, run_id, params)
+            log_params(self.client, run_id, params)
             steps = [
-                Metric(_UNFIT.sub("_", f"fold_{self._metric}"), value, end, step)
+                Metric(fit_name(f"fold_{self._metric}"), value, end, step)
                 for step, value in trial.intermediate_values.items()
             ]
-            metrics = _metrics({**record.metrics, **_named_seconds(record.seconds)}, end)
+            metrics = metrics_of({**record.metrics, **named_seconds(record.seconds)}, end)
             # This one differs each time a trial is logged, and MLflow refuses models of runs with two values at a time.
-            tracking = _metrics(_named_seconds({"tracking": time.monotonic() - started}), _milliseconds(None))
+            tracking = metrics_of(named_seconds({"tracking": time.monotonic() - started}), milliseconds(None))
             self.client.log_batch(run_id, metrics=[*metrics, *tracking, *steps])
             if record.traceback:
                 self.client.log_text(run_id, record.traceback, "traceback.txt")
         except MlflowException as error:
             if not is_refusal(error):
                 raise
-            say(f"MLflow refuses something of trial {trial.number}: {_first_line(error)}")
+            say(f"MLflow refuses something of trial {trial.number}: {first_line(error)}")
         self.client.set_terminated(run_id, _STATUS[trial.state], end_time=end)
         self._complete.add(trial.number)
 
@@ -242,8 +243,8 @@ class StudyRuns:
         record = Record.of(best)
         params = params_of(record.choices, self._dataset, record.hyperparameters, self._names)
         tags = {"sweeps.best.trial": str(best.number)} | {f"sweeps.best.{key}": value for key, value in params.items()}
-        metrics = _metrics(record.metrics, int(time.time() * 1000))
-        self.client.log_batch(self.parent_id, metrics=metrics, tags=_tags(tags))
+        metrics = metrics_of(record.metrics, int(time.time() * 1000))
+        self.client.log_batch(self.parent_id, metrics=metrics, tags=tags_of(tags))
 
     def _log_outcome(self, result: SweepResult) -> None:
         self.set_parent_tags({"sweeps.outcome": result.outcome.value, "sweeps.reason": result.reason})
@@ -253,158 +254,3 @@ class StudyRuns:
         for file in (self._folder.config, self._folder.trials, self._folder.result):
             if file.exists():
                 self.client.log_artifact(self.parent_id, str(file))
-
-
-def log_single_run(
-    client: MlflowClient,
-    experiment: str,
-    choices: Mapping[str, str],
-    dataset: str,
-    names: Mapping[str, str],
-    result: TrialResult,
-    tags: Mapping[str, str],
-    started: datetime,
-) -> str:
-    """Log one finished run outside a sweep.
-
-    Returns:
-        The run's id.
-    """
-    run_id = start_single_run(client, experiment, choices, tags, started)
-    end = int(time.time() * 1000)
-    params = params_of(choices, dataset, result.hyperparameters, names) | shown(result.params)
-    try:
-        _log_params(client, run_id, params)
-        client.log_batch(run_id, metrics=_metrics({**result.metrics, **_named_seconds(result.seconds)}, end))
-    finally:
-        client.set_terminated(run_id, "FINISHED", end_time=end)
-    return run_id
-
-
-def log_failed_run(
-    client: MlflowClient,
-    experiment: str,
-    choices: Mapping[str, str],
-    tags: Mapping[str, str],
-    started: datetime,
-    traceback_text: str,
-) -> str:
-    """Log one run outside a sweep that raised.
-
-    Returns:
-        The run's id.
-    """
-    run_id = start_single_run(client, experiment, choices, tags, started)
-    client.log_text(run_id, traceback_text, "traceback.txt")
-    client.set_terminated(run_id, "FAILED")
-    return run_id
-
-
-def params_of(
-    choices: Mapping[str, str], dataset: str, hyperparameters: Mapping[str, Any], names: Mapping[str, str]
-) -> dict[str, str]:
-    """The params of a child run: the options, the dataset and every active hyperparameter under its name."""
-    params = {f"{group}_type": choice for group, choice in choices.items()} | {"dataset": dataset}
-    named = {names.get(key, key): key for key in hyperparameters}
-    named = {(key if name in params else name): key for name, key in named.items()}
-    return params | shown({name: hyperparameters[key] for name, key in named.items()})
-
-
-def shown(params: Mapping[str, Any]) -> dict[str, str]:
-    """Names and values as MLflow keeps them: text of a limited length, and `_` for characters it refuses in a name."""
-    return {_UNFIT.sub("_", name)[:250]: str(value)[:_MAX_VALUE] for name, value in params.items()}
-
-
-def command_tags(fingerprint: str) -> dict[str, str]:
-    """What made a run: the command, the data and the commit of the folder it was typed in."""
-    tags = {"sweeps.command": without_passwords(_as_typed()), "sweeps.dataset.fingerprint": fingerprint}
-    commit = _git_commit()
-    return tags | ({"git.commit": commit} if commit else {})
-
-
-def log_measured(
-    client: MlflowClient, run_id: str, params: Mapping[str, str], metrics: Mapping[str, float], timestamp: int
-) -> None:
-    """Log params and metrics to a run; `timestamp` in milliseconds."""
-    _log_params(client, run_id, params)
-    client.log_batch(run_id, metrics=_metrics(metrics, timestamp))
-
-
-def start_single_run(
-    client: MlflowClient, experiment: str, choices: Mapping[str, str], tags: Mapping[str, str], started: datetime
-) -> str:
-    """Begin a run outside a sweep, named by its choices.
-
-    Returns:
-        The run's id.
-    """
-    run = client.create_run(
-        experiment,
-        start_time=_milliseconds(started),
-        tags={tag.key: tag.value for tag in _tags({**identity_tags("run"), **tags})},
-        run_name=" ".join(choices.values()),
-    )
-    run_id: str = run.info.run_id
-    return run_id
-
-
-def _log_params(client: MlflowClient, run_id: str, params: Mapping[str, str]) -> None:
-    entries = [Param(key, value) for key, value in params.items()]
-    for start in range(0, len(entries), 100):  # MLflow takes a hundred params a request
-        client.log_batch(run_id, params=entries[start : start + 100])
-
-
-def _metrics(metrics: Mapping[str, float], timestamp: int) -> list[Metric]:
-    return [Metric(_UNFIT.sub("_", name), value, timestamp, 0) for name, value in metrics.items()]
-
-
-def _named_seconds(seconds: Mapping[str, float]) -> dict[str, float]:
-    return {f"seconds_{phase}": value for phase, value in seconds.items()}
-
-
-def identity_tags(kind: str) -> dict[str, str]:
-    """What every run says of itself."""
-    return {
-        "sweeps.kind": kind,
-        "mlflow.user": _user(),
-        "mlflow.source.name": "sweeps",
-        "mlflow.source.type": "LOCAL",
-    }
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # an id without a name, as containers have
-        return str(os.getuid())
-
-
-def _tags(tags: Mapping[str, str]) -> list[RunTag]:
-    return [RunTag(key, value[:_MAX_VALUE]) for key, value in tags.items()]
-
-
-def _milliseconds(moment: datetime | None) -> int:
-    return int((moment or datetime.now()).timestamp() * 1000)
-
-
-def _first_line(error: Exception) -> str:
-    return without_passwords((str(error).strip() or type(error).__name__).splitlines()[0])
-
-
-def _as_typed() -> str:
-    main = sys.modules["__main__"].__spec__  # of `python -m sweeps.rerun`; None for a script or a notebook
-    return shlex.join([*(["python", "-m", main.name] if main else ["python", sys.argv[0]]), *sys.argv[1:]])
-
-
-def _git_commit() -> str | None:
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"],  # noqa: S607 - whichever git the user has
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return found.stdout.strip() if found.returncode == 0 else None

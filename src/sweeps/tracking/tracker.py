@@ -12,10 +12,10 @@ import numpy as np
 
 from sweeps.errors import ConfigError, SweepsError
 from sweeps.tracking.client import connect, experiment_id, unreachable
+from sweeps.tracking.entries import command_tags, log_measured, shown, start_single_run
 from sweeps.tracking.handmade_model import log_handmade_model
 from sweeps.tracking.prediction_batch import PredictionBatch
 from sweeps.tracking.prediction_runs import log_predictions
-from sweeps.tracking.runs import command_tags, log_measured, shown, start_single_run
 
 _NO_VECTORIZER = "none"
 

@@ -1,0 +1,189 @@
+"""What runs are made of: tags, params and metrics as MLflow takes them, and runs that belong to no sweep."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+
+from sweeps.redact import without_passwords
+from sweeps.trial import TrialResult
+
+_UNFIT = re.compile(r"[^\w\-. :/]")  # what MLflow refuses in the name of a param or a metric
+_MAX_VALUE = 5_000  # characters of a param or a tag; MLflow refuses longer ones
+
+
+def log_single_run(
+    client: MlflowClient,
+    experiment: str,
+    choices: Mapping[str, str],
+    dataset: str,
+    names: Mapping[str, str],
+    result: TrialResult,
+    tags: Mapping[str, str],
+    started: datetime,
+) -> str:
+    """Log one finished run outside a sweep.
+
+    Returns:
+        The run's id.
+    """
+    run_id = start_single_run(client, experiment, choices, tags, started)
+    end = int(time.time() * 1000)
+    params = params_of(choices, dataset, result.hyperparameters, names) | shown(result.params)
+    try:
+        log_params(client, run_id, params)
+        client.log_batch(run_id, metrics=metrics_of({**result.metrics, **named_seconds(result.seconds)}, end))
+    finally:
+        client.set_terminated(run_id, "FINISHED", end_time=end)
+    return run_id
+
+
+def log_failed_run(
+    client: MlflowClient,
+    experiment: str,
+    choices: Mapping[str, str],
+    tags: Mapping[str, str],
+    started: datetime,
+    traceback_text: str,
+) -> str:
+    """Log one run outside a sweep that raised.
+
+    Returns:
+        The run's id.
+    """
+    run_id = start_single_run(client, experiment, choices, tags, started)
+    client.log_text(run_id, traceback_text, "traceback.txt")
+    client.set_terminated(run_id, "FAILED")
+    return run_id
+
+
+def params_of(
+    choices: Mapping[str, str], dataset: str, hyperparameters: Mapping[str, Any], names: Mapping[str, str]
+) -> dict[str, str]:
+    """The params of a child run: the options, the dataset and every active hyperparameter under its name."""
+    params = {f"{group}_type": choice for group, choice in choices.items()} | {"dataset": dataset}
+    named = {names.get(key, key): key for key in hyperparameters}
+    named = {(key if name in params else name): key for name, key in named.items()}
+    return params | shown({name: hyperparameters[key] for name, key in named.items()})
+
+
+def shown(params: Mapping[str, Any]) -> dict[str, str]:
+    """Names and values as MLflow keeps them: text of a limited length, and `_` for characters it refuses in a name."""
+    return {fit_name(name): str(value)[:_MAX_VALUE] for name, value in params.items()}
+
+
+def fit_name(name: str) -> str:
+    """A name as MLflow takes it: `_` for characters it refuses, and of a limited length."""
+    return _UNFIT.sub("_", name)[:250]
+
+
+def command_tags(fingerprint: str) -> dict[str, str]:
+    """What made a run: the command, the data and the commit of the folder it was typed in."""
+    tags = {"sweeps.command": without_passwords(_as_typed()), "sweeps.dataset.fingerprint": fingerprint}
+    commit = _git_commit()
+    return tags | ({"git.commit": commit} if commit else {})
+
+
+def log_measured(
+    client: MlflowClient, run_id: str, params: Mapping[str, str], metrics: Mapping[str, float], timestamp: int
+) -> None:
+    """Log params and metrics to a run; `timestamp` in milliseconds."""
+    log_params(client, run_id, params)
+    client.log_batch(run_id, metrics=metrics_of(metrics, timestamp))
+
+
+def start_single_run(
+    client: MlflowClient, experiment: str, choices: Mapping[str, str], tags: Mapping[str, str], started: datetime
+) -> str:
+    """Begin a run outside a sweep, named by its choices.
+
+    Returns:
+        The run's id.
+    """
+    run = client.create_run(
+        experiment,
+        start_time=milliseconds(started),
+        tags={tag.key: tag.value for tag in tags_of({**identity_tags("run"), **tags})},
+        run_name=" ".join(choices.values()),
+    )
+    run_id: str = run.info.run_id
+    return run_id
+
+
+def log_params(client: MlflowClient, run_id: str, params: Mapping[str, str]) -> None:
+    """Log params, a hundred a request."""
+    entries = [Param(key, value) for key, value in params.items()]
+    for start in range(0, len(entries), 100):  # MLflow takes a hundred params a request
+        client.log_batch(run_id, params=entries[start : start + 100])
+
+
+def metrics_of(metrics: Mapping[str, float], timestamp: int) -> list[Metric]:
+    """Metrics by name as MLflow's entries, at a time in milliseconds."""
+    return [Metric(fit_name(name), value, timestamp, 0) for name, value in metrics.items()]
+
+
+def named_seconds(seconds: Mapping[str, float]) -> dict[str, float]:
+    """Seconds by phase under the names of their metrics."""
+    return {f"seconds_{phase}": value for phase, value in seconds.items()}
+
+
+def identity_tags(kind: str) -> dict[str, str]:
+    """What every run says of itself."""
+    return {
+        "sweeps.kind": kind,
+        "mlflow.user": _user(),
+        "mlflow.source.name": "sweeps",
+        "mlflow.source.type": "LOCAL",
+    }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # an id without a name, as containers have
+        return str(os.getuid())
+
+
+def tags_of(tags: Mapping[str, str]) -> list[RunTag]:
+    """Tags as MLflow's entries, cut to the length that it takes."""
+    return [RunTag(key, value[:_MAX_VALUE]) for key, value in tags.items()]
+
+
+def milliseconds(moment: datetime | None) -> int:
+    """A moment as MLflow counts it; now for None."""
+    return int((moment or datetime.now()).timestamp() * 1000)
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error, without passwords."""
+    return without_passwords((str(error).strip() or type(error).__name__).splitlines()[0])
+
+
+def _as_typed() -> str:
+    main = sys.modules["__main__"].__spec__  # of `python -m sweeps.rerun`; None for a script or a notebook
+    return shlex.join([*(["python", "-m", main.name] if main else ["python", sys.argv[0]]), *sys.argv[1:]])
+
+
+def _git_commit() -> str | None:
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"],  # noqa: S607 - whichever git the user has
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() if found.returncode == 0 else None
