@@ -275,7 +275,7 @@ def test_a_trial_measures_what_its_task_evaluates():
     task = load_task(config)
     assert result.metrics == task.evaluate(candidate_of(config)).metrics
     assert result.hyperparameters == hyperparameters(config)
-    assert set(result.seconds) == {"vectorize", "fit", "score"}
+    assert set(result.seconds) == {"load", "vectorize", "fit", "score"}
     assert result.warnings == ()
 
 
