@@ -127,7 +127,8 @@ class Settings:
         )
         _require(
             self.n_jobs is None or self.n_jobs >= 0,
-            f"n_jobs={self.n_jobs}: the number of workers, null for the number of cores, or 0 to run in this process.",
+            f"n_jobs={self.n_jobs}: give the number of workers, null for one for each core, or 0 "
+            f"to run trials in this process.",
         )
         _require(
             self.trial_timeout is None or self.trial_timeout > 0,

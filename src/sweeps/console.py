@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
 from sweeps.attribute import is_counted
-from sweeps.record import Record
+from sweeps.record import CUT_OFF, Record
 from sweeps.redact import without_passwords
 from sweeps.search_space import SearchSpace
 from sweeps.sweep import SweepResult, best_trial, better_trial
@@ -159,10 +159,11 @@ def _describe(trial: FrozenTrial, metric: str) -> str:
     if trial.state == TrialState.COMPLETE:
         return f"{what}, {metric} {trial.values[0]:.4f}"
     if trial.state == TrialState.PRUNED:
-        return f"{what}, pruned after {len(trial.intermediate_values)} steps"
+        return f"{what}, pruned after step {len(trial.intermediate_values)}"
     record = Record.of(trial)
     state = "INTERRUPTED" if record.interrupted else "FAILED"
-    return f"{what}, {state}: {(record.error.splitlines() or [''])[0][:200]}"
+    reason = (record.error.splitlines() or [""])[0][:200]
+    return f"{what}, {state}" if reason == CUT_OFF else f"{what}, {state}: {reason}"
 
 
 def _shown(best: FrozenTrial | None) -> str:

@@ -15,6 +15,7 @@ import yaml
 from optuna import Study
 from optuna.trial import FrozenTrial
 
+from sweeps.attribute import is_counted
 from sweeps.errors import ConfigError, StorageError
 from sweeps.record import Record
 from sweeps.sweep import SweepResult
@@ -134,7 +135,7 @@ def describe_result(study: Study, result: SweepResult, metric: str) -> dict[str,
         "outcome": result.outcome.value,
         "reason": result.reason,
         "metric": metric,
-        "n_trials": len([t for t in study.get_trials(deepcopy=False) if t.state.is_finished()]),
+        "n_trials": sum(is_counted(trial) for trial in study.get_trials(deepcopy=False)),
     }
     if result.best is not None:
         record = Record.of(result.best)

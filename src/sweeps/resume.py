@@ -34,8 +34,10 @@ def _resume(folder: StudyFolder, overrides: Sequence[str]) -> None:
         os.chdir(directory)
     if find_study(storage, str(command["study_name"])) is None:
         raise ConfigError(f"{storage} has no study {command['study_name']}; there is nothing to go on with.")
-    arguments = [argument for argument in command["arguments"] if "***" not in argument]
-    arguments += [f"dataset={command['dataset']}", f"study_name='{command['study_name']}'", *overrides]
+    again = [f"dataset={command['dataset']}", f"study_name='{command['study_name']}'", *overrides]
+    replaced = tuple(f"{override.partition('=')[0]}=" for override in again)
+    arguments = [argument for argument in command["arguments"] if not argument.startswith(replaced)]
+    arguments = [argument for argument in arguments if "***" not in argument] + again
     os.environ.pop(STORAGE, None)
     if storage != folder.storage_url:
         os.environ[STORAGE] = storage

@@ -111,9 +111,9 @@ def _opened(checked: CheckedStudy, task: Task) -> Iterator[tuple[Study, Lease]]:
     lease = Lease(study)
     lease.acquire(join=settings.join)
     try:
+        typed.remember(folder, plan.dataset, settings.storage)  # anew each time: n_trials may have grown
         if DEFINITION not in study.user_attrs:
             results.write_text(folder.config, without_passwords(OmegaConf.to_yaml(plan.config)))
-            typed.remember(folder, plan.dataset, settings.storage)
             study.set_user_attr("sweeps.metric", checked.metric)
             study.set_user_attr(TRACKING, _tracking(checked, task))
             study.set_user_attr(DEFINITION, dict(checked.definition))  # last: now everything is there to go on with
@@ -179,7 +179,7 @@ def _announce(checked: CheckedStudy, study: Study) -> None:
     say(f"Study {checked.name}: {n_trials} trials on {dataset}, {what}; in {checked.folder.path}")
     n_before = sum(is_counted(trial) for trial in study.get_trials(deepcopy=False))
     if n_before:
-        say(f"Going on with {n_before} of {n_trials} trials.")
+        say(f"Going on: {n_before} of {n_trials} trials are done.")
     if checked.samplers.warning:
         say(f"Note: {checked.samplers.warning}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -27,6 +28,7 @@ from sweeps.signals import Interrupts
 from sweeps.stopping import Budget, Outcome, Stop, Tally
 from sweeps.trial import Failure, TrialOutcome
 
+_log = logging.getLogger(__name__)
 _SURPLUS = "another process has asked the last trial at the same moment"
 _LOOK_AROUND = 5.0  # seconds without a finished trial, after which others may have changed the study or the cluster
 
@@ -122,6 +124,7 @@ class _Sweep:
         self._in_flight: dict[Future[TrialOutcome], Asked] = {}
         self._unheard: dict[int, Asked | None] = {}  # trials of which the callbacks have not heard
         self._stop: Stop | None = None
+        self._has_said_that_it_waits = False
         self._is_shared = False  # whether other processes work on the study
 
     def run(self) -> SweepResult:
@@ -214,6 +217,7 @@ class _Sweep:
             return None
         patience = _LOOK_AROUND
         if self._interrupts.received is not None:
+            self._say_that_it_waits()
             patience = max(0.0, self._interrupts.received_at + self._budget.grace_period - time.monotonic())
         try:
             return self._events.get(timeout=patience)
@@ -221,6 +225,15 @@ class _Sweep:
             if self._interrupts.received is not None:
                 raise _GraceOverError from None
             return None
+
+    def _say_that_it_waits(self) -> None:
+        if not self._has_said_that_it_waits:
+            self._has_said_that_it_waits = True
+            _log.warning(
+                "Interrupted: %d trials in flight have up to %g s to end; Ctrl-C again ends them at once.",
+                len(self._in_flight),
+                self._budget.grace_period,
+            )
 
     def _tell(self, done: Future[TrialOutcome]) -> None:
         """Tell a finished trial; of one whose process died, the parameters may be tried again."""

@@ -46,10 +46,12 @@ def recall(folder: StudyFolder) -> Mapping[str, Any]:
     """
     try:
         command = yaml.safe_load(folder.command.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except FileNotFoundError as error:
         raise ConfigError(
-            f"{folder.command} cannot be read: {error}. Name the folder of a study, such as multirun/<study_name>."
+            f"{folder.path} is not the folder of a study; name one such as multirun/<study_name>."
         ) from error
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"{folder.command} cannot be read: {error}") from error
     if not isinstance(command, dict) or not {"arguments", "study_name", "storage", "dataset"} <= set(command):
         raise ConfigError(f"{folder.command} does not say what was typed; type the sweep's command again yourself.")
     return command

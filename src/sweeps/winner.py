@@ -36,7 +36,7 @@ def register_winner(checked: CheckedStudy, task: Task, best: FrozenTrial, runs: 
         known = registry.version_of(runs.client, name, str(runs.child_id(best.number)))
         said = registry.decision_on(known) if known else None
         if known is not None and said is not None:
-            say(f"Model:   {name} version {known.version} was registered before; then {said}")
+            say(f"Model:   {name} version {known.version} was registered before: {said}")
             return
         say("Model:   refitting the best trial on the training part ...")
         winner = _refit(checked, task, best, runs)

@@ -44,7 +44,7 @@ def assert_one_message(finished: Finished, *parts: str) -> None:
         (["n_trials=1.5"], ["n_trials", "1.5"]),
         (["timeout=-5"], ["timeout=-5", "timeout=600"]),
         (["seed=-1"], ["seed=-1"]),
-        (["n_jobs=-1"], ["n_jobs=-1", "number of cores"]),
+        (["n_jobs=-1"], ["n_jobs=-1", "one for each core"]),
         (["promote=often"], ["promote", "often", "never"]),
         (["max_failure_rate=2"], ["max_failure_rate=2"]),
         (["metric=test_f1"], ["metric=test_f1", "never optimised", "val_f1"]),

@@ -87,7 +87,7 @@ class SweepsDaskLauncher(Launcher):
             from sweeps.execution.dask_cluster import DaskWorkers, connect, start_cluster
         except ImportError as error:
             raise ConfigError(
-                f"hydra/launcher=sweeps_dask needs the package distributed: pip install distributed ({error})"
+                "hydra/launcher=sweeps_dask needs the package distributed: pip install distributed"
             ) from error
 
         cluster = None
