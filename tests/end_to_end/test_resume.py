@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+import yaml
 
 from .fault_site import Site, check_whole, counted, sequence
 
@@ -67,6 +68,8 @@ def test_resume_goes_on_where_it_was_typed_with_more_trials(begun: Site, tmp_pat
     assert resumed.wait() == 0, resumed.out + resumed.err
     check_whole(begun, 7)
     assert list(tmp_path.iterdir()) == []
+    remembered = yaml.safe_load((begun.folder / "multirun" / "s" / "command.yaml").read_text())["arguments"]
+    assert [argument for argument in remembered if argument.startswith("n_trials=")] == ["n_trials=7"]
 
 
 @pytest.mark.slow
