@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -36,8 +37,8 @@ MOMENTS = [
     f"before {MLFLOW}.log_artifact 1",
     f"before {MLFLOW}.set_terminated 7",  # the parent's
     "before sweeps.winner:_refit 1",
-    "before sweeps.tracking.registry:_log_model 1",
-    "after sweeps.tracking.registry:_log_model 1",
+    "before sweeps.tracking.registry:log_predictor 1",
+    "after sweeps.tracking.registry:log_predictor 1",
     f"after {MLFLOW}.create_registered_model 1",
     f"after {MLFLOW}.create_model_version 1",
     f"after {MLFLOW}.set_registered_model_alias 1",
@@ -119,7 +120,8 @@ def test_a_sweep_killed_at_random_moments_ends_as_if_nothing_had_been(
     for _ in range(6):
         command = site.start(mischief="sleep:0.2@*")
         time.sleep(rng.uniform(0.5, 8.0))
-        command.send(signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has ended by itself
+            command.send(signal.SIGKILL)
         if command.wait() == 0:
             break
     site.sweep()

@@ -108,7 +108,7 @@ def test_a_worker_that_hangs_is_ended_at_its_time_out(site: Site, deed: str) -> 
     check_whole(site)
     trials = site.study().get_trials()
     assert trials[1].state == TrialState.FAIL
-    assert "trial_timeout=3" in Record.of(trials[1]).error
+    assert "trial_timeout=8" in Record.of(trials[1]).error
     assert [trial.state for trial in trials[2:]] == [TrialState.COMPLETE] * 4
 
 
@@ -139,7 +139,7 @@ def test_workers_leave_when_the_coordinator_is_killed(site: Site, deed: str) -> 
 
 @pytest.mark.slow
 def test_what_a_trial_has_started_is_ended_with_it(site: Site) -> None:
-    site.sweep("n_jobs=1", "n_trials=3", "trial_timeout=3", mischief="spawn@1 sleep:60@1")
+    site.sweep("n_jobs=1", "n_trials=3", "trial_timeout=8", mischief="spawn@1 sleep:60@1")
     check_whole(site, 3)
     (file,) = site.place.glob("child-*")
     child = int(Path(file).name.split("-")[1])
