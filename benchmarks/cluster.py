@@ -68,7 +68,7 @@ def simulate(seconds: float) -> None:
     from sweeps.execution import dask_worker
 
     os.environ["SIMULATED_SECONDS"] = str(seconds)
-    dask_worker.Child = SleepingChild  # type: ignore[assignment,misc]
+    dask_worker.Child = SleepingChild
 
 
 class Clocked:

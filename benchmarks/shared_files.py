@@ -59,10 +59,10 @@ def main() -> None:
     items = np.array([trainset._raw2inner_id_items.get(one, -1) for one in test.iloc[:, 1]])
     known = (users >= 0) & (items >= 0)
     for similarity in ("cosine", "pearson"):
-        settings = Settings(1, "basic", similarity, False, 1, 100.0)  # type: ignore[arg-type]
+        settings = Settings(1, "basic", similarity, False, 1, 100.0)
         engine = Engine(arrays, (trainset.n_users, trainset.n_items), settings)
         pairs = Pairs.of(items[known], users[known])
-        row(f"k-NN neighbours, {similarity}", Neighbours, lambda e=engine, p=pairs: nearest(e._co_ratings, p, 100))  # type: ignore[misc]
+        row(f"k-NN neighbours, {similarity}", Neighbours, lambda e=engine, p=pairs: nearest(e._co_ratings, p, 100))
     texts = load_reviews().texts[:n_texts]
     fit, score = texts[n_texts // 5 :], texts[: n_texts // 5]
 

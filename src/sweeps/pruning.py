@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +10,7 @@ from optuna import Study, Trial
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, NopPruner, WilcoxonPruner
 
-from sweeps.build import TARGET, build, locate
+from sweeps.build import TARGET, build
 from sweeps.errors import ConfigError
 from sweeps.execution import Judge
 
@@ -20,10 +19,8 @@ def build_pruner(config: Mapping[str, Any]) -> BasePruner:
     """The pruner of the config group `pruner`.
 
     Raises:
-        ConfigError: not one of Optuna's, an argument that it refuses, or a missing package.
+        ConfigError: not one of Optuna's, or an argument that it refuses.
     """
-    if locate(config.get(TARGET, ""), "pruner._target_") is WilcoxonPruner and not importlib.util.find_spec("scipy"):
-        raise ConfigError("pruner=wilcoxon needs the package scipy: pip install scipy")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # the pruner's YAML file chose it
         pruner = build(config, "pruner")
