@@ -20,12 +20,13 @@ from sweeps.attribute import Attribute, is_counted
 from sweeps.execution import Judge, Workers
 from sweeps.execution.in_process import InProcess
 from sweeps.option import collect
+from sweeps.pruning import judge_of
 from sweeps.record import Record
 from sweeps.samplers import SamplerFactory
 from sweeps.search_space import Proposal, SearchSpace
 from sweeps.stopping import Budget, Outcome
 from sweeps.sweep import SweepResult, best_trial, run_sweep
-from sweeps.tasks.base import no_report
+from sweeps.tasks.base import PrunedError, no_report
 from sweeps.trial import TrialOutcome, TrialResult, attempt
 
 SVM = {
@@ -674,3 +675,37 @@ def test_a_failure_among_several_trials_in_flight_fails_that_trial_alone(sweep):
     assert [trial.number for trial in failed] == [2, 5]
     assert [trial.user_attrs[Attribute.ERROR] for trial in failed] == ["ValueError: trial 2", "ValueError: trial 5"]
     assert [t.value for t in study.trials if t.state == TrialState.COMPLETE] == [0, 1, 3, 4, 6, 7]
+
+
+# A trial that another process gave up
+
+
+@pytest.mark.parametrize("late", ["result", "error", "pruned"])
+def test_a_result_that_comes_after_its_trial_was_given_up_is_ignored(sweep, new_study, late):
+    study = new_study()
+
+    def job(number: int, proposal: Proposal) -> TrialResult:
+        if number == 1:
+            optuna.load_study(study_name="study", storage=study._storage).tell(1, state=TrialState.FAIL)
+            if late == "error":
+                raise ValueError("late")
+            if late == "pruned":
+                raise PrunedError
+        return scored(number, proposal)
+
+    _, outcome, recorder = sweep(job, study=study, n_trials=4)
+    assert outcome.outcome is Outcome.COMPLETED
+    assert [trial.number for trial in study.trials if is_counted(trial)] == [0, 2, 3, 4]
+    assert Attribute.RESULT not in study.trials[1].user_attrs
+    assert Attribute.ERROR not in study.trials[1].user_attrs
+    assert 1 not in [trial.number for trial in recorder.told]  # whoever gave it up has told of it
+
+
+def test_a_step_that_is_reported_after_its_trial_was_given_up_stops_the_trial(new_study):
+    study = new_study()
+    study.pruner = optuna.pruners.MedianPruner()
+    trial = study.ask()
+    judge = judge_of(study, trial, "val_f1")
+    assert judge is not None
+    study.tell(trial.number, state=TrialState.FAIL)
+    assert judge({"val_f1": 0.5})

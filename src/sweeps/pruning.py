@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from optuna import Study, Trial
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.pruners import BasePruner, NopPruner, WilcoxonPruner
 
 from sweeps.build import TARGET, build
@@ -43,7 +43,10 @@ def judge_of(study: Study, trial: Trial, metric: str) -> Judge | None:
     def judge(of_step: Mapping[str, float]) -> bool:
         scores.append(of_step[metric])
         value = scores[-1] if isinstance(pruner, WilcoxonPruner) else sum(scores) / len(scores)
-        trial.report(value, len(scores))
+        try:
+            trial.report(value, len(scores))
+        except UpdateFinishedTrialError:  # another process has given it up
+            return True
         return trial.should_prune()
 
     return judge

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from optuna import Study, Trial
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.attribute import Attribute, was_cut_off
@@ -78,43 +79,70 @@ def record_proposal(trial: Trial, proposal: Proposal, hyperparameters: Mapping[s
     trial.set_user_attr(Attribute.PROPOSAL, described)
 
 
-def tell(study: Study, trial: Trial, outcome: TrialOutcome, metric: str) -> FrozenTrial:
+def tell(study: Study, trial: Trial, outcome: TrialOutcome, metric: str) -> FrozenTrial | None:
     """Write everything about a finished trial, then tell its value, its failure or that it was pruned.
 
-    A trial that has been given up and told meanwhile stays as it is.
+    Returns:
+        The trial; None where another process had given it up and told it, so that this outcome is ignored.
     """
     if isinstance(outcome, Failure):
         return tell_failure(study, trial, outcome.error, outcome.traceback)
     if isinstance(outcome, Pruned):
-        return study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+        return _tell_with(study, trial, {}, TrialState.PRUNED)
     try:
         metrics = {name: float(value) for name, value in outcome.metrics.items()}
         described = _described(outcome, metrics)
         json.dumps(described)
     except (TypeError, ValueError, OverflowError) as problem:
         return tell_failure(study, trial, f"the trial's result cannot be recorded: {problem}", "")
-    trial.set_user_attr(Attribute.RESULT, described)
+    result = {Attribute.RESULT: described}
     score = metrics.get(metric)
     if score is None or not math.isfinite(score):
-        found = "missing" if score is None else f"{score}"
-        return tell_failure(study, trial, f"the objective {metric} is {found}", "")
-    return study.tell(trial, score, skip_if_finished=True)
+        error = f"the objective {metric} is {'missing' if score is None else score}"
+        return _tell_with(study, trial, {**result, Attribute.ERROR: error}, TrialState.FAIL)
+    return _tell_with(study, trial, result, TrialState.COMPLETE, score)
 
 
-def tell_failure(study: Study, trial: Trial, error: str, text: str, *, interrupted: bool = False) -> FrozenTrial:
+def tell_failure(
+    study: Study, trial: Trial, error: str, text: str, *, interrupted: bool = False, attempt: int | None = None
+) -> FrozenTrial | None:
     """Tell that a trial failed, and why.
 
     Args:
         error: one line or a few.
         text: the traceback, or nothing.
         interrupted: whether it was cut off from outside, so that it does not count.
+        attempt: how often processes have died of its parameters, if its own did.
+
+    Returns:
+        The trial; None as for `tell`.
     """
-    trial.set_user_attr(Attribute.ERROR, without_passwords(error)[:_MAX_ERROR])
+    attributes: dict[str, Any] = {Attribute.ERROR: without_passwords(error)[:_MAX_ERROR]}
     if text:
-        trial.set_user_attr(Attribute.TRACEBACK, without_passwords(text)[-_MAX_TRACEBACK:])
+        attributes[Attribute.TRACEBACK] = without_passwords(text)[-_MAX_TRACEBACK:]
+    if attempt is not None:
+        attributes[Attribute.ATTEMPT] = attempt
     if interrupted:
-        trial.set_user_attr(Attribute.INTERRUPTED, True)
-    return study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+        attributes[Attribute.INTERRUPTED] = True
+    return _tell_with(study, trial, attributes, TrialState.FAIL)
+
+
+def _tell_with(
+    study: Study, trial: Trial, attributes: Mapping[str, Any], state: TrialState, value: float | None = None
+) -> FrozenTrial | None:
+    try:
+        for name, content in attributes.items():
+            trial.set_user_attr(name, content)
+        return study.tell(trial, value, state=state)
+    except (UpdateFinishedTrialError, ValueError):
+        if is_given_up(study, trial):
+            return None
+        raise
+
+
+def is_given_up(study: Study, trial: Trial) -> bool:
+    """Whether another process has told a trial meanwhile."""
+    return study.get_trials(deepcopy=False)[trial.number].state.is_finished()
 
 
 def _described(result: TrialResult, metrics: Mapping[str, float]) -> dict[str, Any]:

@@ -178,7 +178,9 @@ class _Sweep:
                 break
             self._unheard[asked.trial.number] = asked
             if self._is_surplus(asked.trial.number):
-                self._notify(tell_failure(self._study, asked.trial, _SURPLUS, "", interrupted=True))
+                told = tell_failure(self._study, asked.trial, _SURPLUS, "", interrupted=True)
+                if told is not None:
+                    self._notify(told)
                 continue
             judge = judge_of(self._study, asked.trial, self._metric)
             future = self._workers.submit(asked.trial.number, asked.proposal, judge)
@@ -244,9 +246,9 @@ class _Sweep:
         if isinstance(error, WorkerDiedError):
             attempt = trial.user_attrs.get(Attribute.ATTEMPT, 0) + 1
             again = attempt <= self._budget.max_retries
-            trial.set_user_attr(Attribute.ATTEMPT, attempt)
-            told = tell_failure(self._study, trial, f"{error} (attempt {attempt})", "", interrupted=again)
-            if again:
+            reason = f"{error} (attempt {attempt})"
+            told = tell_failure(self._study, trial, reason, "", interrupted=again, attempt=attempt)
+            if again and told is not None:
                 self._agenda.owe_again(told)
         elif isinstance(error, TrialTimeoutError):
             told = tell_failure(self._study, trial, str(error), "")
@@ -258,6 +260,9 @@ class _Sweep:
                 tell_failure(self._study, trial, outcome.error, outcome.traceback, interrupted=True)
                 raise StorageError(f"{outcome.error}. Make space, then go on with the sweep.")
             told = tell(self._study, trial, outcome, self._metric)
+        if told is None:  # another process had given it up, and has told of it
+            del self._unheard[trial.number]
+            return
         self._tally.add(told)
         self._notify(told)
 
