@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sweeps.models.knn_co_ratings import SIMILARITIES, SimilarityName, co_ratings
 from sweeps.models.knn_ratings import RatingLists
-from sweeps.models.knn_similarity import SIMILARITIES, SimilarityName, co_ratings, similarity_rows
+from sweeps.models.knn_similarity import similarity_rows
 
 N_X, N_Y = 30, 40
 

@@ -25,10 +25,10 @@ from surprise.prediction_algorithms.knns import SymmetricAlgo
 
 from sweeps.cache import Cache
 from sweeps.errors import ConfigError, ModelError
+from sweeps.models.knn_co_ratings import SIMILARITIES, SimilarityName
 from sweeps.models.knn_engine import Engine, Estimates, Settings
 from sweeps.models.knn_estimates import ALGORITHMS, AlgorithmName
 from sweeps.models.knn_ratings import arrays_of
-from sweeps.models.knn_similarity import SIMILARITIES, SimilarityName
 from sweeps.models.knn_state import State, trainset_of, trainset_state
 
 EngineName = Literal["fast", "surprise"]

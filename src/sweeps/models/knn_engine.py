@@ -10,6 +10,14 @@ import numpy as np
 
 from sweeps.cache import SHARED, Key
 from sweeps.errors import DataError
+from sweeps.models.knn_co_ratings import (
+    CoRatings,
+    SimilarityName,
+    baseline_differences,
+    co_ratings,
+    may_divide_by_zero,
+    rows_that_may_divide_by_zero,
+)
 from sweeps.models.knn_estimates import (
     AlgorithmName,
     Biases,
@@ -20,17 +28,7 @@ from sweeps.models.knn_estimates import (
 )
 from sweeps.models.knn_neighbours import BYTES_A_NEIGHBOUR, Neighbours, Pairs, nearest, room_needed
 from sweeps.models.knn_ratings import RatingArrays, RatingLists, fingerprint_of
-from sweeps.models.knn_similarity import (
-    UNDEFINED,
-    CoRatings,
-    SimilarityName,
-    any_undefined,
-    baseline_differences,
-    co_ratings,
-    may_divide_by_zero,
-    rows_that_may_divide_by_zero,
-    similarity_rows,
-)
+from sweeps.models.knn_similarity import UNDEFINED, any_undefined, similarity_rows
 from sweeps.models.knn_surprise import rows_equal_surprises, surprise_matrix, with_matrix
 
 # Keys stand for the ratings and pairs themselves: trials on equal ratings share baselines and means; those that differ

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sweeps.models.knn_co_ratings import CoRatings
 from sweeps.models.knn_jit import kernel
 from sweeps.models.knn_ratings import RatingLists, fingerprint_of
-from sweeps.models.knn_similarity import FINE, HAS_NAN, UNDEFINED, CoRatings, room_for_sums, similarity_row
+from sweeps.models.knn_similarity import FINE, HAS_NAN, UNDEFINED, room_for_sums, similarity_row
 
 BYTES_A_NEIGHBOUR = 12  # an int32 and a float64
 _BINS = 1025  # one of them for similarities that are not positive

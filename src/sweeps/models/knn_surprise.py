@@ -7,16 +7,16 @@ from functools import cache
 import numpy as np
 from surprise import similarities as surprise_similarities
 
-from sweeps.models.knn_ratings import ListsView, RatingLists
-from sweeps.models.knn_similarity import (
+from sweeps.models.knn_co_ratings import (
     GIVEN,
     SIMILARITIES,
     CoRatings,
     SimilarityName,
     baseline_differences,
     co_ratings,
-    similarity_rows,
 )
+from sweeps.models.knn_ratings import ListsView, RatingLists
+from sweeps.models.knn_similarity import similarity_rows
 
 
 def surprise_matrix(
