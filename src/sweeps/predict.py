@@ -99,7 +99,7 @@ def predict_file(
     frame = _read(source, separator, encoding)
 
     from sweeps.tracking.client import connect
-    from sweeps.tracking.registry import load
+    from sweeps.tracking.loading import load
     from sweeps.tracking.versions import find_version
 
     client = connect(must_exist=True)

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import mlflow
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.singleton import Singleton
@@ -216,22 +215,6 @@ def _as_in_a_new_process(environ: Mapping[str, str]) -> Iterator[None]:
         for handler in handlers:
             logging.root.addHandler(handler)
         logging.root.setLevel(level)
-
-
-def forget_the_registry() -> None:
-    """MLflow's server, where a test runs it in this process, sets its own registry for the whole process."""
-    mlflow.set_registry_uri("")
-    os.environ.pop("MLFLOW_REGISTRY_URI", None)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _no_registry_of_another_module() -> None:
-    forget_the_registry()
-
-
-@pytest.fixture(autouse=True)
-def _no_registry_of_another_test() -> None:
-    forget_the_registry()
 
 
 @pytest.fixture

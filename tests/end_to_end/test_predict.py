@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import joblib
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 import skops.io
 from mlflow.models import Model
+
+from sweeps.tracking.loading import load, split_uri
 
 from .conftest import Workbench, text_csv, write_yaml
 
@@ -143,6 +146,27 @@ def test_an_unknown_model_is_one_message_that_lists_what_there_is(promoted: Prom
     assert message in finished.err
     assert "Traceback" not in finished.err
     assert finished.out == ""
+
+
+@pytest.mark.parametrize("kind", ["alias", "version", "logged"])
+def test_a_model_comes_from_the_clients_store_whatever_the_process_has_set(
+    promoted: Promoted, tmp_path: Path, kind: str
+) -> None:
+    client = promoted.bench.client
+    source = client.get_model_version("comments", "1").source
+    uris = {"alias": MODEL, "version": "models:/comments/1", "logged": source}
+    assert source.startswith("models:/m-")
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'another.db'}")
+    try:
+        assert len(load(client, uris[kind]).predict(pd.DataFrame({"text": ["a nice train"]}))) == 1
+    finally:
+        mlflow.set_tracking_uri(before)
+
+
+def test_a_models_name_may_have_an_at_sign() -> None:
+    assert split_uri("models:/me@work@champion") == ("me@work", "champion", None)
+    assert split_uri("models:/me@work/3") == ("me@work", None, "3")
 
 
 def test_a_missing_input_file_is_named(promoted: Promoted) -> None:

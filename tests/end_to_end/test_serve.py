@@ -17,7 +17,7 @@ from sweeps.serve.holder import ModelHolder
 from sweeps.serve.metrics import Metrics
 from sweeps.serve.options import Options
 from sweeps.serve.service import Service
-from sweeps.tracking.registry import load
+from sweeps.tracking.loading import load
 from sweeps.tracking.versions import ModelSource
 
 from .conftest import Workbench

@@ -15,7 +15,7 @@ from sklearn.svm import SVC
 
 from sweeps.errors import ConfigError, ModelError
 from sweeps.tracking import get_tracker
-from sweeps.tracking.registry import load
+from sweeps.tracking.loading import load
 from sweeps.tracking.tracker import Tracker
 
 from .conftest import Workbench, text_csv

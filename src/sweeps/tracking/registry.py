@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import mlflow.pyfunc
@@ -26,7 +25,8 @@ from sweeps.config import Promote
 from sweeps.errors import ModelError, TrackingError
 from sweeps.metrics import Direction, is_better
 from sweeps.tasks.base import Predictor, Task
-from sweeps.tracking.client import shown_uri, unreachable
+from sweeps.tracking.client import unreachable
+from sweeps.tracking.loading import known_model
 from sweeps.tracking.patience import patiently
 from sweeps.tracking.pyfunc import load_predictor, save_predictor
 
@@ -157,75 +157,6 @@ def champion_of(client: MlflowClient, name: str) -> ModelVersion | None:
     """The version that `champion` points at, if any."""
     version = client.get_registered_model(name).aliases.get(CHAMPION)
     return None if version is None else client.get_model_version(name, version)
-
-
-def known_model(client: MlflowClient, name: str) -> None:
-    """Make sure that a registered model exists.
-
-    Raises:
-        TrackingError: it does not; the message lists those that do.
-    """
-    try:
-        client.get_registered_model(name)
-    except MlflowException as error:
-        known = sorted(model.name for model in client.search_registered_models())
-        raise TrackingError(
-            f"There is no registered model {name!r} at {shown_uri()}; there are: {', '.join(known) or 'none'}."
-        ) from error
-
-
-def load(client: MlflowClient, model_uri: str, trusted: Sequence[str] = ()) -> Predictor:
-    """Load a registered or logged model that a sweep has stored, by this package's own loader alone.
-
-    Args:
-        client: connected.
-        model_uri: `models:/<name>@<alias>`, `models:/<name>/<version>` or any other model URI of MLflow.
-        trusted: types and tasks beyond the built-in list, on the loader's word.
-
-    Raises:
-        TrackingError: no such model, version or alias.
-        ModelError: not a model of ours, or in need of more trust.
-    """
-    check_uri(client, model_uri)
-    with tempfile.TemporaryDirectory() as target:  # MLflow leaves what it downloads to a folder of its own
-        try:
-            folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=model_uri, dst_path=target))
-            flavor = Model.load(str(folder)).flavors.get("python_function", {})
-        except Exception as error:
-            raise TrackingError(f"{model_uri} cannot be fetched: {str(error).splitlines()[0]}") from error
-        return _load_files(model_uri, folder, flavor, trusted)
-
-
-def _load_files(model_uri: str, folder: Path, flavor: Mapping[str, Any], trusted: Sequence[str]) -> Predictor:
-    if flavor.get("loader_module") != load_predictor.__module__:
-        raise ModelError(f"{model_uri} was not stored by a sweep, so it is not loaded here; use mlflow models predict.")
-    data = (folder / str(flavor.get("data"))).resolve()
-    if not data.is_relative_to(folder.resolve()):
-        raise ModelError(f"{model_uri} points outside its own folder ({flavor.get('data')}).")
-    return load_predictor(data, trusted)
-
-
-def check_uri(client: MlflowClient, model_uri: str) -> None:
-    """Tell unknown names, versions and aliases apart, where the URI is one of the registry.
-
-    Raises:
-        TrackingError: there is no such model, version or alias; the message lists those that there are.
-    """
-    if not model_uri.startswith("models:/") or model_uri.startswith("models:/m-"):
-        return
-    name, at, alias = model_uri.removeprefix("models:/").partition("@")
-    name, _, version = (name, "", "") if at else name.rpartition("/")
-    if not name or not (alias or version):
-        raise TrackingError(f"{model_uri} is no model address; write models:/NAME@champion or models:/NAME/VERSION.")
-    known_model(client, name)
-    try:
-        _ = client.get_model_version_by_alias(name, alias) if at else client.get_model_version(name, version)
-    except MlflowException as error:
-        aliases = client.get_registered_model(name).aliases
-        raise TrackingError(
-            f"{name} has no {'alias ' + alias if at else 'version ' + version}; its aliases are: "
-            f"{', '.join(f'{a} (version {v})' for a, v in aliases.items()) or 'none'}."
-        ) from error
 
 
 def _logged_model(client: MlflowClient, task: Task, winner: Winner) -> tuple[str, str]:

@@ -12,7 +12,8 @@ from mlflow.exceptions import MlflowException
 from sweeps.errors import TrackingError
 from sweeps.tasks.base import Predictor
 from sweeps.tracking.client import unreachable
-from sweeps.tracking.registry import POSITIVE_LABEL, PROMOTED_AT, check_uri, load
+from sweeps.tracking.loading import check_uri, load, split_uri
+from sweeps.tracking.registry import POSITIVE_LABEL, PROMOTED_AT
 
 _METRIC_TAGS = ("sweeps.train_", "sweeps.val_", "sweeps.test_")
 
@@ -122,17 +123,6 @@ def find_version(client: MlflowClient, model_uri: str) -> Version:
         tags.get(POSITIVE_LABEL),
         _moment(tags.get(PROMOTED_AT)),
     )
-
-
-def split_uri(model_uri: str) -> tuple[str | None, str | None, str | None]:
-    """Name, alias and version of a registry address, None for what it lacks."""
-    if not model_uri.startswith("models:/") or model_uri.startswith("models:/m-"):
-        return None, None, None
-    name, at, alias = model_uri.removeprefix("models:/").partition("@")
-    if at:
-        return name, alias, None
-    name, _, number = name.rpartition("/")
-    return name, None, number
 
 
 def _run_metrics(client: MlflowClient, run_id: str | None) -> dict[str, float]:
