@@ -7,6 +7,8 @@ import math
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -167,6 +169,34 @@ def test_single_predictions_are_gathered_and_the_folder_is_private(tmp_path: Pat
     assert oct(spool.folder.stat().st_mode)[-3:] == "700"
 
 
+def test_what_a_killed_process_had_gathered_is_adopted_and_what_a_living_one_holds_is_not(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    log = BackgroundLog(spool, gather=60, flush=0.1)
+    with sending_process(spool):
+        log.start()
+        log.add(batch(1, SINGLE))
+        wait_until(lambda: len(held(spool)) == 1)
+        code = (
+            "import os, signal; from pathlib import Path; from sweeps.tracking.spool import Spool;"
+            "from sweeps.tracking.prediction_batch import PredictionBatch;"
+            f"batch = PredictionBatch.from_json({batch(1, SINGLE).to_json()!r});"
+            f"spool = Spool(Path({str(spool.folder)!r})); spool.hold(batch); spool.hold(batch.merged(batch));"
+            "os.kill(os.getpid(), signal.SIGKILL)"
+        )
+        subprocess.run([sys.executable, "-c", code], check=False)
+        assert len(held(spool)) == 2
+        (adopted,) = Spool(spool.folder).adopt()
+        assert [file.name for file in spool.waiting()] == [adopted]
+        assert batch_of(spool.folder / adopted).n_predictions == 2
+        log.close()
+    assert sorted(batch_of(file).n_predictions for file in spool.waiting()) == [1, 2]
+    assert [file.name for file in spool.folder.iterdir() if file.name.startswith(".")] == [".lock"]
+
+
+def held(spool: Spool) -> list[Path]:
+    return list(spool.folder.glob(".*.held"))
+
+
 def test_a_disk_that_refuses_loses_nothing_while_the_process_lives(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool")
     log = BackgroundLog(spool, flush=0.1)
@@ -202,7 +232,7 @@ def test_the_service_logs_batches_and_singles_and_flushes_when_it_ends(promoted_
 
 
 @pytest.mark.slow
-def test_a_killed_service_loses_no_batch_and_texts_are_not_kept_unasked(promoted_bench: Workbench) -> None:
+def test_a_killed_service_loses_no_prediction_and_texts_are_not_kept_unasked(promoted_bench: Workbench) -> None:
     """With a server that has died, the logs wait on disk; the next service sends them, each once."""
     with (
         tracking_server(promoted_bench) as (address, die),
@@ -211,7 +241,9 @@ def test_a_killed_service_loses_no_batch_and_texts_are_not_kept_unasked(promoted
         die()
         for _ in range(20):
             assert service.post("/predict/batch", {"texts": TEXTS}).status == 200
+        assert service.post("/predict", {"text": TEXTS[0]}).status == 200
         wait_until(lambda: waiting(promoted_bench) == 20)
+        wait_until(lambda: any((promoted_bench.folder / FOLDER).glob(".*.held")))
         assert service.get("/health").body["status"] == "ok"
         service.process.send_signal(signal.SIGKILL)
         service.process.wait()
@@ -220,7 +252,7 @@ def test_a_killed_service_loses_no_batch_and_texts_are_not_kept_unasked(promoted
     assert logged(promoted_bench) == []
     with serving(promoted_bench) as service:
         wait_until(lambda: waiting(promoted_bench) == 0)
-    assert [run.data.metrics["n_predictions"] for run in logged(promoted_bench)] == [3] * 20
+    assert sorted(run.data.metrics["n_predictions"] for run in logged(promoted_bench)) == [1] + [3] * 20
 
 
 def test_a_server_that_never_answers_keeps_nobody_waiting_and_loses_nothing(

@@ -25,9 +25,9 @@ _log = logging.getLogger(__name__)
 class BackgroundLog:
     """Takes batches in microseconds and sees to it that each is logged once.
 
-    A batch becomes a run of its own; predictions asked for one by one are gathered for `gather` seconds and become a
-    run together. Where too much waits, in memory or on disk, batches of the same version and source are merged, so that
-    no prediction goes uncounted and nothing grows. What is on disk outlives the process.
+    A batch becomes a run of its own; predictions asked for one by one are gathered for `gather` seconds, in a file that
+    grows, and become a run together. Where too much waits, in memory or on disk, batches of the same version and source
+    are merged, so that no prediction goes uncounted and nothing grows. What is on disk outlives the process.
 
     Args:
         spool: the folder on disk.
@@ -80,6 +80,7 @@ class BackgroundLog:
         """Write everything to disk, and give MLflow `flush` seconds to take it."""
         self._closing.set()
         self._writer.join()
+        self._spool.close()
         if self._sender is None or self._sender.stdin is None:
             return
         with suppress(OSError):  # it has died: the next one will send
@@ -107,12 +108,17 @@ class BackgroundLog:
     def _write_incoming(self, *, always: bool) -> None:
         with self._lock:
             taken, self._incoming = self._incoming, deque()
+        grown = set()
         for batch in taken:
             if batch.source == SINGLE:
                 _merge_into(self._singles, batch)
+                grown.add(batch.key)
             elif not self._put(batch, always=always):
                 with self._lock:
                     self._crowd(batch)
+        for key in grown:
+            with suppress(OSError):  # it is in memory
+                self._spool.hold(self._singles[key])
 
     def _write_merged(self, *, always: bool) -> None:
         with self._lock:

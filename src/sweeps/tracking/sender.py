@@ -53,6 +53,7 @@ def _send(spool: Spool, ending: threading.Event) -> None:
     while True:
         last = ending.is_set()
         try:
+            tried |= spool.adopt()
             if spool.waiting():
                 client = client or connect()
                 send_waiting(client, spool, tried)

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from sweeps.errors import ConfigError
 from sweeps.tracking.prediction_batch import PredictionBatch
@@ -25,6 +26,8 @@ _log = logging.getLogger(__name__)
 class Spool:
     """A folder of prediction logs. Several processes may put; one at a time, which holds `sending`, takes.
 
+    A batch that still grows is held: a file that the sender leaves alone as long as the process lives that wrote it.
+
     Args:
         folder: made on first use, readable by its owner alone.
         max_files: beyond this and `max_bytes` nothing more is taken in.
@@ -38,6 +41,8 @@ class Spool:
         self._counted_at = 0.0
         self._n_files = 0
         self._n_bytes = 0
+        self._owner = uuid.uuid4().hex
+        self._owning: IO[str] | None = None  # a lock that ends with this process, whatever ends it
 
     def make(self) -> None:
         """Make the folder.
@@ -67,18 +72,69 @@ class Spool:
         """
         content = batch.to_json().encode()
         n_files, n_bytes = self.usage()
-        if not always and (n_files >= self._max_files or n_bytes + len(content) > self._max_bytes):
-            return False
-        partial = self.folder / f".{uuid.uuid4().hex}.partial"
         try:
-            partial.write_bytes(content)
-            partial.replace(self.folder / f"{time.time_ns():020d}-{batch.id}.json")
-        except OSError:
-            partial.unlink(missing_ok=True)
-            raise
+            if not always and (n_files >= self._max_files or n_bytes + len(content) > self._max_bytes):
+                return False
+            self._write(content, self.folder / _name_of(batch.id))
+        finally:
+            self._held(batch.id).unlink(missing_ok=True)
         self._n_files += 1
         self._n_bytes += len(content)
         return True
+
+    def hold(self, batch: PredictionBatch) -> None:
+        """Keep a batch that still grows, instead of what was held of it before, until it is put.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        if self._owning is None:
+            self._owning = self._lock_of(self._owner).open("w")
+            fcntl.flock(self._owning, fcntl.LOCK_EX)
+        self._write(batch.to_json().encode(), self._held(batch.id))
+
+    def close(self) -> None:
+        """Hold nothing any more."""
+        if self._owning is not None:
+            self._lock_of(self._owner).unlink(missing_ok=True)
+            self._owning.close()
+            self._owning = None
+
+    def adopt(self) -> set[str]:
+        """Let what processes held that are dead now wait like the rest.
+
+        Returns:
+            The names of the files; of a batch that was about to be put there may be a second one.
+        """
+        adopted = set()
+        for lock in self.folder.glob(".*.holding"):
+            owner = lock.name[1:].removesuffix(".holding")
+            with lock.open("w") as stream:
+                try:
+                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                for held in self.folder.glob(f".{owner}-*.held"):
+                    name = _name_of(held.name.removesuffix(".held").rpartition("-")[2])
+                    held.replace(self.folder / name)
+                    adopted.add(name)
+                lock.unlink(missing_ok=True)
+        return adopted
+
+    def _held(self, batch_id: str) -> Path:
+        return self.folder / f".{self._owner}-{batch_id}.held"
+
+    def _lock_of(self, owner: str) -> Path:
+        return self.folder / f".{owner}.holding"
+
+    def _write(self, content: bytes, file: Path) -> None:
+        partial = self.folder / f".{uuid.uuid4().hex}.partial"
+        try:
+            partial.write_bytes(content)
+            partial.replace(file)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
 
     def usage(self) -> tuple[int, int]:
         """Files and bytes that wait, counted anew every second."""
@@ -117,6 +173,10 @@ class Spool:
                 yield False
                 return
             yield True
+
+
+def _name_of(batch_id: str) -> str:
+    return f"{time.time_ns():020d}-{batch_id}.json"
 
 
 def _size(file: Path) -> int | None:
