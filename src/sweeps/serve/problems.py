@@ -65,6 +65,11 @@ async def on_http_error(_: Request, error: Exception) -> JSONResponse:
     return Problem(error.status_code, code, f"{error.detail}. See /docs.", error.headers).response()
 
 
+async def on_unreadable(_: Request, error: Exception) -> JSONResponse:
+    """Answer what the model itself refuses to read."""
+    return Problem(422, "invalid", str(error)).response()
+
+
 async def on_invalid(_: Request, error: Exception) -> JSONResponse:
     """Answer a body that does not fit the route, naming the first three places."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - for mypy: registered for it

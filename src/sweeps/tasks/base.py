@@ -72,7 +72,11 @@ class Predictor(Protocol):
     """A fitted, stored and loadable model."""
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Predictions for a frame of inputs, one row each, with a column `prediction`."""
+        """Predictions for a frame of inputs, one row each, with a column `prediction`.
+
+        Raises:
+            DataError: a column is missing, or holds what cannot be read; the message is for whoever sent the frame.
+        """
 
     def save(self, directory: Path, trusted: Sequence[str] = ()) -> None:
         """Write plain files from which `Task.load` gives the model back without running foreign code."""

@@ -42,7 +42,10 @@ class LinearPredictor:
     intercept: float
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
-        features = frame[self.columns].astype(float).to_numpy()
+        try:
+            features = frame[self.columns].astype(float).to_numpy()
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"A row needs numbers in the columns {', '.join(self.columns)}.") from error
         return pd.DataFrame({"prediction": features @ np.array(self.coefficients) + self.intercept}, index=frame.index)
 
     def save(self, directory: Path, trusted: Sequence[str] = ()) -> None:
