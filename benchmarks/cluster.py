@@ -32,6 +32,7 @@ import dask
 import optuna
 from distributed import Client
 
+from sweeps.agenda import Agenda
 from sweeps.console import table
 from sweeps.execution import Judge
 from sweeps.execution.dask_cluster import DaskWorkers
@@ -40,7 +41,7 @@ from sweeps.samplers import SamplerFactory
 from sweeps.search_space import Proposal, SearchSpace
 from sweeps.stopping import Budget
 from sweeps.storage import open_storage
-from sweeps.sweep import run_sweep
+from sweeps.sweep import Sweep
 from sweeps.trial import TrialOutcome, TrialResult
 
 SLOTS = 64
@@ -137,7 +138,7 @@ def measure(n_slots: int, seconds: float, per_slot: int, storage: str | None) ->
         url = storage or f"sqlite:///{Path(folder) / 'study.db'}"
         study = optuna.create_study(storage=open_storage(url), study_name=f"{time.time()}", direction="maximize")
         before = resource.getrusage(resource.RUSAGE_SELF)
-        run_sweep(study, space, workers, Budget(per_slot * n_slots), samplers, "val_f1", [])
+        Sweep(study, Agenda(study, space, samplers), workers, Budget(per_slot * n_slots), "val_f1").run()
         after = resource.getrusage(resource.RUSAGE_SELF)
         trials = study.get_trials(deepcopy=False)
     spans: list[dict[str, Any]] = [trial.user_attrs["sweeps.result"]["seconds"] for trial in trials]

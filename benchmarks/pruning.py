@@ -21,6 +21,7 @@ import optuna
 from omegaconf import OmegaConf
 from optuna.trial import TrialState
 
+from sweeps.agenda import Agenda
 from sweeps.datasets.reviews import load_reviews
 from sweeps.execution.in_process import InProcess
 from sweeps.option import collect
@@ -28,7 +29,7 @@ from sweeps.pruning import build_pruner
 from sweeps.samplers import SamplerFactory
 from sweeps.search_space import Proposal, SearchSpace
 from sweeps.stopping import Budget
-from sweeps.sweep import run_sweep
+from sweeps.sweep import Sweep
 from sweeps.tasks.base import Candidate
 from sweeps.tasks.text_classification import TextClassification
 from sweeps.trial import REPORT, TrialResult
@@ -84,7 +85,7 @@ def main() -> None:
         for seed in range(arguments.seeds):
             study = optuna.create_study(direction="maximize", pruner=build_pruner(option("pruner", name)))
             sampler = SamplerFactory({"_target_": "optuna.samplers.RandomSampler", "seed": seed}, space())
-            run_sweep(study, space(), InProcess(job), Budget(arguments.trials), sampler, "val_f1", [])
+            Sweep(study, Agenda(study, space(), sampler), InProcess(job), Budget(arguments.trials), "val_f1").run()
             stopped = study.get_trials(states=(TrialState.PRUNED,))
             pruned += len(stopped)
             fits += sum(len(trial.intermediate_values) for trial in stopped)

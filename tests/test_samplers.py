@@ -11,6 +11,7 @@ import pytest
 from omegaconf import OmegaConf
 from optuna.trial import TrialState
 
+from sweeps.agenda import Agenda
 from sweeps.attribute import Attribute
 from sweeps.errors import ConfigError
 from sweeps.execution.in_process import InProcess
@@ -19,7 +20,7 @@ from sweeps.record import Record
 from sweeps.samplers import SamplerFactory
 from sweeps.search_space import Proposal, SearchSpace
 from sweeps.stopping import Budget, Outcome
-from sweeps.sweep import SweepResult, run_sweep
+from sweeps.sweep import Sweep, SweepResult
 from sweeps.trial import TrialResult
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -130,7 +131,7 @@ def sweep(
     samplers = SamplerFactory(sampler_config(name, seed), space)
     if study is None:
         study = optuna.create_study(direction="maximize", sampler=samplers.sampler_for(0))
-    result = run_sweep(study, space, InProcess(job), Budget(n_trials), samplers, "val_f1", [])
+    result = Sweep(study, Agenda(study, space, samplers), InProcess(job), Budget(n_trials), "val_f1").run()
     return study, result, samplers
 
 

@@ -16,6 +16,7 @@ import pytest
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeps.agenda import Agenda
 from sweeps.attribute import Attribute, is_counted
 from sweeps.execution import Judge, Workers
 from sweeps.execution.in_process import InProcess
@@ -25,7 +26,7 @@ from sweeps.record import Record
 from sweeps.samplers import SamplerFactory
 from sweeps.search_space import Proposal, SearchSpace
 from sweeps.stopping import Budget, Outcome
-from sweeps.sweep import SweepResult, best_trial, run_sweep
+from sweeps.sweep import Sweep, SweepResult, best_trial
 from sweeps.tasks.base import PrunedError, no_report
 from sweeps.trial import TrialOutcome, TrialResult, attempt
 
@@ -111,15 +112,15 @@ def sweep(new_study: Callable[..., Study]) -> Callable[..., Any]:
         space = space or space_of("logistic")
         study = study or new_study()
         recorder = Recorder()
-        outcome = run_sweep(
+        samplers = SamplerFactory({"_target_": f"optuna.samplers.{sampler}", "seed": seed}, space)
+        outcome = Sweep(
             study,
-            space,
+            Agenda(study, space, samplers),
             workers or InProcess(job or scored),
             Budget(n_trials, timeout, max_failure_rate),
-            SamplerFactory({"_target_": f"optuna.samplers.{sampler}", "seed": seed}, space),
             "val_f1",
             [recorder, *callbacks],
-        )
+        ).run()
         return study, outcome, recorder
 
     return run

@@ -49,7 +49,7 @@ class Agenda:
         space: what they are drawn from.
         samplers: the sampler of each trial.
         coordinator: stands for this process; noted with every trial.
-        describe: every active hyperparameter of a proposal.
+        describe: every active hyperparameter of a proposal, known before it runs, so that a failed trial shows them.
     """
 
     def __init__(
@@ -57,8 +57,8 @@ class Agenda:
         study: Study,
         space: SearchSpace,
         samplers: SamplerFactory,
-        coordinator: str,
-        describe: Callable[[Proposal], Mapping[str, Any]],
+        coordinator: str = "",
+        describe: Callable[[Proposal], Mapping[str, Any]] = lambda proposal: proposal.values,
     ) -> None:
         self._study = study
         self._space = space

@@ -34,22 +34,22 @@ def choose_workers(
     workers of its own (`Launcher.workers`) is kept full; any other runs batches of `n_jobs`.
     """
     settings, plan = checked.settings, checked.plan
-    sharing = partial(share, shared, settings.cache.max_bytes, settings.cache.max_memory_bytes)
-    sharing()
-    prepare = partial(_prepare, prepare_worker(), sharing)
+    share_here = partial(share, shared, settings.cache.max_bytes, settings.cache.max_memory_bytes)
+    share_here()
     job = TrialJob(plan, checked.folder.path, hydra_context, task_function)
     n_jobs = _n_cores() if settings.n_jobs is None else settings.n_jobs
     if plan.config.hydra.launcher.get(TARGET) != BASIC_LAUNCHER:
         launcher = launcher_of(plan.config, checked.folder.path, hydra_context, task_function)
         if hasattr(launcher, "workers"):
-            elsewhere = partial(share, None, 0, settings.cache.max_memory_bytes)  # other machines may lack the folder
-            prepare = partial(_prepare, prepare_worker(), elsewhere)
+            share_there = partial(share, None, 0, settings.cache.max_memory_bytes)  # machines that may lack the folder
+            prepare = partial(_prepare, prepare_worker(), share_there)
             workers: Workers = launcher.workers(prepare, job, settings.n_jobs, settings.trial_timeout)
             return workers
         _note_what_batches_lack(checked)
         return Batches(launcher, job, max(1, n_jobs))
     if n_jobs == 0:
         return InProcess(job)
+    prepare = partial(_prepare, prepare_worker(), share_here)
     preload = dict.fromkeys(_modules(checked))
     return Pool(prepare, job, n_jobs, settings.trial_timeout, tuple(preload))
 

@@ -14,6 +14,7 @@ from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps import console, results, typed
+from sweeps.agenda import Agenda
 from sweeps.attribute import Attribute, is_counted
 from sweeps.checks import CheckedStudy
 from sweeps.config import Settings
@@ -28,7 +29,7 @@ from sweeps.results import StudyFolder
 from sweeps.search_space import Proposal
 from sweeps.stopping import Budget, Outcome
 from sweeps.storage import open_storage
-from sweeps.sweep import Callback, SweepResult, run_sweep
+from sweeps.sweep import Callback, Sweep, SweepResult
 from sweeps.tasks.base import Task, Tried
 from sweeps.tracking import client as tracking
 from sweeps.tracking.entries import command_tags
@@ -66,9 +67,9 @@ def run_study(checked: CheckedStudy, workers: Workers) -> SweepResult:
             described: dict[str, Any] = json.loads(json.dumps(active, default=str))
             return described
 
-        budget = _budget(settings)
+        agenda = Agenda(study, plan.space, checked.samplers, lease.holder, describe)
         try:
-            result = run_sweep(study, plan.space, workers, budget, checked.samplers, metric, callbacks, describe, lease)
+            result = Sweep(study, agenda, workers, _budget(settings), metric, callbacks, lease).run()
         except (StorageError, ClusterError):
             _say_how_to_go_on(folder)
             raise
@@ -114,7 +115,6 @@ def _opened(checked: CheckedStudy, task: Task) -> Iterator[tuple[Study, Lease]]:
         typed.remember(folder, plan.dataset, settings.storage)  # anew each time: n_trials may have grown
         if DEFINITION not in study.user_attrs:
             results.write_text(folder.config, without_passwords(OmegaConf.to_yaml(plan.config)))
-            study.set_user_attr("sweeps.metric", checked.metric)
             study.set_user_attr(TRACKING, _tracking(checked, task))
             study.set_user_attr(DEFINITION, dict(checked.definition))  # last: now everything is there to go on with
         yield study, lease
@@ -128,6 +128,7 @@ def _tracking(checked: CheckedStudy, task: Task) -> dict[str, Any]:
     return {
         "experiment": checked.settings.experiment_name,
         "dataset": str(checked.plan.config.dataset.name),
+        "metric": checked.metric,
         "names": checked.plan.parameter_names(),
         "tags": {**command_tags(task.fingerprint), STUDY_ID: uuid.uuid4().hex},
     }

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol
+from typing import Protocol
 
 from optuna import Study
 from optuna.study import StudyDirection
@@ -22,8 +22,6 @@ from sweeps.execution import TrialTimeoutError, WorkerDiedError, Workers
 from sweeps.lease import Lease
 from sweeps.pruning import judge_of
 from sweeps.record import CUT_OFF, tell, tell_failure
-from sweeps.samplers import SamplerFactory
-from sweeps.search_space import Proposal, SearchSpace
 from sweeps.signals import Interrupts
 from sweeps.stopping import Budget, Outcome, Stop, Tally
 from sweeps.trial import Failure, TrialOutcome
@@ -61,63 +59,40 @@ class Callback(Protocol):
         """The sweep is over, whatever ended it."""
 
 
-def run_sweep(
-    study: Study,
-    space: SearchSpace,
-    workers: Workers,
-    budget: Budget,
-    samplers: SamplerFactory,
-    metric: str,
-    callbacks: Sequence[Callback],
-    describe: Callable[[Proposal], Mapping[str, Any]] = lambda proposal: proposal.values,
-    lease: Lease | None = None,
-) -> SweepResult:
-    """Run a study to its end, or go on with one that was cut off.
-
-    Args:
-        study: where trials are asked and told.
-        space: what a trial is drawn from; the first trials are its defaults.
-        workers: where trials run; closed at the end.
-        budget: when to stop.
-        samplers: the sampler of each trial.
-        metric: the metric that is told.
-        callbacks: told of every trial and of the end.
-        describe: every active hyperparameter of a proposal, known before it runs, so that a failed trial shows them.
-        lease: this process's hold on the study; None where no other process can have one.
-
-    Returns:
-        How it ended. An interrupt is an outcome, too; any other exception is raised after the trials in flight have
-        been failed and the callbacks told.
-    """
-    return _Sweep(study, space, workers, budget, samplers, metric, callbacks, describe, lease).run()
-
-
 class _GraceOverError(Exception):
     """An interrupted sweep has waited long enough for the trials in flight."""
 
 
-class _Sweep:
-    """The state of a sweep between its first and its last trial; see `run_sweep`."""
+class Sweep:
+    """A study on its way to its end, whether new or cut off before.
+
+    Args:
+        study: where trials are asked and told.
+        agenda: what is tried next.
+        workers: where trials run; closed at the end.
+        budget: when to stop.
+        metric: the metric that is told.
+        callbacks: told of every trial and of the end.
+        lease: this process's hold on the study; None where no other process can have one.
+    """
 
     def __init__(
         self,
         study: Study,
-        space: SearchSpace,
+        agenda: Agenda,
         workers: Workers,
         budget: Budget,
-        samplers: SamplerFactory,
         metric: str,
-        callbacks: Sequence[Callback],
-        describe: Callable[[Proposal], Mapping[str, Any]],
-        lease: Lease | None,
+        callbacks: Sequence[Callback] = (),
+        lease: Lease | None = None,
     ) -> None:
         self._study = study
+        self._agenda = agenda
         self._workers = workers
         self._budget = budget
         self._metric = metric
         self._callbacks = callbacks
         self._lease = lease
-        self._agenda = Agenda(study, space, samplers, lease.holder if lease else "", describe)
         self._tally = Tally(study.direction, budget)
         self._events: SimpleQueue[Future[TrialOutcome] | None] = SimpleQueue()  # None: look at the signals
         self._interrupts = Interrupts(lambda: self._events.put(None))
@@ -128,6 +103,12 @@ class _Sweep:
         self._is_shared = False  # whether other processes work on the study
 
     def run(self) -> SweepResult:
+        """Run it to its end.
+
+        Returns:
+            How it ended. An interrupt is an outcome, too; any other exception is raised after the trials in flight have
+            been failed and the callbacks told.
+        """
         end: Stop = Outcome.FAILED, "an error of the sweep itself"
         cause: BaseException | None = None
         try:

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeps.agenda import Agenda
 from sweeps.attribute import Attribute
 from sweeps.errors import ClusterError
 from sweeps.execution import TrialTimeoutError, WorkerDiedError
@@ -23,7 +24,7 @@ from sweeps.option import collect
 from sweeps.samplers import SamplerFactory
 from sweeps.search_space import Proposal, SearchSpace
 from sweeps.stopping import Budget
-from sweeps.sweep import SweepResult, run_sweep
+from sweeps.sweep import Sweep, SweepResult
 from sweeps.trial import Failure, Pruned, TrialResult
 
 from .dask_processes import DaskProcesses
@@ -55,7 +56,7 @@ def proposal(c: float = 1.0) -> Proposal:
 
 def sweep(study: optuna.Study, workers: DaskWorkers, n_trials: int, **budget: Any) -> SweepResult:
     samplers = SamplerFactory({"_target_": "optuna.samplers.RandomSampler", "seed": 1}, SPACE)
-    return run_sweep(study, SPACE, workers, Budget(n_trials, **budget), samplers, "val_f1", [])
+    return Sweep(study, Agenda(study, SPACE, samplers), workers, Budget(n_trials, **budget), "val_f1").run()
 
 
 def new_study(folder: Path) -> optuna.Study:

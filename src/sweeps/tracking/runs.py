@@ -75,7 +75,7 @@ class StudyRuns:
         described = study.user_attrs[TRACKING]
         self._dataset: str = described["dataset"]
         self._names: Mapping[str, str] = described["names"]
-        self._metric = study.user_attrs.get("sweeps.metric", "objective")
+        self._metric: str = described["metric"]
         self._children: dict[int, str] = {}  # the run of each trial, from the moment it is made
         self._complete: set[int] = set()
         self.parent_id = self._parent_of(study, described["tags"])
