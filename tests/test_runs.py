@@ -30,7 +30,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
 
 def finished_study(n_trials: int = 3) -> optuna.Study:
     study = optuna.create_study(direction="maximize")
-    study.set_user_attr(TRACKING, {"experiment": "x", "dataset": "d", "names": NAMES, "tags": {}})
+    study.set_user_attr(TRACKING, {"dataset": "d", "metric": "val_f1", "names": NAMES, "tags": {}})
     for number in range(n_trials):
         trial = study.ask()
         trial.set_user_attr(Attribute.PROPOSAL, {"choices": {"model": "svm"}})

@@ -324,7 +324,7 @@ def test_a_run_without_m_that_raises_is_a_failed_run_with_its_traceback(
     assert "ArithmeticError" in (Path(run.info.artifact_uri or "") / "traceback.txt").read_text()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupted_sweep_closes_its_trial_and_its_runs(
     bench: Workbench, tmp_path: Path, conf: Path, number: signal.Signals
 ) -> None:

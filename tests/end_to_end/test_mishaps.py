@@ -122,6 +122,7 @@ def test_null_and_lists_in_an_experiments_params_stay_what_they_are(
     assert child.data.params["ngram_range"] == "[1, 2]"
 
 
+@pytest.mark.slow
 def test_simultaneous_first_sweeps_in_one_folder_all_finish(tmp_path: Path) -> None:
     texts = write_texts(tmp_path / "texts.csv", rows=60)
     command = [sys.executable, "-m", "sweeps.run", "-m", *text_csv(texts), "model=logistic", "n_trials=1"]
