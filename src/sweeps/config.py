@@ -1,6 +1,6 @@
 """The root config's schema, and the settings that a sweep reads from it.
 
-Importing this registers the schema with Hydra and the resolver `file_stem` with OmegaConf; every entry point does.
+Importing this registers the schema with Hydra and the resolvers with OmegaConf; every entry point does.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import Enum
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -165,5 +166,13 @@ def file_stem(path: str | None, fallback: str) -> str:
     return Path(path).name.split(".")[0] or fallback if path else fallback
 
 
+def documented_keys() -> str:
+    """The keys of the root config as they stand in its file, each with its comment; for a template, as `--help` is."""
+    text = (files("sweeps.conf") / "config.yaml").read_text(encoding="utf-8")
+    keys = text[text.index("n_trials:") : text.index("hydra:\n")]
+    return keys.strip().replace("$", "$$")
+
+
 ConfigStore.instance().store(name="sweeps_schema", node=RootConfig, provider="sweeps")
 OmegaConf.register_new_resolver("file_stem", file_stem, replace=True)
+OmegaConf.register_new_resolver("documented_keys", documented_keys, replace=True)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
 import signal
 import sys
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import hydra
 import yaml
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-import sweeps.config  # noqa: F401 - registers the schema and the resolvers before Hydra composes
+from sweeps.config import SWEPT_GROUPS, RootConfig  # registers the schema and the resolvers before Hydra composes
 from sweeps.errors import Interrupted, SweepsError
 from sweeps.redact import without_passwords
 from sweeps.signals import raise_interrupted
@@ -46,6 +51,9 @@ def main() -> None:
         if before == "1":
             raise
         _exit_with(error)
+    except BrokenPipeError:  # the reader of our output, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except Interrupted as interrupt:
         sys.exit(128 + interrupt.received)
     finally:
@@ -63,31 +71,42 @@ def _exit_with(error: Exception) -> NoReturn:
         parts.insert(0, "A YAML file cannot be read:")
     cause = error.__cause__
     if isinstance(error, HydraException) and cause is not None:
-        parts.append(str(cause).strip())
+        parts.append(str(cause).strip().partition("\n")[0])
     if isinstance(error, HydraException):
-        parts += _advice(sys.argv[1:])
+        parts += _advice(str(error), sys.argv[1:])
     sys.stderr.write(without_passwords("\n".join(dict.fromkeys(part for part in parts if part))) + "\n")
     sys.exit(1)
 
 
-def _advice(arguments: list[str]) -> list[str]:
-    """Hydra composes a sweep with the group's default option first, and refuses a fixed key that this one lacks."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    parser = OverridesParser.create()
-    overrides = []
-    for argument in arguments:
-        try:
-            overrides.append(parser.parse_override(argument))
-        except HydraException:
-            continue  # an option such as -m, or what Hydra's own message is about
-    swept = {override.key_or_group for override in overrides if override.is_sweep_override()}
+def _advice(message: str, arguments: list[str]) -> list[str]:
+    """What to type instead of a key that Hydra does not find."""
+    refused = re.match(r"Could not override '(?P<key>[^']+)'", message)
+    if refused is None:
+        return []
+    group, dot, _ = refused["key"].partition(".")
+    if not dot:
+        close = difflib.get_close_matches(group, RootConfig.__dataclass_fields__, n=1)
+        return [f"Did you mean {key}?" for key in close] + ["python -m sweeps.run --help lists all keys."]
+    overrides = _parsed(arguments)
+    swept = any(override.key_or_group == group and override.is_sweep_override() for override in overrides)
+    if group not in SWEPT_GROUPS or not swept:
+        return []
+    # A sweep is composed with the group's default option first, which may lack the key.
     return [
         f"If only some of the options in {group}=... have this key, write {override.key_or_group}="
         f"choice({override.get_value_element_as_str()}): it applies where the key exists."
         for override in overrides
-        if (group := override.key_or_group.partition(".")[0]) in swept and not override.is_sweep_override()
+        if override.key_or_group == refused["key"] and not override.is_sweep_override()
     ]
+
+
+def _parsed(arguments: list[str]) -> list[Override]:
+    parser = OverridesParser.create()
+    overrides = []
+    for argument in arguments:
+        with suppress(HydraException):  # an option such as -m, or what Hydra's own message is about
+            overrides.append(parser.parse_override(argument))
+    return overrides
 
 
 if __name__ == "__main__":

@@ -60,6 +60,8 @@ def assert_one_message(finished: Finished, *parts: str) -> None:
         (["vectorizer=none"], ["vectorizer=none", "vectorizer=tfidf"]),
         (["model.C=tag(log,interval(0,1))"], ["model.C"]),
         (["model.C=interval(2,1)"], ["model.C"]),
+        (["n_trails=3"], ["n_trails", "Did you mean n_trials?", "--help lists all keys"]),
+        (["n_trials=many"], ["n_trials=many", "Integer"]),
         (["sampler=grid", "model=svm"], ["grid", "model/svm.C"]),
         (["model=svm", "model.C=[1"], ["model.C=[1", "quote"]),
         (["model=svm", "+model.tol=1,2"], ["tol", "default beside it"]),

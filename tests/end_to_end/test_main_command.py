@@ -22,6 +22,7 @@ from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial
 
 import sweeps
+from sweeps.config import RootConfig
 
 from .conftest import Finished, Workbench, scores, text_csv, write_texts, write_yaml
 from .nursery import user_environment, wait_until
@@ -318,6 +319,16 @@ def test_the_same_seed_gives_the_same_trials_and_values_and_another_does_not(
     first = [(trial.params, trial.value) for trial in swept.trials]
     assert found["same"] == first
     assert found["other"][2:] != first[2:4]
+
+
+def test_help_explains_every_key(empty_bench: Workbench) -> None:
+    finished = empty_bench.run("--help")
+    assert finished.code == 0
+    explained = finished.out.partition("== Keys ==")[2].partition("== The config as composed ==")[0]
+    for key in RootConfig.__dataclass_fields__.keys() - {"model", "vectorizer", "dataset", "sampler", "pruner"}:
+        assert f"\n{key}:" in explained
+    assert "# seconds after which no new trial starts" in explained
+    assert "${oc.env:SWEEPS_STORAGE,null}" in explained
 
 
 def test_dry_run_prints_the_space_and_writes_nothing(empty_bench: Workbench, texts: Path) -> None:
