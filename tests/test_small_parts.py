@@ -2,6 +2,9 @@
 
 import csv
 import math
+import tempfile
+import threading
+import time
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from sweeps.cache import Cache
 from sweeps.config import Promote, RootConfig, Settings, file_stem
 from sweeps.console import describe_space, table
 from sweeps.errors import ConfigError
+from sweeps.locks import alone
 from sweeps.metrics import classification_scores, is_better
 from sweeps.option import collect
 from sweeps.redact import without_passwords
@@ -416,3 +420,27 @@ def test_a_space_without_anything_to_search_says_so() -> None:
     assert (
         describe_space(SearchSpace({"model": ("svm",)}), "reviews") == "dataset=reviews, model=svm: nothing to search."
     )
+
+
+def test_one_process_at_a_time_holds_a_lock_and_none_leaves_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "locks"))
+    (tmp_path / "locks").mkdir()
+    counter = tmp_path / "counter"
+    counter.write_text("0")
+
+    def count() -> None:
+        for _ in range(100):
+            with alone("counter"):
+                before = int(counter.read_text())
+                time.sleep(0)  # lets another thread in, if the lock does
+                counter.write_text(str(before + 1))
+
+    threads = [threading.Thread(target=count) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert counter.read_text() == "800"
+    assert list((tmp_path / "locks").iterdir()) == []
