@@ -416,6 +416,16 @@ def test_a_described_space_shows_name_distribution_default_condition_and_file() 
     ]
 
 
+def test_a_described_space_writes_values_as_yaml_does() -> None:
+    option = {
+        "weight": None,
+        "search_space": {"weight": {"type": "categorical", "choices": [None, True, "balanced"]}},
+    }
+    space = SearchSpace({"model": ("svm",)}, {("model", "svm"): collect(option, "model", "svm", "svm.yaml")})
+    shown = describe_space(space, "reviews").splitlines()[-1]
+    assert shown.split("  ")[:3] == ["model/svm.weight", "one of null, true, balanced", "null"]
+
+
 def test_a_space_without_anything_to_search_says_so() -> None:
     assert (
         describe_space(SearchSpace({"model": ("svm",)}), "reviews") == "dataset=reviews, model=svm: nothing to search."

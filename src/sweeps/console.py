@@ -128,9 +128,9 @@ def describe_space(space: SearchSpace, dataset: str) -> str:
     ]
     for leaf in space.all_leaves():
         when = ", ".join(
-            f"{key.partition('.')[2]} is {' or '.join(map(str, values))}" for key, values in leaf.when.items()
+            f"{key.partition('.')[2]} is {' or '.join(map(_as_typed, values))}" for key, values in leaf.when.items()
         )
-        rows.append([leaf.name, _describe_distribution(leaf.distribution), str(leaf.default), when, leaf.source])
+        rows.append([leaf.name, _describe_distribution(leaf.distribution), _as_typed(leaf.default), when, leaf.source])
     fixed = ", ".join(f"{group}={options[0]}" for group, options in space.groups.items() if len(options) == 1)
     head = f"dataset={dataset}" + (f", {fixed}" if fixed else "")
     if not rows:
@@ -140,7 +140,7 @@ def describe_space(space: SearchSpace, dataset: str) -> str:
 
 def _describe_distribution(distribution: BaseDistribution) -> str:
     if isinstance(distribution, CategoricalDistribution):
-        return f"one of {', '.join(map(str, distribution.choices))}"
+        return f"one of {', '.join(map(_as_typed, distribution.choices))}"
     assert isinstance(  # noqa: S101 - for mypy: no third kind
         distribution, FloatDistribution | IntDistribution
     )
@@ -171,4 +171,11 @@ def _shown(best: FrozenTrial | None) -> str:
 
 
 def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else _as_typed(value)
+
+
+def _as_typed(value: Any) -> str:
+    """As YAML and Hydra write it."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
