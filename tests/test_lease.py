@@ -29,6 +29,8 @@ OTHER = """
     else:
         print("held", flush=True)
         sys.stdin.readline()
+        print("last" if lease.depart() else "not the last", flush=True)
+        sys.stdin.readline()
         lease.release()
 """
 
@@ -73,6 +75,8 @@ def test_a_second_process_is_refused_by_name_until_the_first_lets_go(url, other)
     with pytest.raises(StorageError, match=rf"study s is run by process {holder.pid} on .*join=true"):
         lease.acquire(join=False)
     say(holder)
+    assert holder.stdout.readline() == "last\n"
+    say(holder)
     holder.wait()
     again = lease_on(url)
     again.acquire(join=False)
@@ -109,9 +113,30 @@ def test_of_several_that_start_at_the_same_moment_one_holds_the_study(url, other
     assert answers.count("held\n") == 1
 
 
+def test_of_several_that_end_at_the_same_moment_one_is_the_last(url, other):
+    processes = [other("join") for _ in range(4)]
+    for process in processes:
+        say(process)
+    assert [process.stdout.readline() for process in processes] == ["held\n"] * 4
+    for process in processes:
+        say(process)
+    answers = [process.stdout.readline() for process in processes]
+    assert answers.count("last\n") == 1
+
+
+def test_who_ends_while_another_is_at_work_is_not_the_last(url, other):
+    first, second = other("join"), other("join")
+    for process in (first, second):
+        say(process)
+        assert process.stdout.readline() == "held\n"
+    for process, answer in ((second, "not the last\n"), (first, "last\n")):
+        say(process)
+        assert process.stdout.readline() == answer
+
+
 def test_a_process_of_another_machine_is_known_by_its_signs_of_life(url):
     lease, study = lease_on(url), optuna.load_study(study_name="s", storage=open_storage(url))
-    there = {"number": 1, "host": "another-machine", "pid": 1, "started": 0.0, "beat": time.time()}
+    there = {"number": 1, "departure": None, "host": "another-machine", "pid": 1, "started": 0.0, "beat": time.time()}
     study.set_user_attr("sweeps.coordinator.there", there)
     with pytest.raises(StorageError, match="process 1 on another-machine"):
         lease.acquire(join=False)

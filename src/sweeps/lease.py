@@ -38,6 +38,7 @@ class Lease:
         self._study = study
         self.holder = uuid.uuid4().hex[:16]
         self._number = _CHOOSING
+        self._departure: int | None = None  # a number as well; None while at work
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
 
@@ -52,7 +53,7 @@ class Lease:
         self._write()
         while any(lease["number"] == _CHOOSING for lease in self._living().values()):
             time.sleep(0.05)
-        before = [lease for token, lease in self._living().items() if (lease["number"], token) < self._order]
+        before = self._before()
         if before and not join:
             self.release()
             first = before[0]
@@ -62,12 +63,36 @@ class Lease:
             )
         self._thread.start()
 
+    def depart(self) -> bool:
+        """Be at work no more, but hold the lease still.
+
+        Returns:
+            Whether all others that are alive have departed before, so that the end of the study is up to this process.
+            Of those that depart at the same moment, it is for one.
+        """
+        self._departure = _CHOOSING
+        self._write()
+        self._departure = 1 + max((lease["departure"] or 0 for lease in self._living().values()), default=0)
+        self._write()
+        others = self._living()
+        while any(lease["departure"] == _CHOOSING for lease in others.values()):
+            time.sleep(0.05)
+            others = self._living()
+        own = self._departure, self.holder
+        return all(
+            lease["departure"] is not None and (lease["departure"], token) < own for token, lease in others.items()
+        )
+
     def release(self) -> None:
         """Give the lease back."""
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join()
         self._study.set_user_attr(_PREFIX + self.holder, None)
+
+    def is_first(self) -> bool:
+        """Whether no process that is still at work came before this one."""
+        return not self._before()
 
     def others(self) -> list[str]:
         """The other processes that are at work on the study."""
@@ -77,9 +102,9 @@ class Lease:
         """Whether there are any."""
         return bool(self._living())
 
-    @property
-    def _order(self) -> tuple[int, str]:
-        return self._number, self.holder
+    def _before(self) -> list[Mapping[str, Any]]:
+        own = self._number, self.holder
+        return [lease for token, lease in self._living().items() if (lease["number"], token) < own]
 
     def _living(self) -> dict[str, Mapping[str, Any]]:
         leases = {
@@ -90,7 +115,7 @@ class Lease:
         return {token: lease for token, lease in leases.items() if token != self.holder and _is_alive(lease)}
 
     def _write(self) -> None:
-        lease = {"number": self._number, **_THIS_PROCESS, "beat": time.time()}
+        lease = {"number": self._number, "departure": self._departure, **_THIS_PROCESS, "beat": time.time()}
         self._study.set_user_attr(_PREFIX + self.holder, lease)
 
     def _beat(self) -> None:

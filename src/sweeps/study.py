@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,7 +20,7 @@ from sweeps.attribute import Attribute, is_counted
 from sweeps.checks import CheckedStudy
 from sweeps.config import Settings
 from sweeps.console import say
-from sweeps.definition import DEFINITION
+from sweeps.definition import DEFINITION, check_same
 from sweeps.errors import ClusterError, StorageError, SweepFailedError
 from sweeps.execution import Workers
 from sweeps.lease import Lease
@@ -33,9 +34,11 @@ from sweeps.sweep import Callback, Sweep, SweepResult
 from sweeps.tasks.base import Task, Tried
 from sweeps.tracking import client as tracking
 from sweeps.tracking.entries import command_tags
-from sweeps.tracking.runs import END, STUDY_ID, TRACKING, StudyRuns
+from sweeps.tracking.runs import END, PARENT_RUN, STUDY_ID, TRACKING, StudyRuns
 from sweeps.trial import hyperparameters, load_task
 from sweeps.winner import candidate_of_trial, register_winner
+
+_LOOK_AGAIN = 0.2  # seconds
 
 
 def run_study(checked: CheckedStudy, workers: Workers) -> SweepResult:
@@ -112,6 +115,9 @@ def _opened(checked: CheckedStudy, task: Task) -> Iterator[tuple[Study, Lease]]:
     lease = Lease(study)
     lease.acquire(join=settings.join)
     try:
+        while PARENT_RUN not in study.user_attrs and not lease.is_first():
+            time.sleep(_LOOK_AGAIN)  # of processes that begin a study together, one defines it and makes its runs
+        check_same(study, checked.definition)
         typed.remember(folder, plan.dataset, settings.storage)  # anew each time: n_trials may have grown
         if DEFINITION not in study.user_attrs:
             results.write_text(folder.config, without_passwords(OmegaConf.to_yaml(plan.config)))

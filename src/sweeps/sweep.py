@@ -39,7 +39,7 @@ class SweepResult:
         reason: why it ended early, empty otherwise.
         best: the best trial, if any completed.
         interrupt: what interrupted it, for the caller to raise when it has cleaned up.
-        is_last: whether no other process is at work on the study.
+        is_last: whether no other process is at work on the study, so that its end is up to this one.
     """
 
     outcome: Outcome
@@ -259,7 +259,6 @@ class Sweep:
         errors: list[Exception] = []
         best, is_last = None, True
         try:
-            is_last = self._lease is None or not self._lease.is_shared()
             for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 asked = self._unheard.get(trial.number)
                 if asked is not None:
@@ -268,6 +267,7 @@ class Sweep:
             trials = self._study.get_trials(deepcopy=False)
             unheard = [trials[number] for number in sorted(self._unheard) if trials[number].state.is_finished()]
             best = best_trial(self._study)
+            is_last = self._lease is None or self._lease.depart()
         except StorageError as error:  # whoever takes the study up again tells them
             errors.append(error)
             unheard = []

@@ -121,7 +121,8 @@ def test_ctrl_c_in_a_terminal_reaches_the_coordinator_alone(site: Site) -> None:
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 130, shown.decode()
     check_interrupted(site, shown.decode(), "SIGINT")
-    assert all(trial.state == TrialState.COMPLETE for trial in site.study().get_trials())
+    complete = [trial for trial in site.study().get_trials() if trial.state == TrialState.COMPLETE]
+    assert len(complete) >= 3  # those that had begun; one that had not is taken back
 
 
 @pytest.mark.slow

@@ -158,6 +158,15 @@ def test_a_second_coordinator_is_refused_by_name(site: Site) -> None:
 
 
 @pytest.mark.slow
+def test_sweeps_that_begin_a_study_together_define_it_once(site: Site) -> None:
+    together = [site.start("n_trials=12", "join=true", mischief="sleep:0.3@*") for _ in range(4)]
+    for command in together:
+        assert command.wait() == 0, command.out + command.err
+    check_whole(site, 12)
+    assert sum("registered" in command.out for command in together) == 1
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("kill_the_first", [False, True])
 def test_sweeps_that_join_share_the_budget(site: Site, kill_the_first: bool) -> None:
     first = site.start("n_trials=12", mischief="sleep:0.7@*")

@@ -200,3 +200,23 @@ def test_workers_end_when_the_coordinator_is_killed(tmp_path, holds_the_lock):
     coordinator.kill()
     coordinator.wait()
     worker.wait(timeout=20)
+
+
+def test_a_temporary_folder_with_a_long_name_is_no_hindrance(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 120)
+    folder.mkdir()
+    code = (
+        "import tempfile; from multiprocessing import forkserver; from sweeps.execution.child import prepare_server;"
+        "prepare_server(()); print(forkserver._forkserver._forkserver_address); print(tempfile.gettempdir())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"TMPDIR": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    address, temporary = done.stdout.split()
+    assert address.startswith("/tmp/")
+    assert temporary == str(folder)

@@ -7,10 +7,11 @@ import fcntl
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from multiprocessing import connection, forkserver, get_context, parent_process
@@ -27,6 +28,7 @@ from sweeps.trial import Failure, TrialOutcome, TrialResult, attempt
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 _ONE_THREAD = dict.fromkeys(_THREADS, "1")  # in each process; whoever has set them knows better
+_LONGEST_FOLDER = 60  # bytes; a socket's address has 104 (macOS) or 108 (unix(7)), of which multiprocessing takes 32
 _READY_WITHIN = 300.0  # seconds for a new process to import what it needs
 _TAKEN_WITHIN = 60.0  # seconds for an idle process to take a trial
 
@@ -41,10 +43,23 @@ def prepare_server(preload: Sequence[str]) -> None:
     os.environ.update(_ONE_THREAD | before)
     try:
         get_context("forkserver").set_forkserver_preload([__name__, *preload])
-        forkserver.ensure_running()
+        with _short_socket_paths():
+            forkserver.ensure_running()
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+@contextmanager
+def _short_socket_paths() -> Iterator[None]:
+    """Have multiprocessing make its folder of sockets in /tmp where TMPDIR is too long for a socket's address."""
+    before = tempfile.tempdir
+    if len(os.fsencode(tempfile.gettempdir())) > _LONGEST_FOLDER:
+        tempfile.tempdir = "/tmp"  # noqa: S108 - mkdtemp makes a folder of our own in it
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 def pack(enter: Callable[[], None], prepare: Callable[[], None], job: Job) -> bytes:
