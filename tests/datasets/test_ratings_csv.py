@@ -1,6 +1,7 @@
 """Ratings from files: the fast way and the slow way read the same, and what is refused in which words."""
 
 import csv
+import gzip
 import io
 import logging
 from pathlib import Path
@@ -72,7 +73,7 @@ def test_a_tab_by_extension(write):
     lambda text: "".join(f"x,{line}" for line in text.splitlines(keepends=True)).encode(),
     lambda text: text.replace("1,10,4.0", '"1","10","4.0"').encode(),
     lambda text: text.replace("1,10,4.0", "1.0,10,4").encode(),
-    lambda text: text.replace("1,10,4.0", "01, 10,+4e0").encode(),
+    lambda text: text.replace("1,10,4.0", "+1, 10,+4e0").encode(),
 ])  # fmt: skip
 def test_the_layout_of_a_file_does_not_matter(write, decorate):
     assert load_ratings_csv(write(decorate(GOOD))).fingerprint == load_ratings_csv(write(GOOD, "2.csv")).fingerprint
@@ -338,3 +339,21 @@ def test_movietweetings(write):
         scale=[0, 10],
     )
     assert again.fingerprint == data.fingerprint
+
+
+def test_codes_with_leading_zeros_are_no_numbers(write):
+    path = write("userId,movieId,rating\n007,00020,4\n07,00021,3\n7,00020,5\n")
+    assert triples(load_ratings_csv(path)) == [("007", "00020", 4), ("07", "00021", 3), ("7", "00020", 5)]
+
+
+def test_a_compressed_file_is_named_as_such(tmp_path):
+    path = tmp_path / "ratings.csv.gz"
+    path.write_bytes(gzip.compress(b"userId,movieId,rating\n1,1,3\n"))
+    for encoding in ("utf-8", "latin-1"):
+        with pytest.raises(DataError, match=r"ratings.csv.gz is compressed; unpack it first: gunzip"):
+            load_ratings_csv(path, encoding=encoding)
+
+
+def test_an_id_that_cannot_be_stored_is_refused_with_its_side(write):
+    with pytest.raises(DataError, match="a user id that ends in a NUL"):
+        load_ratings_csv(write("userId,movieId,rating\na\0,1,3\nb,2,4\n"))

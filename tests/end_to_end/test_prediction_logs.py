@@ -193,6 +193,18 @@ def test_what_a_killed_process_had_gathered_is_adopted_and_what_a_living_one_hol
     assert [file.name for file in spool.folder.iterdir() if file.name.startswith(".")] == [".lock"]
 
 
+def test_a_folder_that_somebody_removes_is_made_again(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    spool.make()
+    spool.hold(batch(1, SINGLE))
+    shutil.rmtree(spool.folder)
+    spool.hold(batch(2, SINGLE))
+    shutil.rmtree(spool.folder)
+    assert spool.put(batch(3))
+    assert [batch_of(file).n_predictions for file in spool.waiting()] == [3]
+    spool.close()
+
+
 def held(spool: Spool) -> list[Path]:
     return list(spool.folder.glob(".*.held"))
 
@@ -203,8 +215,10 @@ def test_a_disk_that_refuses_loses_nothing_while_the_process_lives(tmp_path: Pat
     with sending_process(spool):
         log.start()
         moved = spool.folder.rename(tmp_path / "moved")
+        spool.folder.touch()  # a file where the folder should be
         log.add(batch())
         wait_until(lambda: bool(log._crowded))
+        spool.folder.unlink()
         moved.rename(spool.folder)
         log.close()
     assert [batch_of(file).n_predictions for file in spool.waiting()] == [3]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from typing import Any
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -125,3 +128,58 @@ def test_the_positive_label_can_be_named(tracker: Tracker, bench: Workbench) -> 
         for one in (named, tracker)
     ]
     assert metrics == [3, None]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"model_name": 5}, "model_name: 5 is no text"),
+        ({"tags": {"a": 1}}, "tags: 1 is no text"),
+        ({"params": {1: 2}}, "params: 1 is no text"),
+        ({"params": {"": 2}}, "params: an empty name"),
+        ({"metrics": {"f@1": 1.0, "f#1": 2.0}}, "are one name to MLflow, f_1"),
+        ({"metrics": {"f": 10**400}}, "a finite number is expected"),
+        ({"metrics": None}, "metrics: values by name"),
+    ],
+)
+def test_arguments_that_make_no_run_are_refused_before_there_is_one(
+    tracker: Tracker, bench: Workbench, wrong: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        tracker.log_model_training(**({"model": None, "model_name": "svm", "metrics": METRICS} | wrong))
+    assert bench.runs() == []
+
+
+@pytest.mark.parametrize("model", [LogisticRegression(), make_pipeline(TfidfVectorizer(), LogisticRegression())])
+def test_a_model_that_is_not_fitted_is_refused(tracker: Tracker, model: Any) -> None:
+    with pytest.raises(ModelError, match="is not fitted; call its fit first"):
+        tracker.log_model_training(model, "logistic", METRICS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"predictions": None}, "predictions: a list is expected"),
+        ({"predictions": "hate"}, "predictions: a list is expected"),
+        ({"confidences": [[0.1, 0.9], [0.5, 0.5]]}, "confidences: .* is none"),
+        ({"confidences": [5, 0.5]}, "confidences: 5 is none"),
+        ({"confidences": ["a", "b"]}, "confidences: 'a' is none"),
+        ({"confidences": [0.5]}, "confidences: 1 for 2 predictions"),
+        ({"seconds": math.nan}, "seconds=nan"),
+        ({"seconds": -1}, "seconds=-1"),
+    ],
+)
+def test_predictions_that_cannot_be_counted_are_refused(
+    tracker: Tracker, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        tracker.log_prediction_batch(**({"predictions": [1, 0]} | arguments))
+
+
+def test_whatever_can_be_gone_through_is_counted(tracker: Tracker, bench: Workbench) -> None:
+    inputs = pd.DataFrame({"text": ["a", "b"], "row": [1, 2]})
+    run_id = tracker.log_prediction_batch(
+        (label for label in [1, 0]), confidences=(c for c in (0.5, None)), inputs=inputs
+    )
+    measured = bench.client.get_run(run_id).data.metrics
+    assert (measured["n_predictions"], measured["n_positive"], measured["mean_confidence"]) == (2, 1, 0.5)

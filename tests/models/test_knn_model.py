@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from typing import Any
 
@@ -187,3 +188,16 @@ def test_a_split_of_surprises(rows: list[Row]) -> None:
     assert arrays is not None
     assert arrays.global_mean == trainset.global_mean
     assert KNN().fit(trainset).test(testset) == KNNBasic(sim_options={"name": "cosine"}).fit(trainset).test(testset)
+
+
+def test_a_fitted_model_can_be_pickled(rows: list[Row]) -> None:
+    model = KNN(k=5).fit(trainset_of(rows))
+    assert pickle.loads(pickle.dumps(model)).test(rows) == model.test(rows)
+
+
+def test_numpys_integers_are_integers_and_a_huge_k_means_all(rows: list[Row]) -> None:
+    ours, surprises = (
+        KNN(k=np.int64(2**40), min_k=np.int32(2)),
+        KNNBasic(2**40, 2, sim_options={"name": "cosine"}, verbose=False),
+    )
+    assert ours.fit(trainset_of(rows)).test(rows) == surprises.fit(trainset_of(rows)).test(rows)

@@ -343,3 +343,33 @@ def test_the_fast_engine_is_the_one_that_runs(task: Recommendation) -> None:
     algorithm = task.refit(knn()).algorithm
     assert isinstance(algorithm, KNN)
     assert algorithm.engine_used == "fast"
+
+
+def test_a_similarity_that_is_not_asked_for_is_not_computed() -> None:
+    """Users a and b share nothing but zeros, so that their cosine would be 0/0."""
+    rows = [("a", "x", 0), ("b", "x", 0), ("a", "y", 5), ("b", "z", 4), ("c", "x", 3), ("c", "y", 2), ("d", "z", 1)]
+    rows += [("d", "y", 4), ("e", "x", 2), ("e", "z", 5)]
+    frame = pd.DataFrame(rows, columns=["who", "what", "stars"])
+    columns = {"user_column": "who", "item_column": "what", "rating_column": "stars"}
+    task = Recommendation(ratings_from_frame(frame, **columns, scale=(0, 5), source="ten ratings"), n_folds=1)
+    for similarity in ("msd", "pearson"):
+        scores = task.evaluate(knn(similarity=similarity)).metrics
+        assert 0 < scores["val_rmse"] < 5
+
+
+@pytest.mark.parametrize("stranger", ["guest", "", None, 1.5, 2**70])
+def test_large_ids_keep_all_digits_beside_one_that_is_no_number(stranger: Any) -> None:
+    ids = [2**53, 2**53 + 1, 2**53 + 2]
+    rows = [(user, item, (user + 2 * item) % 5 + 1) for user in ids for item in range(4)]
+    frame = pd.DataFrame(rows, columns=["who", "what", "stars"])
+    columns = {"user_column": "who", "item_column": "what", "rating_column": "stars"}
+    task = Recommendation(ratings_from_frame(frame, **columns, scale=(1, 5), source="twelve ratings"), n_folds=1)
+    fitted = task.refit(Candidate({"_target_": "surprise.BaselineOnly", "verbose": False}))
+    alone = fitted.predict(pd.DataFrame({"who": ids, "what": [0, 1, 2]}))
+    beside = fitted.predict(pd.DataFrame({"who": [*ids, stranger], "what": [0, 1, 2, 3]}, dtype=object))
+    assert beside["prediction"].tolist()[:3] == alone["prediction"].tolist()
+
+
+def test_no_negative_number_of_items_is_recommended(task: Recommendation) -> None:
+    with pytest.raises(DataError, match="n=-1: how many items"):
+        task.refit(knn()).recommend("u1", -1)

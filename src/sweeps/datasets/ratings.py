@@ -25,7 +25,7 @@ from sweeps.datasets.text import (
 from sweeps.errors import ConfigError, DataError
 
 # ".0" is what a spreadsheet, or pandas beside a gap, makes of a whole number.
-WHOLE_NUMBER = re.compile(r"\s*([+-]?[0-9]+)(?:\.0*)?\s*")
+WHOLE_NUMBER = re.compile(r"\s*([+-]?(?:0|[1-9][0-9]*))(?:\.0*)?\s*")
 INT64 = np.iinfo(np.int64)
 
 
@@ -183,6 +183,9 @@ def _usable_rows(
     # Types are decided on the rows that stay, so that a file with bad rows dropped equals the file without them.
     user_codes, users = _as_ids(user_codes[good], user_names)
     item_codes, items = _as_ids(item_codes[good], item_names)
+    for what, ids in (("user", users), ("item", items)):
+        if ids.dtype == np.object_ and any(text.endswith("\0") for text in ids.tolist()):
+            raise DataError(f"{source} has a {what} id that ends in a NUL character; remove it: it cannot be stored.")
     again = pd.Series(user_codes * len(items) + item_codes).duplicated(keep="last").to_numpy()
     faults["a user and an item that stand in a later row again"] = np.zeros(len(ratings), dtype=np.bool_)
     faults["a user and an item that stand in a later row again"][good[again]] = True
@@ -192,7 +195,7 @@ def _usable_rows(
 
 
 def whole_number(value: Any) -> int | None:
-    """The int64 that a cell holds, as a number or as text; None where it holds anything else."""
+    """The int64 that a cell holds, as a number or as text; None where it holds anything else, such as the code 007."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, str):

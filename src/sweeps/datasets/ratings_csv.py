@@ -18,7 +18,14 @@ import pandas as pd
 
 from sweeps.datasets.download import existing_file
 from sweeps.datasets.ratings import RatingsData, ratings_from_frame, whole_number
-from sweeps.datasets.text import check_columns, check_on_bad_rows, first_numbers, is_missing, settle_bad_rows
+from sweeps.datasets.text import (
+    check_columns,
+    check_on_bad_rows,
+    first_numbers,
+    is_missing,
+    refuse_gzip,
+    settle_bad_rows,
+)
 from sweeps.errors import ConfigError, DataError
 
 ROWS_AT_A_TIME = 1_000_000
@@ -340,6 +347,8 @@ def _reading(table: _Table) -> Iterator[None]:
     """What goes wrong while a text is opened, read or decoded, in words."""
     name = table.content.name
     try:
+        with table.content.open() as binary:
+            refuse_gzip(binary.read(2), name)
         yield
     except UnicodeError as error:
         raise DataError(

@@ -240,3 +240,17 @@ def _fingerprint(texts: np.ndarray[Any, np.dtype[Any]], labels: np.ndarray[Any, 
             digest.update(f"{len(content)}:".encode())
             digest.update(content)
     return digest.hexdigest()
+
+
+def refuse_gzip(start: bytes, name: str) -> None:
+    """Tell a compressed file from one in another encoding.
+
+    Args:
+        start: the first two bytes or more.
+        name: of the file, for the message.
+
+    Raises:
+        DataError: they are gzip's (RFC 1952).
+    """
+    if start.startswith(b"\x1f\x8b"):
+        raise DataError(f"{name} is compressed; unpack it first: gunzip {name}")

@@ -16,6 +16,7 @@ from sweeps.datasets.text import (
     check_columns,
     check_on_bad_rows,
     first_numbers,
+    refuse_gzip,
     settle_bad_rows,
     text_data_from_frame,
 )
@@ -133,6 +134,7 @@ def _read(file: Path, encoding: str) -> str:
         content = file.read_bytes()
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror}") from error
+    refuse_gzip(content, str(file))
     try:
         decoded = content.decode(str(encoding))
     except UnicodeDecodeError as error:

@@ -28,12 +28,13 @@ from sweeps.errors import ConfigError, ModelError
 from sweeps.models.knn_co_ratings import SIMILARITIES, SimilarityName
 from sweeps.models.knn_engine import Engine, Estimates, Settings
 from sweeps.models.knn_estimates import ALGORITHMS, AlgorithmName
-from sweeps.models.knn_ratings import arrays_of
+from sweeps.models.knn_ratings import InnerIds, arrays_of
 from sweeps.models.knn_state import State, trainset_of, trainset_state
 
 EngineName = Literal["fast", "surprise"]
 ENGINES: tuple[EngineName, ...] = ("fast", "surprise")
 
+_MOST_NEIGHBOURS = 2**31 - 1  # nobody has more, as inner ids are int32
 _SURPRISES = {
     "basic": KNNBasic,
     "with_means": KNNWithMeans,
@@ -86,8 +87,9 @@ class KNN(AlgoBase):  # type: ignore[misc]  # Surprise ships no types
         _check_choice("similarity", similarity, SIMILARITIES)
         _check_choice("engine", engine, ENGINES)
         for name, value, lowest in (("k", k, 1), ("min_k", min_k, 1), ("min_support", min_support, 1)):
-            _check_lowest(name, value, lowest, int)
-        _check_lowest("shrinkage", shrinkage, 0, (int, float))
+            _check_lowest(name, value, lowest, (int, np.integer))
+        _check_lowest("shrinkage", shrinkage, 0, (int, float, np.integer, np.floating))
+        k, min_k, min_support = int(k), int(min_k), int(min_support)
         if not isinstance(user_based, (bool, np.bool_)):
             raise ConfigError(f"user_based must be true or false, got {user_based!r}")
         sim_options = {
@@ -186,19 +188,11 @@ class KNN(AlgoBase):  # type: ignore[misc]  # Surprise ships no types
 
     def inner_ids(self, uids: Iterable[Hashable], iids: Iterable[Hashable]) -> tuple[np.ndarray, np.ndarray]:
         """Inner ids of raw ones, int32; -1 for those that are not in the trainset."""
-        users, items = self._inner_ids
-        return (
-            np.fromiter(map(users.get, uids, repeat(-1)), np.int32),
-            np.fromiter(map(items.get, iids, repeat(-1)), np.int32),
-        )
+        return self._inner_ids.of(uids, iids)
 
     @cached_property
-    def _inner_ids(self) -> tuple[dict[Hashable, int], dict[Hashable, int]]:
-        trainset = self.trainset
-        return (
-            {trainset.to_raw_uid(user): user for user in trainset.all_users()},
-            {trainset.to_raw_iid(item): item for item in trainset.all_items()},
-        )
+    def _inner_ids(self) -> InnerIds:
+        return InnerIds(self.trainset)
 
     def predict_inner(self, users: np.ndarray, items: np.ndarray, clip: bool = True) -> Estimates:
         """Predict many pairs.
@@ -210,7 +204,7 @@ class KNN(AlgoBase):  # type: ignore[misc]  # Surprise ships no types
         Returns:
             Arrays of shape (1, n_pairs).
         """
-        return self.curves(users, items, [self.k], clip)
+        return self.curves(users, items, [min(self.k, _MOST_NEIGHBOURS)], clip)
 
     def curves(self, users: np.ndarray, items: np.ndarray, ks: Sequence[int], clip: bool = True) -> Estimates:
         """Predict many pairs for several k in one pass: each row is what `predict_inner` returns for that k.
@@ -329,7 +323,7 @@ def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:
         raise ConfigError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
 
 
-def _check_lowest(name: str, value: object, lowest: int, kind: type | tuple[type, ...]) -> None:
+def _check_lowest(name: str, value: object, lowest: int, kind: tuple[type, ...]) -> None:
     if isinstance(value, bool) or not isinstance(value, kind) or not value >= lowest:  # type: ignore[operator]
-        number = "an integer" if kind is int else "a number"
+        number = "a number" if float in kind else "an integer"
         raise ConfigError(f"{name} must be {number} of at least {lowest}, got {value!r}")

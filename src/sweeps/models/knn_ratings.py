@@ -7,10 +7,10 @@ decides ties among neighbours and the last bits of sums, so both are kept as the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import chain
+from functools import cached_property, partial
+from itertools import chain, repeat
 
 import numpy as np
 from surprise import Trainset
@@ -118,9 +118,9 @@ def arrays_of(trainset: Trainset) -> RatingArrays | None:
     for lists, n in ((trainset.ur, trainset.n_users), (trainset.ir, trainset.n_items)):
         if len(lists) != n or n == 0 or any(key != place for place, key in enumerate(lists)):
             return None
-    return RatingArrays(
-        lambda: _flatten(trainset.ur, trainset.n_users, trainset.n_items),
-        lambda: _flatten(trainset.ir, trainset.n_items, trainset.n_users),
+    return RatingArrays(  # of what can be pickled, so that a fitted model can be
+        partial(_flatten, trainset.ur, trainset.n_users, trainset.n_items),
+        partial(_flatten, trainset.ir, trainset.n_items, trainset.n_users),
     )
 
 
@@ -133,6 +133,25 @@ def _flatten(lists: Mapping[int, Sequence[tuple[int, float]]], n: int, n_others:
     if len(ratings) != starts[-1] or not (np.isfinite(ratings).all() and 0 <= ids.min() <= ids.max() < n_others):
         raise DataError("the trainset has a rating that is not a finite number, or an inner id that is out of range")
     return RatingLists(starts, ids, ratings)
+
+
+class InnerIds:
+    """Looks up the inner ids of a trainset.
+
+    Args:
+        trainset: any Surprise trainset.
+    """
+
+    def __init__(self, trainset: Trainset) -> None:
+        self._users = {trainset.to_raw_uid(user): user for user in trainset.all_users()}
+        self._items = {trainset.to_raw_iid(item): item for item in trainset.all_items()}
+
+    def of(self, uids: Iterable[Hashable], iids: Iterable[Hashable]) -> tuple[np.ndarray, np.ndarray]:
+        """Inner ids of raw ones, int32; -1 for those that are not in the trainset."""
+        return (
+            np.fromiter(map(self._users.get, uids, repeat(-1)), np.int32),
+            np.fromiter(map(self._items.get, iids, repeat(-1)), np.int32),
+        )
 
 
 class ListsView(Mapping[int, list[tuple[int, float]]]):

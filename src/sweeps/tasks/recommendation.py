@@ -19,7 +19,7 @@ from sweeps.datasets.ratings import RatingsData
 from sweeps.errors import ConfigError, DataError
 from sweeps.metrics import Direction, rating_errors
 from sweeps.models.knn import KNN
-from sweeps.models.knn_ratings import ArrayTrainset
+from sweeps.models.knn_ratings import ArrayTrainset, InnerIds
 from sweeps.plots import draw_curves
 from sweeps.tasks.base import Candidate, Evaluation, Predictor, Report, Task, Tried, no_report
 from sweeps.tasks.clock import Clock
@@ -239,7 +239,7 @@ class _Part:
     def inner(self) -> tuple[np.ndarray, np.ndarray]:
         """Inner ids of the users and items to score."""
         users, items = self.data.users[self.score].tolist(), self.data.items[self.score].tolist()
-        return KNN().fit(self.trainset).inner_ids(users, items)
+        return InnerIds(self.trainset).of(users, items)
 
     def predict(self, algorithm: AlgoBase) -> np.ndarray:
         """Clipped estimates of the rows to score."""

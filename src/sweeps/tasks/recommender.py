@@ -7,7 +7,6 @@ options and its ratings; any other Surprise algorithm is its ratings and the arr
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import uuid
 import zipfile
@@ -22,6 +21,7 @@ import pandas as pd
 from surprise import AlgoBase, Prediction, Trainset
 
 from sweeps.build import locate
+from sweeps.datasets.ratings import whole_number
 from sweeps.errors import DataError, ModelError
 from sweeps.models.knn import KNN
 from sweeps.models.knn_ratings import arrays_of
@@ -80,11 +80,16 @@ class Recommender:
 
         Args:
             user: raw id; an unknown user has rated nothing.
-            n: how many items at most.
+            n: how many items at most, 0 or more.
 
         Returns:
             The item column and `prediction`, highest first; of equal predictions, the item that came first in the data.
+
+        Raises:
+            DataError: n is negative.
         """
+        if n < 0:
+            raise DataError(f"n={n}: how many items to recommend, 0 or more.")
         trainset: Trainset = self.algorithm.trainset
         (raw,) = self._like(pd.Series([user]), trainset.to_raw_uid)
         try:
@@ -159,9 +164,8 @@ class Recommender:
         values = ids.tolist()
         if isinstance(known, str):
             return [value if isinstance(value, str) else str(value) for value in values]
-        numbers = pd.to_numeric(ids, errors="coerce")
-        whole = [math.isfinite(n) and n == int(n) for n in numbers.tolist()]
-        return [int(n) if is_whole else v for n, v, is_whole in zip(numbers.tolist(), values, whole, strict=True)]
+        numbers = map(whole_number, values)  # one by one: as a column they would be floats where one is text
+        return [value if number is None else number for value, number in zip(values, numbers, strict=True)]
 
 
 def estimates(

@@ -15,7 +15,9 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.models import Model
 from sklearn.base import BaseEstimator, is_classifier
+from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
 
 from sweeps.errors import ModelError
 from sweeps.tasks.recommendation import Recommendation
@@ -47,6 +49,11 @@ def log_handmade_model(client: MlflowClient, run_id: str, model: Any, trusted_ty
     Raises:
         ModelError: it is none of these, is not fitted, or holds a type that is not trusted.
     """
+    if isinstance(model, BaseEstimator):
+        try:
+            check_is_fitted(model)
+        except NotFittedError as error:
+            raise ModelError(f"The {type(model).__name__} is not fitted; call its fit first.") from error
     text_model = model if isinstance(model, TextModel) else _text_model(model)
     if text_model is not None:
         example = pd.DataFrame({text_model.text_column: _EXAMPLE})

@@ -88,7 +88,9 @@ class Spool:
         Raises:
             OSError: the disk refuses.
         """
-        if self._owning is None:
+        if self._owning is None or not self._lock_of(self._owner).exists():  # also where somebody has removed it
+            self.close()
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._owning = self._lock_of(self._owner).open("w")
             fcntl.flock(self._owning, fcntl.LOCK_EX)
         self._write(batch.to_json().encode(), self._held(batch.id))
@@ -130,6 +132,7 @@ class Spool:
     def _write(self, content: bytes, file: Path) -> None:
         partial = self.folder / f".{uuid.uuid4().hex}.partial"
         try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # somebody may have removed it
             partial.write_bytes(content)
             partial.replace(file)
         except OSError:

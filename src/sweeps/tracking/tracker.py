@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from numbers import Real
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from sweeps.errors import ConfigError, SweepsError
 from sweeps.tracking.client import connect, experiment_id, unreachable
-from sweeps.tracking.entries import command_tags, log_measured, shown, start_single_run
+from sweeps.tracking.entries import command_tags, fit_name, log_measured, shown, start_single_run
 from sweeps.tracking.handmade_model import log_handmade_model
 from sweeps.tracking.prediction_batch import PredictionBatch
 from sweeps.tracking.prediction_runs import log_predictions
 
 _NO_VECTORIZER = "none"
+_LONGEST = 1e9  # seconds, of a batch of predictions
 
 
 class Tracker:
@@ -68,12 +71,19 @@ class Tracker:
             The run's id.
 
         Raises:
-            ConfigError: a metric is no finite number, or a param has the name of one that every run has.
+            ConfigError: a metric is no finite number, a name or tag is no text, two names are one to MLflow, or a param
+                has the name of one that every run has.
             ModelError: the model cannot be stored as plain data; its run is FAILED.
             TrackingError: MLflow is out of reach, or refuses.
         """
         contract = {"model_type": model_name, "vectorizer_type": vectorizer_type, "dataset": self._dataset}
         params = params or {}
+        _check_texts("model_name", [model_name])
+        _check_texts("vectorizer_type", [vectorizer_type])
+        _check_names("tags", tags or {})
+        _check_texts("tags", (tags or {}).values())
+        _check_names("params", params)
+        _check_names("metrics", metrics)
         clashes = sorted(contract.keys() & params.keys())
         if clashes:
             raise ConfigError(f"params: {', '.join(clashes)} is a param of every run; give yours another name.")
@@ -123,24 +133,28 @@ class Tracker:
             The run's id.
 
         Raises:
-            ConfigError: there are not as many confidences or inputs as predictions.
+            ConfigError: there are not as many confidences or inputs as predictions, or they are none.
             TrackingError: MLflow is out of reach, or refuses.
         """
-        labels = np.asarray(predictions).tolist()
-        for name, values in (("confidences", confidences), ("inputs", inputs)):
+        labels = _listed("predictions", predictions)
+        sure = None if confidences is None else _confidences(confidences)
+        asked = None if inputs is None else _listed("inputs", inputs)
+        for name, values in (("confidences", sure), ("inputs", asked)):
             if values is not None and len(values) != len(labels):
                 raise ConfigError(f"{name}: {len(values)} for {len(labels)} predictions; one for each is expected.")
+        if not 0 <= seconds <= _LONGEST:
+            raise ConfigError(f"seconds={seconds}: 0 or more is expected.")
         labels, positive = self._compared(labels)
         batch = PredictionBatch.of(
             labels,
-            None if confidences is None else np.asarray(confidences, float).tolist(),
+            sure,
             model=self.experiment_name,
             version=version,
             run_id=run_id or self._last_run,
             source=source,
             seconds=seconds,
             positive_label=positive,
-            inputs=inputs,
+            inputs=asked,
         )
         try:
             return log_predictions(self._client, batch)
@@ -158,10 +172,52 @@ class Tracker:
         return labels, None
 
 
+def _listed(name: str, values: Any) -> list[Any]:
+    """A column, an array or whatever can be gone through, as a list of plain values."""
+    if isinstance(values, pd.DataFrame):
+        return list(values.to_dict("records"))
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        raise ConfigError(f"{name}: a list is expected, not a {type(values).__name__}.")
+    return [value.tolist() if isinstance(value, np.generic | np.ndarray) else value for value in values]
+
+
+def _confidences(values: Any) -> list[float]:
+    numbers = _listed("confidences", values)
+    for number in numbers:
+        is_number = isinstance(number, Real) and not isinstance(number, bool)
+        if number is not None and not (is_number and (number != number or 0 <= number <= 1)):
+            raise ConfigError(f"confidences: {number!r} is none; a number from 0 to 1 is expected for each prediction.")
+    return [math.nan if number is None else float(number) for number in numbers]
+
+
+def _check_texts(what: str, values: Iterable[object]) -> None:
+    for value in values:
+        if not isinstance(value, str):
+            raise ConfigError(f"{what}: {value!r} is no text.")
+
+
+def _check_names(what: str, named: Mapping[str, Any]) -> None:
+    """Names become keys of MLflow, which knows fewer characters; see `fit_name`."""
+    if not isinstance(named, Mapping):
+        raise ConfigError(f"{what}: values by name are expected, not a {type(named).__name__}.")
+    _check_texts(what, named)
+    if "" in named:
+        raise ConfigError(f"{what}: an empty name.")
+    keys: dict[str, str] = {}
+    for name in named:
+        other = keys.setdefault(fit_name(name), name)
+        if other != name:
+            raise ConfigError(f"{what}: {other!r} and {name!r} are one name to MLflow, {fit_name(name)}; rename one.")
+
+
 def _finite(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
+    try:
+        number = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    except OverflowError:  # a whole number of more than three hundred digits
+        number = math.inf
+    if not math.isfinite(number):
         raise ConfigError(f"metrics: {name} is {value!r}; a finite number is expected.")
-    return float(value)
+    return number
 
 
 def _now() -> int:
