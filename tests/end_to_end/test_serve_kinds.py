@@ -80,6 +80,12 @@ def test_pairs_are_answered_as_the_model_does(pairs: TestClient, recommender: Re
     assert [{key: one[key] for key in ("prediction", "was_impossible")} for one in singles] == expected
 
 
+def test_a_whole_number_is_the_same_id_however_json_writes_it(pairs: TestClient) -> None:
+    answers = [pairs.post("/predict", json={"user": "ü1", "item": item}).json() for item in (7, 7.0, "7")]
+    assert answers[0] == answers[1] == answers[2]
+    assert not answers[0]["was_impossible"]
+
+
 @pytest.mark.parametrize("user", ["ü1", "nobody", 17])
 def test_the_best_items_that_a_user_has_not_rated_are_recommended(
     pairs: TestClient, recommender: Recommender, user: Any

@@ -19,7 +19,7 @@ from sweeps.tasks.text_model import TextModel
 Answer = dict[str, Any]
 # JSON does not tell 11.0 from 11. After the bounds in a field's list, so that the OpenAPI document has these.
 WHOLE = BeforeValidator(lambda value: int(value) if isinstance(value, float) and value % 1 == 0 else value)
-Id = Annotated[int, Strict(), Field(ge=-(2**63), lt=2**63)] | Annotated[str, Field(max_length=1_000)]
+Id = Annotated[int, Strict(), Field(ge=-(2**63), lt=2**63), WHOLE] | Annotated[str, Field(max_length=1_000)]
 Label = bool | int | float | str
 
 
