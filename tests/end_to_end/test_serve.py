@@ -6,6 +6,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -224,6 +225,22 @@ def test_the_command_serves_follows_and_ends_in_order(promoted_bench: Workbench)
         assert service.stop() in (0, -signal.SIGTERM)
         assert "Traceback" not in service.log
         assert "sesame" not in service.log
+
+
+@pytest.mark.slow
+def test_a_client_that_is_slow_with_its_headers_is_cut_off(promoted_bench: Workbench) -> None:
+    whole = b"GET /health HTTP/1.1\r\nHost: here\r\n\r\n"
+    with serving(promoted_bench, "--timeout", "1") as service:
+        address = ("127.0.0.1", int(service.address.rpartition(":")[2]))
+        for first in (b"", whole[:25], whole + whole[:25]):
+            with socket.create_connection(address, timeout=10) as connection:
+                connection.sendall(first)
+                answered = b""
+                with suppress(ConnectionResetError):
+                    while part := connection.recv(65536):
+                        answered += part
+                assert answered.count(b"200 OK") == first.count(whole)
+        assert service.get("/health").status == 200
 
 
 @pytest.mark.parametrize(

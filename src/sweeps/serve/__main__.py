@@ -85,6 +85,7 @@ def _serve_on(listener: socket.socket, model_uri: str, options: Options, trusted
     from sweeps.serve.app import make_app
     from sweeps.serve.holder import ModelHolder
     from sweeps.serve.metrics import Metrics
+    from sweeps.serve.protocol import prompt_protocol
     from sweeps.serve.service import Service
     from sweeps.tracking.background_log import BackgroundLog
     from sweeps.tracking.client import connect
@@ -110,6 +111,7 @@ def _serve_on(listener: socket.socket, model_uri: str, options: Options, trusted
     app = make_app(service, started)
     config = uvicorn.Config(
         app,
+        http=prompt_protocol(options.timeout),
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=_SECONDS_TO_END,
