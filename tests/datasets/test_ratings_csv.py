@@ -317,7 +317,7 @@ def test_on_bad_rows_is_checked_first(write):
 def test_movietweetings(write):
     file = REAL_DATA / "movietweetings-100k" / "ratings.csv"
     data = load_ratings_csv(file, timestamp_column="timestamp", scale=[0, 10])
-    plain = pd.read_csv(file)
+    plain = pd.read_csv(file, dtype={"movieId": str})  # numbers of IMDb, with leading zeros
     assert len(data.ratings) == 100_000
     assert len(np.unique(data.users)) == 16_554
     assert len(np.unique(data.items)) == 10_506
@@ -341,9 +341,12 @@ def test_movietweetings(write):
     assert again.fingerprint == data.fingerprint
 
 
-def test_codes_with_leading_zeros_are_no_numbers(write):
-    path = write("userId,movieId,rating\n007,00020,4\n07,00021,3\n7,00020,5\n")
-    assert triples(load_ratings_csv(path)) == [("007", "00020", 4), ("07", "00021", 3), ("7", "00020", 5)]
+@pytest.mark.parametrize("users", [("007", "07", "7"), ("7", "007", "07"), ('"7"', '"007"', "7")])
+def test_codes_with_leading_zeros_are_no_numbers(write, users):
+    first, second, third = users
+    path = write(f"userId,movieId,rating\n{first},20,4\n{second},21,3\n{third},22,5\n")
+    expected = [(first.strip('"'), 20, 4), (second.strip('"'), 21, 3), (third, 22, 5)]
+    assert triples(load_ratings_csv(path)) == expected
 
 
 def test_a_compressed_file_is_named_as_such(tmp_path):

@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import os
+import re
 import sys
 import warnings
 import zipfile
@@ -206,6 +207,24 @@ class _Replaced(io.TextIOBase):
         return self._text.readline(-1 if size is None else size).replace(self._old, self._new)
 
 
+class _WithoutCodes(io.TextIOBase):
+    """A text whose fields are numbers; a code with leading zeros, which pandas would read as a number, is refused."""
+
+    def __init__(self, text: io.TextIOBase, delimiter: str) -> None:
+        self._text = text
+        self._before = ""  # the end of the part before, where a code may begin
+        starts = ("\n", "\r", delimiter, '"')  # one pattern for each, as a search for a fixed text is ten times as fast
+        self._codes = [re.compile(re.escape(f"{start}0") + "[0-9]") for start in starts]
+
+    def read(self, size: int | None = -1, /) -> str:
+        part = self._text.read(size)
+        seen = self._before + part
+        if any(code.search(seen) for code in self._codes):
+            raise ValueError("a code with leading zeros")
+        self._before = seen[-2:]
+        return part
+
+
 def _read(
     table: _Table, width: int, first: list[str] | None, positions: dict[str, int], on_bad_rows: str
 ) -> pd.DataFrame:
@@ -246,7 +265,7 @@ def _read_fast(table: _Table, width: int, positions: dict[str, int], types: dict
         # That the first row is too long is only a warning to pandas.
         warnings.simplefilter("error", pd.errors.ParserWarning)
         pieces = pd.read_csv(
-            text,
+            _WithoutCodes(text, table.delimiter) if np.int64 in types.values() else text,
             engine="c",
             sep=table.delimiter,
             header=None if table.columns else 0,
