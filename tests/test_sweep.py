@@ -20,9 +20,10 @@ from sweeps.agenda import Agenda
 from sweeps.attribute import Attribute, is_counted
 from sweeps.execution import Judge, Workers
 from sweeps.execution.in_process import InProcess
+from sweeps.lease import Lease
 from sweeps.option import collect
 from sweeps.pruning import judge_of
-from sweeps.record import Record
+from sweeps.record import Record, tell
 from sweeps.samplers import SamplerFactory
 from sweeps.search_space import Proposal, SearchSpace
 from sweeps.stopping import Budget, Outcome
@@ -710,3 +711,48 @@ def test_a_step_that_is_reported_after_its_trial_was_given_up_stops_the_trial(ne
     assert judge is not None
     study.tell(trial.number, state=TrialState.FAIL)
     assert judge({"val_f1": 0.5})
+
+
+# Shared with other processes
+
+
+@pytest.mark.parametrize("joins", ["before", "while a trial is drawn"])
+def test_the_last_trial_is_asked_once_whatever_the_others_do_while_it_is_drawn(new_study, joins):
+    """Another process asks the last trial, and ends both of its own, between our look at the study and our ask."""
+    study = new_study()
+    space = space_of("logistic")
+    samplers = SamplerFactory({"_target_": "optuna.samplers.RandomSampler", "seed": 1}, space)
+    lease, other = Lease(study), Lease(optuna.load_study(study_name="study", storage=study._storage))
+    lease.acquire(join=False)
+    others_agenda = Agenda(study, space, samplers, other.holder)
+    others_trials: list[Any] = []
+
+    def join() -> None:
+        other.acquire(join=True)
+        others_trials.append(others_agenda.ask(0))
+
+    class Overtaken(SamplerFactory):
+        def sampler_for(self, n_before: int) -> Any:
+            if not others_trials:
+                join()
+            if len(others_trials) == 1:
+                others_trials.append(others_agenda.ask(1))
+                for asked in others_trials:
+                    tell(study, asked.trial, result(), "val_f1")
+            return super().sampler_for(n_before)
+
+    overtaken = Overtaken({"_target_": "optuna.samplers.RandomSampler", "seed": 1}, space)
+    if joins == "before":
+        join()
+    ended = Sweep(
+        study,
+        Agenda(study, space, overtaken, lease.holder),
+        InProcess(scored),
+        Budget(2),
+        "val_f1",
+        lease=lease,
+    ).run()
+    other.release()
+    lease.release()
+    assert ended.outcome is Outcome.COMPLETED
+    assert [is_counted(trial) for trial in study.get_trials()].count(True) == 2

@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from sweeps.config import SWEPT_GROUPS, RootConfig  # registers the schema and the resolvers before Hydra composes
 from sweeps.errors import Interrupted, SweepsError
 from sweeps.redact import without_passwords
-from sweeps.signals import raise_interrupted
+from sweeps.signals import raise_interrupts
 
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 
@@ -41,8 +41,7 @@ def _app(config: DictConfig) -> Any:
 
 def main() -> None:
     """Run the command line; errors that the user can mend end in one message and exit code 1."""
-    signal.signal(signal.SIGTERM, raise_interrupted)
-    signal.signal(signal.SIGINT, raise_interrupted)  # a shell's background jobs start with it ignored
+    raise_interrupts()
     before = os.environ.get(_FULL_ERROR)
     os.environ[_FULL_ERROR] = "1"  # Hydra hands exceptions on instead of printing them and exiting
     try:

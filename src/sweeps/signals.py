@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -48,6 +49,22 @@ class Interrupts:
         self._wake()
 
 
-def raise_interrupted(number: int, frame: FrameType | None) -> None:
-    """A signal handler for everything that needs no closing in order."""
+def raise_interrupts() -> None:
+    """Let SIGINT and SIGTERM raise `Interrupted` from here on, for everything that needs no closing in order."""
+    show = sys.unraisablehook
+
+    def send_again(lost: sys.UnraisableHookArgs) -> None:
+        """Python drops what is raised in a destructor or a weak reference's callback: there it must come once more."""
+        if isinstance(lost.exc_value, Interrupted):
+            arguments = threading.main_thread().ident, lost.exc_value.received
+            threading.Timer(0.01, signal.pthread_kill, arguments).start()
+        else:
+            show(lost)
+
+    sys.unraisablehook = send_again
+    for number in _SIGNALS:  # also SIGINT: a shell's background jobs start with it ignored
+        signal.signal(number, _raise_interrupted)
+
+
+def _raise_interrupted(number: int, frame: FrameType | None) -> None:
     raise Interrupted(signal.Signals(number))

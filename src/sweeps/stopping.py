@@ -93,7 +93,7 @@ class Tally:
         if accepted >= _MIN_TRIALS_TO_JUDGE and self._failed > budget.max_failure_rate * accepted:
             rate = f"{self._failed} of {accepted} trials failed, more than max_failure_rate={budget.max_failure_rate}"
             return Outcome.FAILED, rate
-        if self.is_enough(n_in_flight):
+        if accepted + n_in_flight >= budget.n_trials:
             return Outcome.COMPLETED, ""
         if budget.target is not None and self._best is not None and self._best <= self._sign * budget.target:
             return Outcome.COMPLETED, f"target={budget.target:g} is reached"
@@ -102,7 +102,3 @@ class Tally:
         if self._deadline is not None and time.monotonic() >= self._deadline:
             return Outcome.COMPLETED, f"timeout={budget.timeout:g} s is over"
         return None
-
-    def is_enough(self, n_in_flight: int = 0) -> bool:
-        """Whether `n_trials` are reached, counting those in flight."""
-        return self.accepted + n_in_flight >= self._budget.n_trials

@@ -16,7 +16,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.agenda import Agenda, Asked
-from sweeps.attribute import Attribute
+from sweeps.attribute import Attribute, is_counted
 from sweeps.errors import ClusterError, Interrupted, StorageError
 from sweeps.execution import TrialTimeoutError, WorkerDiedError, Workers
 from sweeps.lease import Lease
@@ -183,16 +183,19 @@ class Sweep:
         return self._stop is None
 
     def _n_running(self) -> int:
+        """How many trials run; of a shared study, the tally is made in the same view, as some may have just ended."""
         if not self._is_shared:
             return len(self._in_flight)
-        return len(self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+        trials = self._study.get_trials(deepcopy=False)
+        self._tally.recount(trials)
+        return sum(trial.state == TrialState.RUNNING for trial in trials)
 
     def _is_surplus(self, number: int) -> bool:
-        """Whether other processes have asked the last of `n_trials` at the same moment."""
-        if not self._is_shared:
-            return False
-        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        return self._tally.is_enough(sum(trial.number < number for trial in running))
+        """Whether others, that joined at any moment, have asked the last of `n_trials` before this one was."""
+        if number < self._budget.n_trials:
+            return False  # too few came before it
+        before = self._study.get_trials(deepcopy=False)[:number]
+        return sum(is_counted(trial) or not trial.state.is_finished() for trial in before) >= self._budget.n_trials
 
     def _wait(self) -> Future[TrialOutcome] | None:
         """The next trial that has finished; None when a signal came or it is time to look around."""

@@ -32,12 +32,12 @@ class BackgroundLog:
     Args:
         spool: the folder on disk.
         gather: seconds for which single predictions are gathered.
-        flush: seconds that `close` waits for MLflow to have everything.
+        flush: seconds that `close` waits for MLflow to have everything; Kubernetes kills what takes 30 to end.
         on_merged: told of every merge for want of room.
     """
 
     def __init__(
-        self, spool: Spool, gather: float = 10.0, flush: float = 10.0, on_merged: Callable[[], None] = lambda: None
+        self, spool: Spool, gather: float = 10.0, flush: float = 25.0, on_merged: Callable[[], None] = lambda: None
     ) -> None:
         self._spool = spool
         self._gather = gather
