@@ -159,6 +159,7 @@ class Sweep:
                 break
             self._unheard[asked.trial.number] = asked
             if self._is_surplus(asked.trial.number):
+                self._is_shared = True
                 told = tell_failure(self._study, asked.trial, _SURPLUS, "", interrupted=True)
                 if told is not None:
                     self._notify(told)
