@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import optuna
@@ -144,3 +145,26 @@ def test_a_process_of_another_machine_is_known_by_its_signs_of_life(url):
     again = lease_on(url)
     again.acquire(join=False)
     again.release()
+
+
+def test_a_sign_of_life_that_waits_for_the_database_does_not_undo_a_departure(url):
+    """The beat takes its time to write; a departure meanwhile is written after it."""
+    study = optuna.load_study(study_name="s", storage=open_storage(url))
+    lease = Lease(study)
+    lease.acquire(join=False)
+    write = study.set_user_attr
+
+    def write_slowly(name, value):
+        if threading.current_thread() is beat:
+            time.sleep(0.5)
+        write(name, value)
+
+    study.set_user_attr = write_slowly
+    beat = threading.Thread(target=lease._write)
+    beat.start()
+    time.sleep(0.1)
+    assert lease.depart()
+    beat.join()
+    (stored,) = [value for name, value in study.user_attrs.items() if lease.holder in name]
+    assert stored["departure"] == 1
+    lease.release()

@@ -2,6 +2,9 @@
 
 import csv
 import math
+import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -454,3 +457,43 @@ def test_one_process_at_a_time_holds_a_lock_and_none_leaves_a_file(
         thread.join()
     assert counter.read_text() == "800"
     assert list((tmp_path / "locks").iterdir()) == []
+
+
+def test_processes_that_write_a_file_at_once_do_not_trip_each_other(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from sweeps.results import write_text\n"
+        "for number in range(300): write_text(Path(sys.argv[1]), f'{number}\\n')"
+    )
+    file = tmp_path / "trials.csv"
+    command = [sys.executable, "-c", code, str(file)]
+    writers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [writer.communicate()[1] for writer in writers] == ["", "", ""]
+    assert file.read_text() == "299\n"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(
+    ("pipe", "code", "said"), [("the output", 128 + signal.SIGPIPE, ""), ("a worker's", 1, "BrokenPipeError: a worker")]
+)
+def test_only_the_pipe_that_nobody_reads_any_more_ends_a_command_quietly(pipe, code, said):
+    script = f"""
+import sys
+from sweeps.command import until_nobody_reads
+with until_nobody_reads():
+    if {pipe == "the output"}:
+        sys.stdin.readline()
+        for _ in range(10):
+            print("x" * 100_000)
+    raise BrokenPipeError("a worker")
+"""
+    command = [sys.executable, "-c", script]
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, **streams, text=True) as process:
+        if pipe == "the output":
+            process.stdout.close()
+        process.stdin.write("go\n")
+        process.stdin.close()
+        shown = process.stderr.read()
+    assert process.returncode == code, shown
+    assert said in shown
+    assert said or not shown

@@ -47,7 +47,7 @@ def run_trial_job(
     folder.mkdir(parents=True, exist_ok=True)
     hydra.runtime.output_dir = str(folder)
     before = HydraConfig.instance().cfg
-    HydraConfig.instance().cfg = hydra_config  # type: ignore[assignment]  # what `set_config` does, after a copy
+    HydraConfig.instance().cfg = hydra_config  # type: ignore[assignment]  # as `set_config`, which first copies
     callbacks = hydra_context.callbacks
     try:
         if hydra.output_subdir is not None:

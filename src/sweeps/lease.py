@@ -18,6 +18,7 @@ from sweeps.errors import StorageError
 _PREFIX = "sweeps.coordinator."  # user attributes of the study; None when released
 _BEAT = 10.0  # seconds between signs of life
 _STALE = 60.0  # seconds without one after which a coordinator on another machine counts as dead
+_LOOK_EVERY = 1.0  # seconds
 _CHOOSING = 0
 
 
@@ -39,6 +40,8 @@ class Lease:
         self.holder = uuid.uuid4().hex[:16]
         self._number = _CHOOSING
         self._departure: int | None = None  # a number as well; None while at work
+        self._looked_at, self._is_shared = -_LOOK_EVERY, False
+        self._writing = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
 
@@ -99,8 +102,11 @@ class Lease:
         return list(self._living())
 
     def is_shared(self) -> bool:
-        """Whether there are any."""
-        return bool(self._living())
+        """Whether there are any, or were a second ago: a look costs a query."""
+        now = time.monotonic()
+        if now > self._looked_at + _LOOK_EVERY:
+            self._looked_at, self._is_shared = now, bool(self._living())
+        return self._is_shared
 
     def _before(self) -> list[Mapping[str, Any]]:
         own = self._number, self.holder
@@ -115,8 +121,9 @@ class Lease:
         return {token: lease for token, lease in leases.items() if token != self.holder and _is_alive(lease)}
 
     def _write(self) -> None:
-        lease = {"number": self._number, "departure": self._departure, **_THIS_PROCESS, "beat": time.time()}
-        self._study.set_user_attr(_PREFIX + self.holder, lease)
+        with self._writing:  # one thread after the other, so that what is older is not written later
+            lease = {"number": self._number, "departure": self._departure, **_THIS_PROCESS, "beat": time.time()}
+            self._study.set_user_attr(_PREFIX + self.holder, lease)
 
     def _beat(self) -> None:
         while not self._ended.wait(_BEAT):

@@ -17,7 +17,7 @@ def alone(name: str) -> Iterator[None]:
     """Hold the lock of a name, such as a database's path; who comes second waits."""
     key = hashlib.sha256(name.encode()).hexdigest()[:16]
     path = Path(tempfile.gettempdir()) / f"sweeps-{os.getuid()}-{key}.lock"
-    with _locked(path):
+    with locked(path):
         try:
             yield
         finally:
@@ -25,7 +25,8 @@ def alone(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file, which its holder may remove before it lets go."""
     while True:
         with path.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

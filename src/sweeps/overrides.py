@@ -67,7 +67,7 @@ def stored(value: Any) -> Any:
 
 def unescape(value: Any) -> Any:
     """Undo what `to_text` does to `${`, as OmegaConf does when it resolves a value."""
-    return OmegaConf.to_container(OmegaConf.create({"value": value}), resolve=True)["value"]  # type: ignore[index,call-overload]
+    return OmegaConf.to_container(OmegaConf.create({"value": value}), resolve=True)["value"]  # type: ignore[index,call-overload]  # a dict
 
 
 @cache

@@ -135,12 +135,12 @@ def _tell_with(
             trial.set_user_attr(name, content)
         return study.tell(trial, value, state=state)
     except (UpdateFinishedTrialError, ValueError):
-        if is_given_up(study, trial):
+        if _is_given_up(study, trial):
             return None
         raise
 
 
-def is_given_up(study: Study, trial: Trial) -> bool:
+def _is_given_up(study: Study, trial: Trial) -> bool:
     """Whether another process has told a trial meanwhile."""
     return study.get_trials(deepcopy=False)[trial.number].state.is_finished()
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import os
+import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -118,11 +120,13 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         StorageError: it cannot be written, as when the disk is full.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")  # other processes may write it, too
     try:
         partial.write_text(text, encoding="utf-8", newline="")
         partial.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
         raise StorageError(
             f"{path} cannot be written: {error.strerror}. Check that there is space, then go on with the sweep."
         ) from error

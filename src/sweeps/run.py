@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import signal
 import sys
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -20,6 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from sweeps.command import until_nobody_reads
 from sweeps.config import SWEPT_GROUPS, RootConfig  # registers the schema and the resolvers before Hydra composes
 from sweeps.errors import Interrupted, SweepsError
 from sweeps.redact import without_passwords
@@ -45,14 +45,12 @@ def main() -> None:
     before = os.environ.get(_FULL_ERROR)
     os.environ[_FULL_ERROR] = "1"  # Hydra hands exceptions on instead of printing them and exiting
     try:
-        _app()
+        with until_nobody_reads():
+            _app()
     except (SweepsError, HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         if before == "1":
             raise
         _exit_with(error)
-    except BrokenPipeError:  # the reader of our output, such as `head`, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)
     except Interrupted as interrupt:
         sys.exit(128 + interrupt.received)
     finally:

@@ -214,11 +214,12 @@ class Sweep:
             return None
 
     def _say_that_it_waits(self) -> None:
-        if not self._has_said_that_it_waits:
+        n_running = sum(not future.done() for future in self._in_flight)
+        if n_running and not self._has_said_that_it_waits:
             self._has_said_that_it_waits = True
             _log.warning(
                 "Interrupted: %d trials in flight have up to %g s to end; Ctrl-C again ends them at once.",
-                len(self._in_flight),
+                n_running,
                 self._budget.grace_period,
             )
 

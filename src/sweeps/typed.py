@@ -18,7 +18,7 @@ STORAGE = "SWEEPS_STORAGE"  # environment variable: the URL of the study's datab
 
 
 def remember(folder: StudyFolder, dataset: str, storage: str | None) -> None:
-    """Keep the command of this process, without passwords.
+    """Keep the command of this process, without passwords and without `join`: that is for whoever goes on to type.
 
     Args:
         folder: the study's.
@@ -29,7 +29,7 @@ def remember(folder: StudyFolder, dataset: str, storage: str | None) -> None:
     command = {
         "module": main.name if main else None,
         "script": None if main else str(Path(sys.argv[0]).absolute()),
-        "arguments": [without_passwords(argument) for argument in sys.argv[1:]],
+        "arguments": [without_passwords(argument) for argument in sys.argv[1:] if not argument.startswith("join=")],
         "directory": str(Path.cwd()),
         "study_name": folder.path.name,
         "dataset": dataset,

@@ -341,7 +341,9 @@ def test_movietweetings(write):
     assert again.fingerprint == data.fingerprint
 
 
-@pytest.mark.parametrize("users", [("007", "07", "7"), ("7", "007", "07"), ('"7"', '"007"', "7")])
+@pytest.mark.parametrize(
+    "users", [("007", "07", "7"), ("7", "007", "07"), ('"7"', '"007"', "7"), (" 7", " 007", "8"), ("7", "+007", "8")]
+)
 def test_codes_with_leading_zeros_are_no_numbers(write, users):
     first, second, third = users
     path = write(f"userId,movieId,rating\n{first},20,4\n{second},21,3\n{third},22,5\n")

@@ -167,6 +167,9 @@ def test_a_model_comes_from_the_clients_store_whatever_the_process_has_set(
 def test_a_models_name_may_have_an_at_sign() -> None:
     assert split_uri("models:/me@work@champion") == ("me@work", "champion", None)
     assert split_uri("models:/me@work/3") == ("me@work", None, "3")
+    assert split_uri("models:/m-lens@champion") == ("m-lens", "champion", None)
+    assert split_uri("models:/m-lens/3") == ("m-lens", None, "3")
+    assert split_uri("models:/m-0123456789abcdef") == (None, None, None)  # a run's model
 
 
 def test_a_missing_input_file_is_named(promoted: Promoted) -> None:

@@ -140,12 +140,15 @@ def test_a_full_folder_bounds_what_waits_and_no_prediction_goes_uncounted(tmp_pa
         wait_until(lambda: not log._incoming)
         assert len(spool.waiting()) <= 5
         assert log.waiting() <= 6
+        log._gathered_since = -60.0
+        wait_until(lambda: len(held(spool)) == 1)  # what the folder has no room for outlives the process, too
         log.close()
     kept = [batch_of(file) for file in spool.waiting()]
     assert sum(one.n_predictions for one in kept) == 9_000
     assert sum(one.n_calls for one in kept) == 3_000
     assert sum(len(one.inputs) + one.n_inputs_left_out for one in kept) == 9_000
     assert len(merged) >= 2_990
+    assert not held(spool)
 
 
 @contextmanager

@@ -101,6 +101,8 @@ def test_what_cannot_be_stored_fails_its_run(tracker: Tracker, bench: Workbench)
 def test_wrong_values_are_refused_before_anything_is_logged(tracker: Tracker, bench: Workbench) -> None:
     with pytest.raises(ConfigError, match="test_f1 is nan"):
         tracker.log_model_training(None, "svm", {"test_f1": float("nan")})
+    with pytest.raises(ConfigError, match="'model_type' and 'model#type' are one name"):
+        tracker.log_model_training(None, "svm", {}, params={"model#type": "mine"})
     with pytest.raises(ConfigError, match="model_type is a param of every run"):
         tracker.log_model_training(None, "svm", METRICS, {"model_type": "x"})
     with pytest.raises(ConfigError, match="confidences: 1 for 2 predictions"):

@@ -129,7 +129,7 @@ def test_what_is_shared_is_bounded(ratings: pd.DataFrame, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("engine", ["fast", "surprise"])
 def test_curves_are_the_predictions_for_each_k(ratings: pd.DataFrame, engine: str) -> None:
     trainset, test = trainset_of(ratings[:3900]), ratings[3900:]
-    ks = [1, 2, 9, 40]
+    ks = [1, 2, 9, 40, 2**40]
     for algorithm, similarity in product(["basic", "with_zscore", "baseline"], ["cosine", "pearson"]):
         options: dict[str, Any] = {"algorithm": algorithm, "similarity": similarity, "min_k": 2, "engine": engine}
         model = KNN(**options).fit(trainset)

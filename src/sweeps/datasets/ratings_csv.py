@@ -213,15 +213,20 @@ class _WithoutCodes(io.TextIOBase):
     def __init__(self, text: io.TextIOBase, delimiter: str) -> None:
         self._text = text
         self._before = ""  # the end of the part before, where a code may begin
-        starts = ("\n", "\r", delimiter, '"')  # one pattern for each, as a search for a fixed text is ten times as fast
-        self._codes = [re.compile(re.escape(f"{start}0") + "[0-9]") for start in starts]
+        self._starts = ("\n", "\r", delimiter, '"')
+        # One pattern for each, as a search for a fixed text is ten times as fast as one for blanks and signs.
+        self._codes = [re.compile(re.escape(f"{start}0") + "[0-9]") for start in self._starts]
+        self._set_off = re.compile(f"[{re.escape(''.join(self._starts))}][ \t]*[+-]?0[0-9]")
 
     def read(self, size: int | None = -1, /) -> str:
         part = self._text.read(size)
         seen = self._before + part
         if any(code.search(seen) for code in self._codes):
             raise ValueError("a code with leading zeros")
-        self._before = seen[-2:]
+        if any(mark in seen for mark in (" 0", "\t0", "+0", "-0")) and self._set_off.search(seen):
+            raise ValueError("a code with leading zeros after a blank or a sign")
+        last = max(seen.rfind(start) for start in self._starts)
+        self._before = seen[last:] if last >= 0 else ""
         return part
 
 

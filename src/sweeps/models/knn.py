@@ -204,7 +204,7 @@ class KNN(AlgoBase):  # type: ignore[misc]  # Surprise ships no types
         Returns:
             Arrays of shape (1, n_pairs).
         """
-        return self.curves(users, items, [min(self.k, _MOST_NEIGHBOURS)], clip)
+        return self.curves(users, items, [self.k], clip)
 
     def curves(self, users: np.ndarray, items: np.ndarray, ks: Sequence[int], clip: bool = True) -> Estimates:
         """Predict many pairs for several k in one pass: each row is what `predict_inner` returns for that k.
@@ -223,7 +223,7 @@ class KNN(AlgoBase):  # type: ignore[misc]  # Surprise ships no types
         if not ks or ks[0] < 1 or any(k > following for k, following in pairwise(ks)):
             raise ValueError(f"ks must ascend from 1 or more, got {list(ks)}")
         if self._engine is not None:
-            found = self._engine.estimate(users, items, ks)
+            found = self._engine.estimate(users, items, [min(k, _MOST_NEIGHBOURS) for k in ks])
         else:
             ones = [[self._estimate_one(u, i, k) for u, i in zip(users, items, strict=True)] for k in ks]
             columns = np.array(ones, dtype=np.float64).reshape(len(ks), len(users), 3)
@@ -324,6 +324,6 @@ def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:
 
 
 def _check_lowest(name: str, value: object, lowest: int, kind: tuple[type, ...]) -> None:
-    if isinstance(value, bool) or not isinstance(value, kind) or not value >= lowest:  # type: ignore[operator]
+    if isinstance(value, bool) or not isinstance(value, kind) or not value >= lowest:  # type: ignore[operator]  # a number
         number = "a number" if float in kind else "an integer"
         raise ConfigError(f"{name} must be {number} of at least {lowest}, got {value!r}")

@@ -18,9 +18,10 @@ from sweeps.serve.options import Options
 
 _API_KEY = "SWEEPS_API_KEY"
 _LOCAL = ("127.0.0.1", "::1")
-_SECONDS_TO_END = 10  # for the requests in flight
+_SECONDS_TO_END = 5  # for the requests in flight
+_SECONDS_TO_FLUSH = 23  # for the log after them: Kubernetes kills what takes more than 30 to end
 
-_NEEDED = ("fastapi", "fastapi_offline", "uvicorn", "prometheus_client", "httpx2")
+_NEEDED = ("fastapi", "fastapi_offline", "uvicorn", "httptools", "prometheus_client", "httpx2")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -97,7 +98,11 @@ def _serve_on(listener: socket.socket, model_uri: str, options: Options, trusted
     metrics = Metrics()
     source = ModelSource(connect(must_exist=True), model_uri, trusted)
     holder = ModelHolder(source, options, lambda e: metrics.model_events.labels(e).inc())
-    log = BackgroundLog(Spool(Path(FOLDER)), on_merged=metrics.log_merged.inc) if options.log else None
+    log = (
+        BackgroundLog(Spool(Path(FOLDER)), flush=_SECONDS_TO_FLUSH, on_merged=metrics.log_merged.inc)
+        if options.log
+        else None
+    )
     service = Service(holder, options, metrics, log)
 
     def started() -> None:

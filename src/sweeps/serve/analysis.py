@@ -62,7 +62,7 @@ def add_youtube(app: FastAPI, service: Service, youtube: YouTube) -> None:
         responses=documented(404, 408, 413, 415, 422, 502, 503, 504),
         tags=["predictions"],
     )
-    async def analyze_youtube(body: body_model) -> Response:  # type: ignore[valid-type]
+    async def analyze_youtube(body: body_model) -> Response:  # type: ignore[valid-type]  # made for the kind of model
         """Predict the top-level comments of a video, the most relevant first."""
         asked: Any = body
         video = video_id(asked.video)

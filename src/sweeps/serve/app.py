@@ -84,12 +84,12 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
     one, many = kind.one, kind.many
 
     @app.post("/predict", response_model=one_answer, responses=documented(*_OF_BODIES), tags=["predictions"])
-    async def predict(body: one) -> Response:  # type: ignore[valid-type]
+    async def predict(body: one) -> Response:  # type: ignore[valid-type]  # made for the kind of model
         """Predict one."""
         return JSONResponse(await service.predict_one(kind.of_one(body)))
 
     @app.post("/predict/batch", response_model=many_answer, responses=documented(*_OF_BODIES), tags=["predictions"])
-    async def predict_batch(body: many) -> Response:  # type: ignore[valid-type]
+    async def predict_batch(body: many) -> Response:  # type: ignore[valid-type]  # made for the kind of model
         """Predict many, all by one version of the model."""
         served, answers = await service.predict_many(kind.of_many(body), "batch")
         return JSONResponse({"predictions": answers, "model": model_name(served)})
@@ -113,7 +113,7 @@ def _add_recommend(app: FastAPI, service: Service, kind: Pairs) -> None:
     body_model: type[Body] = kind.recommend
 
     @app.post("/recommend", response_model=Recommended, responses=documented(*_OF_BODIES), tags=["predictions"])
-    async def recommend(body: body_model) -> Response:  # type: ignore[valid-type]
+    async def recommend(body: body_model) -> Response:  # type: ignore[valid-type]  # made for the kind of model
         """The items with the highest predictions among those that a user has not rated; to an unknown user, of all."""
         asked: Any = body
         return JSONResponse(await service.in_turn.run(_recommend, service.holder.current, asked.user, asked.n))

@@ -109,7 +109,7 @@ class Pairs(Kind):
     def __init__(self, options: Options) -> None:
         example = {"user": 671, "item": 31}
         self.one = make_body("Pair", example, user=(Id, ...), item=(Id, ...))
-        pairs = Annotated[list[self.one], Field(min_length=1, max_length=options.max_batch)]  # type: ignore[name-defined]
+        pairs = Annotated[list[self.one], Field(min_length=1, max_length=options.max_batch)]  # type: ignore[name-defined]  # a type known when it runs
         self.many = make_body("Pairs", {"pairs": [example, {"user": 1, "item": 296}]}, pairs=(pairs, ...))
         n = Annotated[int, Field(ge=1, le=options.max_batch), WHOLE]
         self.recommend = make_body("Recommend", {"user": 671, "n": 10}, user=(Id, ...), n=(n, 10))
@@ -167,7 +167,7 @@ def kind_of(predictor: Predictor) -> Callable[[Options], Kind]:
 def answer_models(kind: Kind) -> tuple[type[BaseModel], type[BaseModel]]:
     """The answers to `/predict` and `/predict/batch`, for the OpenAPI document."""
     one = create_model("Prediction", __base__=kind.item, model=(ModelName, ...))
-    predictions = list[kind.item]  # type: ignore[name-defined]
+    predictions = list[kind.item]  # type: ignore[name-defined]  # a type known when it runs
     return one, create_model("Predictions", predictions=(predictions, ...), model=(ModelName, ...))
 
 

@@ -17,7 +17,7 @@ class PromptProtocol(HttpToolsProtocol):
     header_timeout = 30.0
     _headers_due: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn says BaseTransport
         super().connection_made(transport)
         self._expect_headers()
 

@@ -32,12 +32,12 @@ class BackgroundLog:
     Args:
         spool: the folder on disk.
         gather: seconds for which single predictions are gathered.
-        flush: seconds that `close` waits for MLflow to have everything; Kubernetes kills what takes 30 to end.
+        flush: seconds that `close` waits for MLflow to have everything.
         on_merged: told of every merge for want of room.
     """
 
     def __init__(
-        self, spool: Spool, gather: float = 10.0, flush: float = 25.0, on_merged: Callable[[], None] = lambda: None
+        self, spool: Spool, gather: float = 10.0, flush: float = 10.0, on_merged: Callable[[], None] = lambda: None
     ) -> None:
         self._spool = spool
         self._gather = gather
@@ -128,6 +128,10 @@ class BackgroundLog:
         with self._lock:
             for batch in left:
                 _merge_into(self._crowded, batch)
+            crowded = dict(self._crowded)
+        for batch in crowded.values():
+            with suppress(OSError):  # it is in memory
+                self._spool.hold(batch)
 
     def _put(self, batch: PredictionBatch, *, always: bool) -> bool:
         """Write to disk; a disk that refuses is as good as a full folder."""

@@ -8,7 +8,6 @@ import re
 import shlex
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -39,11 +38,10 @@ def log_single_run(
         The run's id.
     """
     run_id = start_single_run(client, experiment, choices, tags, started)
-    end = int(time.time() * 1000)
+    end = milliseconds(None)
     params = params_of(choices, dataset, result.hyperparameters, names) | shown(result.params)
     try:
-        log_params(client, run_id, params)
-        client.log_batch(run_id, metrics=metrics_of({**result.metrics, **named_seconds(result.seconds)}, end))
+        log_measured(client, run_id, params, {**result.metrics, **named_seconds(result.seconds)}, end)
     finally:
         client.set_terminated(run_id, "FINISHED", end_time=end)
     return run_id

@@ -15,9 +15,8 @@ from mlflow.models import Model
 from sweeps.errors import ModelError, TrackingError
 from sweeps.tasks.base import Predictor
 from sweeps.tracking.client import shown_uri
+from sweeps.tracking.entries import first_line
 from sweeps.tracking.pyfunc import load_predictor
-
-_LOGGED_MODEL = "models:/m-"  # a model of a run, whether registered or not
 
 
 def load(client: MlflowClient, model_uri: str, trusted: Sequence[str] = ()) -> Predictor:
@@ -42,7 +41,7 @@ def load(client: MlflowClient, model_uri: str, trusted: Sequence[str] = ()) -> P
             )
             flavor = Model.load(str(folder)).flavors.get("python_function", {})
         except Exception as error:
-            raise TrackingError(f"{model_uri} cannot be fetched: {str(error).splitlines()[0]}") from error
+            raise TrackingError(f"{model_uri} cannot be fetched: {first_line(error)}") from error
         return _load_files(model_uri, folder, flavor, trusted)
 
 
@@ -53,9 +52,14 @@ def _artifacts_of(client: MlflowClient, model_uri: str) -> str:
     if name is not None:
         number = client.get_model_version_by_alias(name, alias).version if alias is not None else number
         uri = client.get_model_version_download_uri(name, str(number))
-    if uri.startswith(_LOGGED_MODEL):
+    if _is_logged_model(uri):
         uri = client.get_logged_model(uri.removeprefix("models:/")).artifact_location
     return uri
+
+
+def _is_logged_model(uri: str) -> bool:
+    """Whether an address is that of a run's model, registered or not, told from a registered name as MLflow does."""
+    return uri.startswith("models:/m-") and not {"/", "@"} & set(uri.removeprefix("models:/"))
 
 
 def _load_files(model_uri: str, folder: Path, flavor: Mapping[str, Any], trusted: Sequence[str]) -> Predictor:
@@ -69,7 +73,7 @@ def _load_files(model_uri: str, folder: Path, flavor: Mapping[str, Any], trusted
 
 def split_uri(model_uri: str) -> tuple[str | None, str | None, str | None]:
     """Name, alias and version of a registry address, None for what it lacks, or where it is no such address."""
-    if not model_uri.startswith("models:/") or model_uri.startswith(_LOGGED_MODEL):
+    if not model_uri.startswith("models:/") or _is_logged_model(model_uri):
         return None, None, None
     path = model_uri.removeprefix("models:/")
     name, slash, number = path.rpartition("/")

@@ -8,9 +8,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from sweeps.redact import without_passwords
 from sweeps.tracking.client import experiment_id
-from sweeps.tracking.entries import identity_tags, log_measured, shown
+from sweeps.tracking.entries import first_line, identity_tags, log_measured, shown
 from sweeps.tracking.prediction_batch import PredictionBatch
 from sweeps.tracking.spool import Spool
 
@@ -80,7 +79,7 @@ def send_waiting(client: MlflowClient, spool: Spool, tried: set[str]) -> None:
         except MlflowException as error:
             if error.error_code not in _REFUSED:
                 raise
-            spool.set_aside(file, without_passwords(str(error)).splitlines()[0])
+            spool.set_aside(file, first_line(error))
         else:
             file.unlink(missing_ok=True)
         tried.discard(file.name)

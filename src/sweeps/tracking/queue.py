@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from optuna.trial import FrozenTrial
 
 from sweeps.console import say
-from sweeps.redact import without_passwords
+from sweeps.tracking.entries import first_line
 
 _LONGEST_PAUSE = 60.0  # seconds before a server that failed is asked again; the first pause is two seconds
 _LAST_CALL = 60.0  # seconds that one trial may take at the end; a call that takes longer hangs
@@ -64,8 +64,7 @@ class LoggingQueue:
                 self._log(trial)
             except Exception as error:  # noqa: BLE001 - a tracking server's trouble must not cost a trial
                 if not self._is_failing:
-                    first = (str(error).strip() or type(error).__name__).splitlines()[0]
-                    say(f"MLflow: {without_passwords(first)}; what is missing is logged later.")
+                    say(f"MLflow: {first_line(error)}; what is missing is logged later.")
                 self._is_failing = True
             else:
                 self._is_failing = False

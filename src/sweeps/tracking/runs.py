@@ -243,7 +243,7 @@ class StudyRuns:
         record = Record.of(best)
         params = params_of(record.choices, self._dataset, record.hyperparameters, self._names)
         tags = {"sweeps.best.trial": str(best.number)} | {f"sweeps.best.{key}": value for key, value in params.items()}
-        metrics = metrics_of(record.metrics, int(time.time() * 1000))
+        metrics = metrics_of(record.metrics, milliseconds(None))
         self.client.log_batch(self.parent_id, metrics=metrics, tags=tags_of(tags))
 
     def _log_outcome(self, result: SweepResult) -> None:

@@ -8,11 +8,11 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
 
 from sweeps.errors import ConfigError
+from sweeps.locks import locked
 from sweeps.tracking.prediction_batch import PredictionBatch
 
 FOLDER = "predictions-waiting"
@@ -42,7 +42,7 @@ class Spool:
         self._n_files = 0
         self._n_bytes = 0
         self._owner = uuid.uuid4().hex
-        self._owning: IO[str] | None = None  # a lock that ends with this process, whatever ends it
+        self._owning = ExitStack()  # of a lock that ends with this process, whatever ends it
 
     def make(self) -> None:
         """Make the folder.
@@ -88,19 +88,16 @@ class Spool:
         Raises:
             OSError: the disk refuses.
         """
-        if self._owning is None or not self._lock_of(self._owner).exists():  # also where somebody has removed it
+        if not self._lock_of(self._owner).exists():  # not yet, or somebody has removed it
             self.close()
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._owning = self._lock_of(self._owner).open("w")
-            fcntl.flock(self._owning, fcntl.LOCK_EX)
+            self._owning.enter_context(locked(self._lock_of(self._owner)))
         self._write(batch.to_json().encode(), self._held(batch.id))
 
     def close(self) -> None:
         """Hold nothing any more."""
-        if self._owning is not None:
-            self._lock_of(self._owner).unlink(missing_ok=True)
-            self._owning.close()
-            self._owning = None
+        self._lock_of(self._owner).unlink(missing_ok=True)
+        self._owning.close()
 
     def adopt(self) -> set[str]:
         """Let what processes held that are dead now wait like the rest.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from numbers import Real
@@ -14,7 +13,7 @@ import pandas as pd
 
 from sweeps.errors import ConfigError, SweepsError
 from sweeps.tracking.client import connect, experiment_id, unreachable
-from sweeps.tracking.entries import command_tags, fit_name, log_measured, shown, start_single_run
+from sweeps.tracking.entries import command_tags, fit_name, log_measured, milliseconds, shown, start_single_run
 from sweeps.tracking.handmade_model import log_handmade_model
 from sweeps.tracking.prediction_batch import PredictionBatch
 from sweeps.tracking.prediction_runs import log_predictions
@@ -87,6 +86,7 @@ class Tracker:
         clashes = sorted(contract.keys() & params.keys())
         if clashes:
             raise ConfigError(f"params: {', '.join(clashes)} is a param of every run; give yours another name.")
+        _check_names("params", contract | dict(params))
         values = {name: _finite(name, value) for name, value in metrics.items()}
         choices = {"model": model_name, "vectorizer": vectorizer_type}
         made_by = {key: value for key, value in command_tags("").items() if value} | dict(tags or {})
@@ -94,7 +94,7 @@ class Tracker:
         try:
             run_id = start_single_run(self._client, self._experiment, choices, made_by, datetime.now())
             try:
-                log_measured(self._client, run_id, shown(contract | dict(params)), values, _now())
+                log_measured(self._client, run_id, shown(contract | dict(params)), values, milliseconds(None))
                 if model is not None:
                     log_handmade_model(self._client, run_id, model, trusted_types)
                 status = "FINISHED"
@@ -218,7 +218,3 @@ def _finite(name: str, value: object) -> float:
     if not math.isfinite(number):
         raise ConfigError(f"metrics: {name} is {value!r}; a finite number is expected.")
     return number
-
-
-def _now() -> int:
-    return int(time.time() * 1000)
