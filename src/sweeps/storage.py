@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import logging
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import optuna
 import sqlalchemy
 from optuna import Study
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage, get_storage
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 
@@ -25,6 +30,7 @@ from sweeps.redact import without_passwords
 _log = logging.getLogger(__name__)
 _DRIVERS = {"postgresql": ("postgresql+psycopg", "'psycopg[binary]'"), "mysql": ("mysql+pymysql", "pymysql")}
 _PATIENCE = 600.0  # seconds that a database may be locked or away
+_LOOK_EVERY = 1.0  # seconds between two looks for trials that other processes have enqueued
 _LONGEST_PAUSE = 10.0  # seconds between two tries; the first is a tenth of one
 _DISK_FULL = "53100"  # of PostgreSQL, appendix A of its manual
 _OPENINGS = 5  # processes that open an empty database at once fail each other; one of them makes the tables
@@ -62,7 +68,7 @@ def open_storage(url: str) -> BaseStorage:
         raise ConfigError(f"storage={without_passwords(url)}: its driver is missing: {hint}.") from error
     except (SQLAlchemyError, StorageInternalError) as error:
         raise _refused(url, error) from error
-    return PatientStorage(inner, without_passwords(url))  # type: ignore[abstract]  # they are made in a loop
+    return RememberingStorage(inner, without_passwords(url))  # type: ignore[abstract]  # they are made in a loop
 
 
 def find_study(url: str, name: str) -> Study | None:
@@ -125,16 +131,21 @@ class PatientStorage(BaseStorage):
         self._inner = get_storage(database)
         self._shown = shown
 
-    def patiently(self, name: str, *args: Any, **kwargs: Any) -> Any:
+    def patiently(self, name: str, *args: Any, of_database: bool = False, **kwargs: Any) -> Any:
         """Call a method of the inner storage until the database answers.
+
+        Args:
+            name: of the method; what it takes follows.
+            of_database: whether to pass by Optuna's cache.
 
         Raises:
             StorageError: it does not answer in ten minutes, is full, or refuses.
         """
+        source = self._database if of_database else self._inner
         started, pause, is_again = time.monotonic(), 0.1, False
         while True:
             try:
-                return getattr(self._source(name, kwargs), name)(*args, **kwargs)
+                return getattr(source, name)(*args, **kwargs)
             except UpdateFinishedTrialError:
                 if is_again and name == "set_trial_state_values":
                     return True  # the first call had arrived, and its answer was lost
@@ -148,14 +159,110 @@ class PatientStorage(BaseStorage):
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _source(self, name: str, kwargs: dict[str, Any]) -> BaseStorage:
-        """Every ask looks for trials that wait: in the database, as Optuna's cache would first read all in flight."""
-        is_waiting = name == "get_all_trials" and kwargs.get("states") == (TrialState.WAITING,)
-        return self._database if is_waiting else self._inner
-
     def remove_session(self) -> None:
         """Close this thread's connection."""
         self._inner.remove_session()
+
+
+class RememberingStorage(PatientStorage):
+    """A storage that does not read from its database what it has written there itself.
+
+    Optuna reads a trial from the database, with some milliseconds of queries, when it is asked and twice when it is
+    told. Those that this process asked are remembered until they have been told. That another process has told one is
+    found out by the next write, which the database refuses.
+    """
+
+    def __init__(self, database: RDBStorage, shown: str) -> None:
+        super().__init__(database, shown)
+        self._own: dict[int, FrozenTrial | None] = {}  # None until it is read for the first time
+        self._looked_for_waiting = -_LOOK_EVERY
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        """Make a trial, and remember it."""
+        for known, own in tuple(self._own.items()):
+            if own is not None and own.state.is_finished():
+                self._own.pop(known, None)
+        trial_id: int = self.patiently("create_new_trial", study_id, template_trial)
+        if template_trial is None:
+            self._own[trial_id] = None
+        else:
+            self._looked_for_waiting = -_LOOK_EVERY
+        return trial_id
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """The trials of a study. Those that wait, for which every ask looks, are looked for once a second.
+
+        They are looked for in the database, as Optuna's cache would first read all in flight.
+        """
+        if states != (TrialState.WAITING,):
+            return list(self.patiently("get_all_trials", study_id, deepcopy, states))
+        now = time.monotonic()
+        if now < self._looked_for_waiting + _LOOK_EVERY:
+            return []
+        found: list[FrozenTrial] = self.patiently("get_all_trials", study_id, deepcopy, states, of_database=True)
+        if not found:
+            self._looked_for_waiting = now
+        return found
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        """A trial as it is, or as it was when it was told."""
+        trial = self._own.get(trial_id)
+        if trial is None:
+            trial = self.patiently("get_trial", trial_id)
+            if trial_id in self._own:
+                self._own[trial_id] = trial
+        return copy.deepcopy(trial)  # Optuna's Trial writes into its own
+
+    def set_trial_param(
+        self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
+    ) -> None:
+        """Write a parameter."""
+        with self._written(trial_id) as own:
+            self.patiently("set_trial_param", trial_id, param_name, param_value_internal, distribution)
+            if own is not None:
+                own.distributions[param_name] = distribution
+                own.params[param_name] = distribution.to_external_repr(param_value_internal)
+
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        """Write the state and the values."""
+        with self._written(trial_id) as own:
+            is_set: bool = self.patiently("set_trial_state_values", trial_id, state, values)
+            if own is not None and is_set:
+                own.state = state
+                own.values = None if values is None else list(values)
+                own.datetime_complete = datetime.now() if state.is_finished() else None
+        return is_set
+
+    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
+        """Write what was reported at a step."""
+        with self._written(trial_id) as own:
+            self.patiently("set_trial_intermediate_value", trial_id, step, intermediate_value)
+            if own is not None:
+                own.intermediate_values[step] = intermediate_value
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Write a user attribute."""
+        with self._written(trial_id) as own:
+            self.patiently("set_trial_user_attr", trial_id, key, value)
+            if own is not None:
+                own.user_attrs[key] = json.loads(json.dumps(value))  # as the database gives it back
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Write an attribute of a sampler."""
+        with self._written(trial_id) as own:
+            self.patiently("set_trial_system_attr", trial_id, key, value)
+            if own is not None:
+                own.system_attrs[key] = json.loads(json.dumps(value))
+
+    @contextmanager
+    def _written(self, trial_id: int) -> Iterator[FrozenTrial | None]:
+        try:
+            yield self._own.get(trial_id)
+        except BaseException:  # whether it was written is not known: it is read again
+            self._own.pop(trial_id, None)
+            raise
 
 
 def _may_pass(error: Exception) -> bool:
