@@ -108,6 +108,16 @@ def test_the_best_items_that_a_user_has_not_rated_are_recommended(
         ("/recommend", {"user": "ü1", "n": 0}, "n: Input should be greater than or equal to 1"),
         ("/recommend", {"user": "ü1", "n": 51}, "n: Input should be less than or equal to 50"),
         ("/recommend", {"n": 5}, "user: Field required"),
+        (
+            "/predict",
+            {"user": [1], "item": 7},
+            "user: Input should be a valid integer, or: Input should be a valid string",
+        ),
+        (
+            "/predict/batch",
+            {"pairs": [{"user": 1, "item": 7}, {"user": 1, "item": None}]},
+            "pairs.1.item: Input should be a valid integer, or: Input should be a valid string",
+        ),
         ("/predict", {"user": "ü1"}, "item: Field required"),
         ("/predict", {"text": "a"}, "user: Field required"),
         ("/predict/batch", {"pairs": []}, "pairs: List should have at least 1 item"),

@@ -1,11 +1,13 @@
 """Errors of the service, all of one shape: a short code for programs and a sentence for people.
 
-Nothing of the request's content is repeated: texts belong to whoever sent them, and logs and proxies keep answers.
+Nothing of the request's content but its keys is repeated: texts belong to whoever sent them, and logs and proxies keep
+answers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -73,16 +75,25 @@ async def on_unreadable(_: Request, error: Exception) -> JSONResponse:
 async def on_invalid(_: Request, error: Exception) -> JSONResponse:
     """Answer a body that does not fit the route, naming the first three places."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - for mypy: registered for it
-    return Problem(422, "invalid", "; ".join(_sentence(one)[:300] for one in error.errors()[:3])).response()
+    messages: dict[str, list[str]] = {}  # of one place there are several where several types would do
+    for one in error.errors():
+        if one["type"] == "json_invalid":
+            messages = {"": [_NOT_JSON]}
+            break
+        messages.setdefault(f"{_place(one, error.body) or 'body'}: ", []).append(one["msg"])
+    sentences = [place + ", or: ".join(dict.fromkeys(said)) for place, said in messages.items()]
+    return Problem(422, "invalid", "; ".join(sentence[:300] for sentence in sentences[:3])).response()
 
 
-def _sentence(error: Mapping[str, object]) -> str:
-    location = error["loc"]
-    assert isinstance(location, tuple)  # noqa: S101 - for mypy: pydantic's contract
-    where = ".".join(str(part) for part in location[1:] if not str(part).startswith("function-"))
-    if error["type"] == "json_invalid":
-        return _NOT_JSON
-    return f"{where or 'body'}: {error['msg']}"
+def _place(error: Mapping[str, Any], body: Any) -> str:
+    """Where in the body an error is, without what pydantic adds: which of several types it tried."""
+    *parents, last = error["loc"][1:] or [""]
+    here, place = body, []
+    for part in parents + ([] if error["type"] == "missing" else [last]):
+        if (isinstance(here, dict) and part in here) or (isinstance(here, list) and isinstance(part, int)):
+            here = here[part]
+            place.append(str(part))
+    return ".".join([*place, last] if error["type"] == "missing" else place)
 
 
 _MEANING = {
