@@ -57,11 +57,30 @@ def assert_same(model: SVC, x_fit: Any, labels: np.ndarray[Any, Any], x_score: A
     np.testing.assert_array_equal(-found.offsets if not binary else found.offsets, expected.intercept_)
     if binary:
         np.testing.assert_array_equal(-found.coefficients.T, expected.dual_coef_.toarray())
+    assert_equal_objects(found.as_svc(), expected)
     np.testing.assert_array_equal(found.predict(x_fit), expected.predict(x_fit))
     np.testing.assert_array_equal(found.predict(x_score), expected.predict(x_score))
     for x in (x_fit, x_score):
         np.testing.assert_allclose(found.decision_values(x), expected_values(expected, x), rtol=1e-10, atol=1e-11)
     return found, expected
+
+
+def assert_equal_objects(found: SVC, expected: SVC) -> None:
+    """Attribute by attribute, private ones included."""
+    assert type(found) is type(expected)
+    assert vars(found).keys() == vars(expected).keys()
+    for name, value in vars(expected).items():
+        own = vars(found)[name]
+        assert type(own) is type(value), name
+        if sparse.issparse(value):
+            assert own.shape == value.shape
+            for part in ("data", "indices", "indptr"):
+                np.testing.assert_array_equal(getattr(own, part), getattr(value, part), name)
+        elif isinstance(value, np.ndarray):
+            assert own.dtype == value.dtype, name
+            np.testing.assert_array_equal(own, value, name)
+        else:
+            assert own == value, name
 
 
 VECTORIZERS: dict[str, Callable[[], Any]] = {

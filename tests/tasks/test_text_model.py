@@ -25,6 +25,7 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.utils import all_estimators
 
 from sweeps.errors import DataError, ModelError
+from sweeps.models import sparse_svc
 from sweeps.tasks.text_model import TextModel
 
 WORDS = {
@@ -242,9 +243,15 @@ def test_confidence_follows_the_label_where_the_label_is_not_the_likeliest() -> 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("model", [SVC(), LinearSVC(), RidgeClassifier(), Perceptron()], ids=lambda m: type(m).__name__)
-def test_calibration_is_scikit_learns_own_and_labels_are_the_plain_pipelines(model: Any, n_classes: int) -> None:
+def test_calibration_is_scikit_learns_own_and_labels_are_the_plain_pipelines(
+    model: Any, n_classes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sparse_svc, "_WORTH_IT", 1)
     texts, labels = corpus(n_classes)
-    result = fit(model, n_classes).predict(pd.DataFrame({"text": texts}))
+    fitted = fit(model, n_classes)
+    assert fitted.calibrated is not None
+    assert type(fitted.pipeline["model"]) is type(fitted.calibrated.estimator["model"]) is type(model)
+    result = fitted.predict(pd.DataFrame({"text": texts}))
     plain = Pipeline([("vectorizer", TfidfVectorizer()), ("model", model)])
     by_hand = CalibratedClassifierCV(clone(plain), cv=StratifiedKFold(3, shuffle=True, random_state=3), ensemble=False)
     probabilities = by_hand.fit(np.array(texts, dtype=object), labels).predict_proba(texts)

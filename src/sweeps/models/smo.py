@@ -61,7 +61,7 @@ def solve(
     shrinking: bool,
     max_iterations: int,
     n_kept: int,
-) -> tuple[np.ndarray, float, bool]:
+) -> tuple[np.ndarray, float, int, bool]:
     """Solve the dual problem.
 
     Args:
@@ -75,7 +75,7 @@ def solve(
         n_kept: rows of the kernel to keep, at least 2; more are computed again when they are needed.
 
     Returns:
-        a_i * y_i of each row, shape (n,); the offset rho; whether `max_iterations` ended it.
+        a_i * y_i of each row, shape (n,); the offset rho; the iterations; whether `max_iterations` ended them.
     """
     n = signs.size
     n_kept = min(max(n_kept, 2), n)
@@ -119,7 +119,7 @@ def solve(
     result = np.empty(n)
     for place in range(n):
         result[state.row[place]] = state.alpha[place] * state.sign[place]
-    return result, _offset(active, state), ended_early
+    return result, _offset(active, state), iteration, ended_early
 
 
 @kernel

@@ -7,8 +7,9 @@ for rbf, where LIBSVM predicts with another formula than it fits with: they agre
 from __future__ import annotations
 
 import warnings
+from copy import copy
 from itertools import combinations
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from scipy import sparse
@@ -22,6 +23,7 @@ from sweeps.models import sparse_kernels as kernels
 
 _KERNELS = {"linear": kernels.LINEAR, "rbf": kernels.RBF, "poly": kernels.POLY, "sigmoid": kernels.SIGMOID}
 _KEPT_BYTES = 2**30  # of kernel rows, while one pair of classes is fitted
+_WORTH_IT = 1_000  # rows
 _FEW = 5  # rows of each class for scikit-learn's own checks
 
 
@@ -40,6 +42,33 @@ def fits(model: Any, x_fit: Any) -> bool:
         and not model.break_ties
         and (is_number or model.gamma in ("scale", "auto"))
     )
+
+
+def quickened(model: Any) -> Any:
+    """An SVC that fits with this solver where it can, until `make_ordinary`; any other model as it is."""
+    if type(model) is not SVC:
+        return model
+    quick = clone(model)
+    quick.__class__ = _QuickSVC
+    return quick
+
+
+def make_ordinary(model: Any) -> None:
+    """Make a quickened SVC one of scikit-learn's own, fitted or not."""
+    if type(model) is _QuickSVC:
+        model.__class__ = SVC
+
+
+class _QuickSVC(SVC):  # type: ignore[misc]  # scikit-learn ships no types
+    """An SVC that `SparseSVC` fits, where it can, with the same attributes afterwards."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> _QuickSVC:
+        plain = SVC(**self.get_params(deep=False))
+        # LIBSVM is done with few rows before the solver has been read from numba's cache.
+        if sample_weight is not None or not fits(plain, X) or X.shape[0] < _WORTH_IT:
+            return cast(_QuickSVC, super().fit(X, y, sample_weight))
+        self.__dict__.update(vars(SparseSVC(plain).fit(X, np.asarray(y)).as_svc()))
+        return self
 
 
 class SparseSVC:
@@ -66,17 +95,19 @@ class SparseSVC:
         """
         model, rows = self._model, _sorted(features)
         self.classes, codes = np.unique(labels, return_inverse=True)
-        _check(model, rows, labels, codes)
-        gamma = _gamma(model, rows)
-        self._kernel = kernels.Kernel(_KERNELS[model.kernel], gamma, float(model.coef0), int(model.degree))
-        weights = model.C * compute_class_weight(model.class_weight, classes=self.classes, y=labels)
+        self._like = _fitted_on_few(model, rows, labels, codes)
+        self._gamma = _gamma(model, rows)
+        self._kernel = kernels.Kernel(_KERNELS[model.kernel], float(self._gamma), float(model.coef0), int(model.degree))
+        self._class_weight = compute_class_weight(model.class_weight, classes=self.classes, y=labels)
+        weights = model.C * self._class_weight
         members = [np.flatnonzero(codes == code) for code in range(len(self.classes))]
         pairs = list(combinations(range(len(self.classes)), 2))
         coefficients, offsets = np.zeros((rows.shape[0], len(pairs))), np.zeros(len(pairs))
+        self._n_iterations, self._ended_early = np.zeros(len(pairs), np.int32), False
         for place, (one, other) in enumerate(pairs):
             both = np.concatenate([members[one], members[other]])
             is_one = np.arange(len(both)) < len(members[one])
-            coefficients[both, place], offsets[place], ended_early = smo.solve(
+            coefficients[both, place], offsets[place], self._n_iterations[place], ended_early = smo.solve(
                 _rows_of(rows[both]),
                 self._kernel,
                 np.where(is_one, 1.0, -1.0),
@@ -86,6 +117,7 @@ class SparseSVC:
                 int(model.max_iter),
                 _KEPT_BYTES // (4 * len(both)),
             )
+            self._ended_early |= ended_early
             if ended_early:
                 warnings.warn(f"SVC ended early, after max_iter={model.max_iter}", ConvergenceWarning, stacklevel=2)
         if not (np.isfinite(coefficients).all() and np.isfinite(offsets).all()):
@@ -93,8 +125,33 @@ class SparseSVC:
         in_order = np.concatenate(members)
         self.support = in_order[coefficients[in_order].any(axis=1)]
         self.coefficients, self.offsets, self._pairs = coefficients[self.support], offsets, pairs
-        self._vectors = _rows_of(rows[self.support])
+        self._support_codes, self._shape = codes[self.support], rows.shape
+        self._support_rows = rows[self.support]
+        self._vectors = _rows_of(self._support_rows)
         return self
+
+    def as_svc(self) -> SVC:
+        """The fitted SVC as scikit-learn's own `fit` would have left it."""
+        svc, n_classes = copy(self._like), len(self.classes)
+        coefficients = np.zeros((n_classes - 1, len(self.support)))
+        for place, (one, other) in enumerate(self._pairs):  # the rows of a class: the other classes, in order
+            of_one, of_other = self._support_codes == one, self._support_codes == other
+            coefficients[other - 1, of_one] = self.coefficients[of_one, place]
+            coefficients[one, of_other] = self.coefficients[of_other, place]
+        indices = np.tile(np.arange(len(self.support), dtype=np.int32), n_classes - 1)
+        ends = np.arange(n_classes, dtype=np.int32) * len(self.support)
+        dual = sparse.csr_matrix((coefficients.ravel(), indices, ends), coefficients.shape)
+        is_binary = n_classes == 2  # LIBSVM's signs are those of the first class then, scikit-learn's of the second
+        svc.support_ = self.support.astype(np.int32)
+        svc.support_vectors_ = self._support_rows
+        svc.dual_coef_, svc._dual_coef_ = -dual if is_binary else dual, dual
+        svc.intercept_, svc._intercept_ = self.offsets if is_binary else -self.offsets, -self.offsets
+        svc._n_support = np.bincount(self._support_codes, minlength=n_classes).astype(np.int32)
+        svc._gamma, svc.shape_fit_ = self._gamma, self._shape
+        svc.class_weight_ = self._class_weight
+        svc.fit_status_ = int(self._ended_early)
+        svc._num_iter = svc.n_iter_ = self._n_iterations
+        return svc
 
     def predict(self, features: Any) -> np.ndarray:
         """Labels of sparse features, shape (m,): the class that wins most pairs, of equals the first."""
@@ -130,18 +187,19 @@ def _rows_of(rows: sparse.csr_matrix) -> kernels.SparseRows:
     )
 
 
-def _check(model: SVC, rows: sparse.csr_matrix, labels: np.ndarray, codes: np.ndarray) -> None:
+def _fitted_on_few(model: SVC, rows: sparse.csr_matrix, labels: np.ndarray, codes: np.ndarray) -> SVC:
     """Let scikit-learn look at options, features and labels as it does, on a few rows."""
     few = np.concatenate([np.flatnonzero(codes == code)[:_FEW] for code in range(codes.max() + 1)])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        clone(model).fit(rows[few], labels[few])
+        fitted: SVC = clone(model).fit(rows[few], labels[few])
     if not np.isfinite(rows.data).all():
         raise ValueError("Input X contains NaN or infinity.")
+    return fitted
 
 
-def _gamma(model: SVC, rows: sparse.csr_matrix) -> float:
+def _gamma(model: SVC, rows: sparse.csr_matrix) -> Any:
     if model.gamma == "scale":
         variance = rows.multiply(rows).mean() - rows.mean() ** 2
-        return float(1.0 / (rows.shape[1] * variance)) if variance != 0 else 1.0
-    return 1.0 / rows.shape[1] if model.gamma == "auto" else float(model.gamma)
+        return 1.0 / (rows.shape[1] * variance) if variance != 0 else 1.0
+    return 1.0 / rows.shape[1] if model.gamma == "auto" else model.gamma

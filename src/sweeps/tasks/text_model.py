@@ -29,6 +29,7 @@ from sklearn.pipeline import Pipeline
 
 from sweeps.errors import DataError, ModelError
 from sweeps.models import quick_text
+from sweeps.models.sparse_svc import make_ordinary, quickened
 from sweeps.tasks.trusted import load_skops, save_skops
 
 __all__ = ["TextModel"]
@@ -97,8 +98,25 @@ class TextModel:
         Raises:
             DataError: an entry of `texts` is neither a string nor missing.
         """
+        fitted = cls._fit(clone(vectorizer), quickened(clone(model)), texts, labels, text_column, seed, n_folds)
+        make_ordinary(fitted.pipeline["model"])
+        if fitted.calibrated is not None:
+            make_ordinary(fitted.calibrated.estimator["model"])
+        return fitted
+
+    @classmethod
+    def _fit(
+        cls,
+        vectorizer: Any,
+        model: Any,
+        texts: Iterable[str | None],
+        labels: npt.ArrayLike,
+        text_column: str,
+        seed: int,
+        n_folds: int,
+    ) -> Self:
         texts, labels = _as_texts(texts), np.asarray(labels)
-        pipeline = Pipeline([("vectorizer", clone(vectorizer)), ("model", clone(model))])
+        pipeline = Pipeline([("vectorizer", vectorizer), ("model", model)])
         if hasattr(pipeline, "predict_proba"):
             return cls(pipeline.fit(texts, labels), text_column)
         if not hasattr(pipeline, "decision_function"):
