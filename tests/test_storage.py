@@ -10,6 +10,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from sweeps.errors import ConfigError, StorageError
@@ -113,3 +114,62 @@ def test_eight_processes_that_open_a_fresh_database_at_once_all_succeed(tmp_path
         study = find_study(url_of(tmp_path), f"s{number}")
         assert study is not None
         assert [trial.number for trial in study.trials] == list(range(10))
+
+
+def test_what_is_remembered_of_a_trial_is_what_the_database_has(tmp_path):
+    study = optuna.create_study(storage=open_storage(url_of(tmp_path)), pruner=optuna.pruners.MedianPruner())
+    plain = optuna.storages.RDBStorage(url_of(tmp_path))
+
+    def remembered_and_stored(trial):
+        return study._storage.get_trial(trial._trial_id), plain.get_trial(trial._trial_id)
+
+    for finish in ({"values": 0.25}, {"state": TrialState.PRUNED}, {"state": TrialState.FAIL}):
+        trial = study.ask()
+        steps = [
+            lambda trial: trial.suggest_float("x", 1e-3, 1.0, log=True),
+            lambda trial: trial.suggest_int("n", 2, 8, step=2),
+            lambda trial: trial.suggest_categorical("kernel", ["linear", None, 3, 0.5, True]),
+            lambda trial: trial.set_user_attr("listed", {"pair": (1, 2.5), 3: [None, "ü"]}),
+            lambda trial: study._storage.set_trial_system_attr(trial._trial_id, "generation", (1, 2)),
+            lambda trial: trial.report(0.5, 1),
+            lambda trial: trial.report(float("nan"), 2),
+        ]
+        for step in steps:
+            step(trial)
+            remembered, stored = remembered_and_stored(trial)
+            assert repr(remembered) == repr(stored)  # by text, since NaN is not itself
+        told = study.tell(trial, **finish)
+        remembered, stored = remembered_and_stored(trial)
+        late = remembered.datetime_complete - stored.datetime_complete
+        assert 0 <= late.total_seconds() < 1
+        for one in (told, remembered):
+            one.datetime_complete = stored.datetime_complete
+            assert repr(one) == repr(stored)
+
+
+def test_that_another_process_has_told_a_trial_is_found_out_by_the_next_write(tmp_path):
+    study = optuna.create_study(storage=open_storage(url_of(tmp_path)))
+    trials = [study.ask() for _ in range(3)]
+    other = optuna.load_study(study_name=study.study_name, storage=url_of(tmp_path))
+    for trial in trials:
+        trial.suggest_float("x", 0, 1)
+        other.tell(trial.number, 0.5)
+    for write in (
+        lambda trial: trial.set_user_attr("a", 1),
+        lambda trial: study.tell(trial, 0.7),
+        lambda trial: trial.report(0.7, 1),
+    ):
+        trial = trials.pop()
+        with pytest.raises(UpdateFinishedTrialError):
+            write(trial)
+        assert study._storage.get_trial(trial._trial_id).values == [0.5]
+
+
+def test_a_trial_that_another_process_enqueues_is_asked_within_seconds(tmp_path):
+    study = optuna.create_study(storage=open_storage(url_of(tmp_path)))
+    study.ask()  # there was none that waited
+    optuna.load_study(study_name=study.study_name, storage=url_of(tmp_path)).enqueue_trial({"x": 0.25})
+    deadline = time.monotonic() + 10
+    while study.ask().suggest_float("x", 0, 1) != 0.25:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)

@@ -6,9 +6,9 @@ import copy
 import json
 import logging
 import sqlite3
+import threading
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -175,6 +175,7 @@ class RememberingStorage(PatientStorage):
     def __init__(self, database: RDBStorage, shown: str) -> None:
         super().__init__(database, shown)
         self._own: dict[int, FrozenTrial | None] = {}  # None until it is read for the first time
+        self._lock = threading.Lock()  # pruners are asked in threads of their own
         self._looked_for_waiting = -_LOOK_EVERY
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
@@ -213,56 +214,65 @@ class RememberingStorage(PatientStorage):
             trial = self.patiently("get_trial", trial_id)
             if trial_id in self._own:
                 self._own[trial_id] = trial
-        return copy.deepcopy(trial)  # Optuna's Trial writes into its own
+        with self._lock:
+            return copy.deepcopy(trial)  # Optuna's Trial writes into its own
 
     def set_trial_param(
         self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
     ) -> None:
         """Write a parameter."""
-        with self._written(trial_id) as own:
-            self.patiently("set_trial_param", trial_id, param_name, param_value_internal, distribution)
-            if own is not None:
-                own.distributions[param_name] = distribution
-                own.params[param_name] = distribution.to_external_repr(param_value_internal)
+
+        def remember(own: FrozenTrial) -> None:
+            own.distributions[param_name] = distribution
+            own.params[param_name] = distribution.to_external_repr(param_value_internal)
+
+        self._write("set_trial_param", remember, trial_id, param_name, param_value_internal, distribution)
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         """Write the state and the values."""
-        with self._written(trial_id) as own:
-            is_set: bool = self.patiently("set_trial_state_values", trial_id, state, values)
-            if own is not None and is_set:
-                own.state = state
-                own.values = None if values is None else list(values)
-                own.datetime_complete = datetime.now() if state.is_finished() else None
-        return is_set
+
+        def remember(own: FrozenTrial) -> None:
+            own.state = state
+            own.values = None if values is None else list(values)
+            own.datetime_complete = datetime.now() if state.is_finished() else None
+
+        return bool(self._write("set_trial_state_values", remember, trial_id, state, values))
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
         """Write what was reported at a step."""
-        with self._written(trial_id) as own:
-            self.patiently("set_trial_intermediate_value", trial_id, step, intermediate_value)
-            if own is not None:
-                own.intermediate_values[step] = intermediate_value
+
+        def remember(own: FrozenTrial) -> None:
+            own.intermediate_values[step] = intermediate_value
+
+        self._write("set_trial_intermediate_value", remember, trial_id, step, intermediate_value)
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Write a user attribute."""
-        with self._written(trial_id) as own:
-            self.patiently("set_trial_user_attr", trial_id, key, value)
-            if own is not None:
-                own.user_attrs[key] = json.loads(json.dumps(value))  # as the database gives it back
+
+        def remember(own: FrozenTrial) -> None:
+            own.user_attrs[key] = json.loads(json.dumps(value))  # as the database gives it back
+
+        self._write("set_trial_user_attr", remember, trial_id, key, value)
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Write an attribute of a sampler."""
-        with self._written(trial_id) as own:
-            self.patiently("set_trial_system_attr", trial_id, key, value)
-            if own is not None:
-                own.system_attrs[key] = json.loads(json.dumps(value))
 
-    @contextmanager
-    def _written(self, trial_id: int) -> Iterator[FrozenTrial | None]:
+        def remember(own: FrozenTrial) -> None:
+            own.system_attrs[key] = json.loads(json.dumps(value))
+
+        self._write("set_trial_system_attr", remember, trial_id, key, value)
+
+    def _write(self, name: str, remember: Callable[[FrozenTrial], None], trial_id: int, *args: Any) -> Any:
         try:
-            yield self._own.get(trial_id)
-        except BaseException:  # whether it was written is not known: it is read again
+            written = self.patiently(name, trial_id, *args)
+        except BaseException:  # whether it was written is not known: the trial is read again
             self._own.pop(trial_id, None)
             raise
+        with self._lock:
+            own = self._own.get(trial_id)
+            if own is not None and written is not False:
+                remember(own)
+        return written
 
 
 def _may_pass(error: Exception) -> bool:
