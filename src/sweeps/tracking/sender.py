@@ -29,7 +29,6 @@ def main() -> None:
     """Send until standard input ends."""
     for number in (signal.SIGINT, signal.SIGTERM):  # they are meant for the parent, which then closes our input
         signal.signal(number, signal.SIG_IGN)
-    os.nice(_NICENESS)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     ending = threading.Event()
     threading.Thread(target=_wait_for_the_end, args=(ending,), daemon=True).start()
@@ -37,16 +36,18 @@ def main() -> None:
     while True:
         with spool.sending() as is_ours:
             if is_ours:
-                _send(spool, ending)
+                _send(spool, ending, _NICENESS)
                 return
         if ending.wait(_PAUSE):
             return
 
 
-def _send(spool: Spool, ending: threading.Event) -> None:
+def _send(spool: Spool, ending: threading.Event, niceness: int = 0) -> None:
     from sweeps.tracking.client import connect
     from sweeps.tracking.prediction_runs import send_waiting
 
+    if niceness:
+        os.nice(niceness)  # now that what takes seconds on a busy machine has been imported
     tried = {file.name for file in spool.waiting()}  # an earlier process may have begun to send them
     client = None
     pause = _PAUSE
