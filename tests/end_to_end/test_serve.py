@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from sweeps.serve.__main__ import main
 from sweeps.serve.app import make_app
 from sweeps.serve.holder import ModelHolder
 from sweeps.serve.metrics import Metrics
@@ -125,6 +126,8 @@ def test_requests_and_predictions_are_counted(client: TestClient) -> None:
     client.post("/predict/batch", json={"texts": TEXTS})
     assert count('sweeps_predictions_total{version="1"}') == before[0] + 2
     assert count('sweeps_requests_total{path="/predict/batch"') == before[1] + 1
+    client.post("/predict/batch", content=b" " * 10_000_000, headers={"Content-Type": "application/json"})
+    assert count('sweeps_requests_total{path="/predict/batch",status="413"') >= 1
     client.get("/made/up")
     assert "/made" not in client.get("/metrics").text
 
@@ -138,7 +141,11 @@ def test_a_key_is_asked_for_where_there_is_one(two_versions: Workbench) -> None:
         good = {"X-API-Key": "sesame-ü".encode()}
         assert client.post("/predict", json={"text": "a"}, headers=good).status_code == 200
         assert client.get("/health").status_code == 200
-        assert "APIKeyHeader" in client.get("/openapi.json").json()["components"]["securitySchemes"]
+        document = client.get("/openapi.json").json()
+        assert "APIKeyHeader" in document["components"]["securitySchemes"]
+        assert [
+            path for path, verbs in document["paths"].items() for verb in verbs.values() if "security" not in verb
+        ] == ["/health"]
     assert "sesame" not in repr(replace(SMALL, api_key="sesame-ü"))
 
 
@@ -207,6 +214,7 @@ def test_a_version_that_does_not_load_leaves_the_old_one_serving(promoted_bench:
         wait_until(lambda: client.get("/health").json()["trouble"] is not None)
         health = client.get("/health").json()
         assert (health["status"], health["version"]) == ("ok", "1")
+        assert health["trouble"].startswith(f"version {version.version} is not taken: ")
         assert client.post("/predict", json={"text": "a"}).json()["model"]["version"] == "1"
         promoted_bench.promote("comments", "2")
         wait_until(lambda: client.get("/health").json()["version"] == "2")
@@ -243,12 +251,24 @@ def test_a_client_that_is_slow_with_its_headers_is_cut_off(promoted_bench: Workb
         assert service.get("/health").status == 200
 
 
+def test_an_empty_key_is_no_key_and_no_open_service(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SWEEPS_API_KEY", " ")
+    with pytest.raises(SystemExit) as ended:
+        main(["models:/comments@champion"])
+    assert ended.value.code == 1
+    assert capsys.readouterr().err.startswith("SWEEPS_API_KEY is empty: set it")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["models:/comments@emperor", "--port", "0"], "comments has no alias emperor"),
         (["models:/comments@champion", "--port", "{taken}"], "Choose another: --port 8001"),
         (["models:/comments@champion", "--max-batch", "0"], "more than 0"),
+        (["models:/comments@champion", "--host", "203.0.113.1"], "Choose another: --host 127.0.0.1"),
+        (["comments"], "comments is no model address; write models:/comments@champion"),
     ],
 )
 def test_what_cannot_be_served_is_one_message(

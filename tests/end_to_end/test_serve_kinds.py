@@ -94,6 +94,7 @@ def test_the_best_items_that_a_user_has_not_rated_are_recommended(
     expected = recommender.recommend(user, 5)
     assert [item["item"] for item in answer["items"]] == expected["movieId"].tolist()
     assert [item["prediction"] for item in answer["items"]] == expected["prediction"].tolist()
+    assert {item["was_impossible"] for item in answer["items"]} == {user != "ü1"}
     assert answer["model"] == {"name": "ratings", "version": "1"}
     assert len(pairs.post("/recommend", json={"user": user}).json()["items"]) == 10
     train = recommender.algorithm.trainset

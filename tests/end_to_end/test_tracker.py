@@ -132,6 +132,27 @@ def test_the_positive_label_can_be_named(tracker: Tracker, bench: Workbench) -> 
     assert metrics == [3, None]
 
 
+def test_the_duration_is_logged_where_it_is_known(tracker: Tracker, bench: Workbench) -> None:
+    runs = [tracker.log_prediction_batch(LABELS, seconds=seconds) for seconds in (0.25, 0)]
+    assert [bench.client.get_run(run).data.metrics.get("duration_seconds") for run in runs] == [0.25, None]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"), [({"predictions": []}, "there are none"), ({"source": " "}, "say who asked")]
+)
+def test_a_batch_of_nothing_or_of_nobody_is_refused(
+    tracker: Tracker, bench: Workbench, wrong: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        tracker.log_prediction_batch(**({"predictions": LABELS} | wrong))
+    assert bench.runs() == []
+
+
+def test_an_experiment_needs_a_name(tracker: Tracker) -> None:
+    with pytest.raises(ConfigError, match="a name is expected"):
+        get_tracker(" ")
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

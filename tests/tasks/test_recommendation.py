@@ -224,11 +224,12 @@ def test_recommended_are_the_best_unseen_items(task: Recommendation) -> None:
     found = fitted.recommend(user, 4)
     assert found["what"].tolist() == expected
     assert found["prediction"].is_monotonic_decreasing
+    assert not found["was_impossible"].any()
 
 
 def test_an_unknown_user_gets_recommendations_too(task: Recommendation) -> None:
-    found = task.refit(knn(algorithm="baseline")).recommend("nobody", 3)
-    assert len(found) == 3
+    found = task.refit(knn(algorithm="basic")).recommend("nobody", 3)
+    assert found["was_impossible"].tolist() == [True, True, True]
 
 
 def test_a_missing_column_is_named(task: Recommendation) -> None:

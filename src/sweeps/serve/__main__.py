@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib.util
 import logging
 import os
@@ -21,6 +22,8 @@ _LOCAL = ("127.0.0.1", "::1")
 _SECONDS_TO_END = 5  # for the requests in flight
 _SECONDS_TO_FLUSH = 23  # for the log after them: Kubernetes kills what takes more than 30 to end
 
+_DEFAULT = "default: %(default)s"
+
 _NEEDED = ("fastapi", "fastapi_offline", "uvicorn", "httptools", "prometheus_client", "httpx2")
 
 
@@ -36,10 +39,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("model", help="models:/NAME@champion, which is followed, or models:/NAME/VERSION")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine alone)")
     parser.add_argument("--port", type=int, default=8000, help="port (default: 8000; 0: any that is free)")
-    parser.add_argument("--max-batch", type=_positive(int), default=defaults.max_batch, help="texts in a batch")
-    parser.add_argument("--max-text", type=_positive(int), default=defaults.max_text, help="characters of a text")
-    parser.add_argument("--max-body", type=_positive(int), default=defaults.max_body, help="bytes of a body")
-    parser.add_argument("--timeout", type=_positive(float), default=defaults.timeout, help="seconds for a request")
+    parser.add_argument(
+        "--max-batch", type=_positive(int), default=defaults.max_batch, help=f"texts in a batch ({_DEFAULT})"
+    )
+    parser.add_argument(
+        "--max-text", type=_positive(int), default=defaults.max_text, help=f"characters of a text ({_DEFAULT})"
+    )
+    parser.add_argument(
+        "--max-body", type=_positive(int), default=defaults.max_body, help=f"bytes of a body ({_DEFAULT})"
+    )
+    parser.add_argument(
+        "--timeout", type=_positive(float), default=defaults.timeout, help=f"seconds for a request ({_DEFAULT})"
+    )
     parser.add_argument("--cors", action="append", default=[], metavar="ORIGIN", help="a web origin that may call")
     parser.add_argument("--log-inputs", action="store_true", help="log what was asked with the predictions")
     parser.add_argument("--no-log", action="store_true", help="log no predictions to MLflow")
@@ -48,18 +59,24 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--trust", action="append", default=[], metavar="TYPE", help="a type or task outside sweeps that may be loaded"
     )
     arguments = parser.parse_args(argv)
-    options = Options(
+    run_command(lambda: serve(arguments.model, arguments.host, arguments.port, _options(arguments), arguments.trust))
+
+
+def _options(arguments: argparse.Namespace) -> Options:
+    key = os.environ.get(_API_KEY)
+    if key is not None and not key.strip():
+        raise ConfigError(f"{_API_KEY} is empty: set it to the key that requests must send, or unset it for none.")
+    return Options(
         max_body=arguments.max_body,
         max_batch=arguments.max_batch,
         max_text=arguments.max_text,
         timeout=arguments.timeout,
-        api_key=os.environ.get(_API_KEY) or None,
+        api_key=key,
         origins=tuple(arguments.cors),
         positive_label=arguments.positive,
         log=not arguments.no_log,
         log_inputs=arguments.log_inputs,
     )
-    run_command(lambda: serve(arguments.model, arguments.host, arguments.port, options, arguments.trust))
 
 
 def serve(model_uri: str, host: str, port: int, options: Options, trusted: Sequence[str]) -> None:
@@ -135,8 +152,10 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except (OSError, OverflowError) as error:
         listener.close()
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(f"Cannot listen on {host}:{port}: {reason}. Choose another: --port 8001") from error
+        is_of_host = isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL
+        reason = str(error.strerror if isinstance(error, OSError) else error).rstrip(".")
+        other = "--host 127.0.0.1" if is_of_host else "--port 8001"
+        raise ConfigError(f"Cannot listen on {host}:{port}: {reason}. Choose another: {other}") from error
     return listener
 
 

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
@@ -46,7 +46,7 @@ class Analysis(BaseModel):
     model: ModelName
 
 
-def add_youtube(app: FastAPI, service: Service, youtube: YouTube) -> None:
+def add_youtube(router: APIRouter, service: Service, youtube: YouTube) -> None:
     """Add the route."""
     most = service.options.max_batch
     body_model = make_body(
@@ -56,7 +56,7 @@ def add_youtube(app: FastAPI, service: Service, youtube: YouTube) -> None:
         max_comments=(Annotated[int, Field(ge=1, le=most), WHOLE], min(200, most)),
     )
 
-    @app.post(
+    @router.post(
         "/analyze/youtube",
         response_model=Analysis,
         responses=documented(404, 408, 413, 415, 422, 502, 503, 504),

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import Depends, FastAPI, Response
+from fastapi import APIRouter, Depends, FastAPI, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
@@ -57,6 +57,8 @@ def make_app(service: Service, on_start: Callable[[], None] = lambda: None) -> F
         version=sweeps.__version__,
         description=f"Predictions of `{service.holder.model_uri}`.",
         lifespan=lifespan,
+    )
+    guarded = APIRouter(
         responses=documented(401) if options.api_key else None,
         dependencies=[Depends(APIKeyHeader(name=API_KEY_HEADER, auto_error=False))] if options.api_key else None,
     )
@@ -69,26 +71,28 @@ def make_app(service: Service, on_start: Callable[[], None] = lambda: None) -> F
         app.add_middleware(
             CORSMiddleware, allow_origins=options.origins, allow_methods=["GET", "POST"], allow_headers=["*"]
         )
-    _add_predictions(app, service)
+    _add_predictions(guarded, service)
     if isinstance(service.holder.current.kind, Pairs):
-        _add_recommend(app, service, service.holder.current.kind)
+        _add_recommend(guarded, service, service.holder.current.kind)
     if isinstance(service.holder.current.kind, Texts):
-        add_youtube(app, service, youtube)
-    _add_about(app, service)
+        add_youtube(guarded, service, youtube)
+    _add_about(guarded, service)
+    app.include_router(guarded)
+    _add_health(app, service)
     return app
 
 
-def _add_predictions(app: FastAPI, service: Service) -> None:
+def _add_predictions(router: APIRouter, service: Service) -> None:
     kind = service.holder.current.kind
     one_answer, many_answer = answer_models(kind)
     one, many = kind.one, kind.many
 
-    @app.post("/predict", response_model=one_answer, responses=documented(*_OF_BODIES), tags=["predictions"])
+    @router.post("/predict", response_model=one_answer, responses=documented(*_OF_BODIES), tags=["predictions"])
     async def predict(body: one) -> Response:  # type: ignore[valid-type]  # made for the kind of model
         """Predict one."""
         return JSONResponse(await service.predict_one(kind.of_one(body)))
 
-    @app.post("/predict/batch", response_model=many_answer, responses=documented(*_OF_BODIES), tags=["predictions"])
+    @router.post("/predict/batch", response_model=many_answer, responses=documented(*_OF_BODIES), tags=["predictions"])
     async def predict_batch(body: many) -> Response:  # type: ignore[valid-type]  # made for the kind of model
         """Predict many, all by one version of the model."""
         served, answers = await service.predict_many(kind.of_many(body), "batch")
@@ -96,10 +100,11 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
 
 
 class RecommendedItem(BaseModel):
-    """An item and the rating predicted for it."""
+    """An item and the rating predicted for it; `was_impossible` as in `/predict`, always so for an unknown user."""
 
     item: int | str
     prediction: float
+    was_impossible: bool
 
 
 class Recommended(BaseModel):
@@ -109,10 +114,10 @@ class Recommended(BaseModel):
     model: dict[str, str | None]
 
 
-def _add_recommend(app: FastAPI, service: Service, kind: Pairs) -> None:
+def _add_recommend(router: APIRouter, service: Service, kind: Pairs) -> None:
     body_model: type[Body] = kind.recommend
 
-    @app.post("/recommend", response_model=Recommended, responses=documented(*_OF_BODIES), tags=["predictions"])
+    @router.post("/recommend", response_model=Recommended, responses=documented(*_OF_BODIES), tags=["predictions"])
     async def recommend(body: body_model) -> Response:  # type: ignore[valid-type]  # made for the kind of model
         """The items with the highest predictions among those that a user has not rated; to an unknown user, of all."""
         asked: Any = body
@@ -122,8 +127,8 @@ def _add_recommend(app: FastAPI, service: Service, kind: Pairs) -> None:
 def _recommend(served: Served, user: int | str, n: int) -> dict[str, Any]:
     assert isinstance(served.predictor, Recommender)  # noqa: S101 - for mypy: the route is made for this kind alone
     frame = served.predictor.recommend(user, n)
-    items = zip(frame[served.predictor.item_column].tolist(), frame["prediction"].tolist(), strict=True)
-    return {"items": [{"item": item, "prediction": value} for item, value in items], "model": model_name(served)}
+    items = frame.rename(columns={served.predictor.item_column: "item"}).to_dict("records")
+    return {"items": items, "model": model_name(served)}
 
 
 class About(BaseModel):
@@ -152,8 +157,8 @@ class Health(BaseModel):
     trouble: str | None
 
 
-def _add_about(app: FastAPI, service: Service) -> None:
-    @app.get("/model", response_model=About, tags=["about"])
+def _add_about(router: APIRouter, service: Service) -> None:
+    @router.get("/model", response_model=About, tags=["about"])
     async def model() -> Response:
         """What is served: name, version, metrics, when it was promoted."""
         served = service.holder.current
@@ -171,13 +176,7 @@ def _add_about(app: FastAPI, service: Service) -> None:
             }
         )
 
-    @app.get("/health", response_model=Health, tags=["about"])
-    async def health() -> Response:
-        """Whether predictions are answered. A tracking server out of reach is trouble, but not a failure."""
-        version, trouble = service.holder.current.version.number, service.holder.trouble
-        return JSONResponse({"status": "ok", "version": version, "trouble": trouble})
-
-    @app.get(
+    @router.get(
         "/metrics",
         response_class=Response,
         responses={200: {"content": {service.metrics.content_type: {"schema": {"type": "string"}}}}},
@@ -186,3 +185,13 @@ def _add_about(app: FastAPI, service: Service) -> None:
     async def metrics() -> Response:
         """Counters for Prometheus."""
         return Response(service.metrics.exposition(), media_type=service.metrics.content_type)
+
+
+def _add_health(app: FastAPI, service: Service) -> None:
+    """What needs no key: whoever restarts a service asks it."""
+
+    @app.get("/health", response_model=Health, tags=["about"])
+    async def health() -> Response:
+        """Whether predictions are answered. A tracking server out of reach is trouble, but not a failure."""
+        version, trouble = service.holder.current.version.number, service.holder.trouble
+        return JSONResponse({"status": "ok", "version": version, "trouble": trouble})

@@ -58,8 +58,14 @@ class Guard:
             if not status:  # otherwise a part of the answer is out already
                 await problem.response()(scope, receive, counting)
         finally:
-            route = scope.get("route")
-            self._metrics.answered(getattr(route, "path", "other"), status, time.perf_counter() - start)
+            self._metrics.answered(self._counted_as(scope), status, time.perf_counter() - start)
+
+    def _counted_as(self, scope: Scope) -> str:
+        """The route of a request; of one refused before it had a route, its path, if there is such a route."""
+        route = scope.get("route")
+        if route is not None:
+            return str(getattr(route, "path", "other"))
+        return str(scope["path"]) if scope["path"] in scope["app"].openapi()["paths"] else "other"
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)

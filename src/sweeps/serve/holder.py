@@ -88,16 +88,16 @@ class ModelHolder:
                 return
             self._take(number)
         except Exception as error:  # noqa: BLE001 - whatever a server or an artifact does, the loaded version serves on
-            self._say(str(error) if isinstance(error, SweepsError) else f"{type(error).__name__}: {error}")
+            self._say(_said(error))
 
     def _take(self, number: str | None) -> None:
         try:
             version, predictor = self._load()
             self._check_kind(version, predictor)
-        except Exception:
+        except Exception as error:
             self._refused = number, time.monotonic() + RETRY_AFTER
             self._on_event("refused")
-            raise
+            raise ModelError(f"version {number} is not taken: {_said(error)}") from error
         before = self.current.version.number
         self.current = Served(version, predictor, self.current.kind, datetime.now(UTC))
         self._on_event("switched")
@@ -106,6 +106,9 @@ class ModelHolder:
 
     def _load(self) -> tuple[Version, Predictor]:
         version, predictor = self._source.fetch()
+        asked = self._options.positive_label
+        if asked is not None and version.positive_label not in (None, asked):
+            _log.warning("--positive %s is not used: version %s says %s", asked, version.number, version.positive_label)
         if version.positive_label is None:
             version = replace(version, positive_label=self._options.positive_label)
         return version, predictor
@@ -124,3 +127,7 @@ class ModelHolder:
         if trouble is not None and trouble != self.trouble:
             _log.warning("version %s serves on: %s", self.current.version.number, trouble)
         self.trouble = trouble
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, SweepsError) else f"{type(error).__name__}: {error}"

@@ -83,7 +83,8 @@ class Recommender:
             n: how many items at most, 0 or more.
 
         Returns:
-            The item column and `prediction`, highest first; of equal predictions, the item that came first in the data.
+            The item column, `prediction` and `was_impossible` (see `predict`), the highest prediction first; of equal
+            ones, the item that came first in the data.
 
         Raises:
             DataError: n is negative.
@@ -97,9 +98,10 @@ class Recommender:
         except ValueError:
             rated = set()
         unseen = [trainset.to_raw_iid(item) for item in trainset.all_items() if item not in rated]
-        values, _ = estimates(self.algorithm, [raw] * len(unseen), unseen)
+        values, impossible = estimates(self.algorithm, [raw] * len(unseen), unseen)
         best = np.argsort(-values, kind="stable")[:n]
-        return pd.DataFrame({self.item_column: [unseen[i] for i in best], "prediction": values[best]})
+        items = [unseen[i] for i in best]
+        return pd.DataFrame({self.item_column: items, "prediction": values[best], "was_impossible": impossible[best]})
 
     def save(self, directory: Path, trusted: Sequence[str] = ()) -> None:
         """Write arrays and scalars, complete or not at all.

@@ -90,6 +90,10 @@ def check_uri(client: MlflowClient, model_uri: str) -> None:
         TrackingError: there is no such model, version or alias; the message lists those that there are.
     """
     name, alias, version = split_uri(model_uri)
+    if name is None and ":" not in model_uri and not Path(model_uri).exists():
+        raise TrackingError(
+            f"{model_uri} is no model address; write models:/{model_uri}@champion or models:/{model_uri}/VERSION."
+        )
     if name is None:
         return
     if not name or not (alias or version):

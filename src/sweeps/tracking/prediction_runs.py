@@ -93,9 +93,12 @@ def _earlier(client: MlflowClient, experiment: str, batch: PredictionBatch) -> R
 def _metrics(batch: PredictionBatch) -> dict[str, float]:
     metrics: dict[str, float] = {
         "n_predictions": batch.n_predictions,
-        "duration_seconds": batch.seconds,
         "n_calls": batch.n_calls,
     }
-    optional = {"n_positive": batch.n_positive, "mean_confidence": batch.mean_confidence}
+    optional = {
+        "duration_seconds": batch.seconds or None,  # 0 where it is not known
+        "n_positive": batch.n_positive,
+        "mean_confidence": batch.mean_confidence,
+    }
     metrics |= {name: value for name, value in optional.items() if value is not None}
     return metrics | ({"n_inputs_left_out": batch.n_inputs_left_out} if batch.n_inputs_left_out else {})

@@ -31,10 +31,13 @@ class Tracker:
         positive_label: of prediction logs.
 
     Raises:
+        ConfigError: the experiment has no name.
         TrackingError: the tracking server or store is out of reach.
     """
 
     def __init__(self, experiment_name: str, *, dataset: str, positive_label: object = None) -> None:
+        if not (isinstance(experiment_name, str) and experiment_name.strip()):
+            raise ConfigError(f"experiment_name={experiment_name!r}: a name is expected.")
         self.experiment_name = experiment_name
         self._dataset = dataset
         self._positive_label = positive_label
@@ -124,7 +127,7 @@ class Tracker:
             predictions: n labels or ratings.
             confidences: n numbers in [0, 1], NaN where there is none.
             source: who asked.
-            seconds: that the model took.
+            seconds: that the model took; 0 where it is not known, and then it is not logged.
             run_id: the run that the model came from; default: the last one that this tracker has logged.
             version: the registered model's version, if it has one.
             inputs: n inputs, logged with their predictions; default: they are not.
@@ -133,10 +136,14 @@ class Tracker:
             The run's id.
 
         Raises:
-            ConfigError: there are not as many confidences or inputs as predictions, or they are none.
+            ConfigError: there are no predictions, not as many confidences or inputs, or no source.
             TrackingError: MLflow is out of reach, or refuses.
         """
         labels = _listed("predictions", predictions)
+        if not labels:
+            raise ConfigError("predictions: there are none.")
+        if not (isinstance(source, str) and source.strip()):
+            raise ConfigError(f"source={source!r}: say who asked, such as notebook.")
         sure = None if confidences is None else _confidences(confidences)
         asked = None if inputs is None else _listed("inputs", inputs)
         for name, values in (("confidences", sure), ("inputs", asked)):
