@@ -9,7 +9,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Container, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -167,9 +166,9 @@ class PatientStorage(BaseStorage):
 class RememberingStorage(PatientStorage):
     """A storage that does not read from its database what it has written there itself.
 
-    Optuna reads a trial from the database, with some milliseconds of queries, when it is asked and twice when it is
-    told. Those that this process asked are remembered until they have been told. That another process has told one is
-    found out by the next write, which the database refuses.
+    Optuna reads a trial from the database, with some milliseconds of queries, whenever it looks at it. Those that this
+    process asked are remembered until they have been told. That another process has told one is found out by the next
+    write, which the database refuses.
     """
 
     def __init__(self, database: RDBStorage, shown: str) -> None:
@@ -180,9 +179,6 @@ class RememberingStorage(PatientStorage):
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         """Make a trial, and remember it."""
-        for known, own in tuple(self._own.items()):
-            if own is not None and own.state.is_finished():
-                self._own.pop(known, None)
         trial_id: int = self.patiently("create_new_trial", study_id, template_trial)
         if template_trial is None:
             self._own[trial_id] = None
@@ -208,7 +204,7 @@ class RememberingStorage(PatientStorage):
         return found
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        """A trial as it is, or as it was when it was told."""
+        """A trial as it is."""
         trial = self._own.get(trial_id)
         if trial is None:
             trial = self.patiently("get_trial", trial_id)
@@ -229,14 +225,9 @@ class RememberingStorage(PatientStorage):
         self._write("set_trial_param", remember, trial_id, param_name, param_value_internal, distribution)
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
-        """Write the state and the values."""
-
-        def remember(own: FrozenTrial) -> None:
-            own.state = state
-            own.values = None if values is None else list(values)
-            own.datetime_complete = datetime.now() if state.is_finished() else None
-
-        return bool(self._write("set_trial_state_values", remember, trial_id, state, values))
+        """Write the state and the values; the trial is read again, as the database sets the time."""
+        self._own.pop(trial_id, None)
+        return bool(self.patiently("set_trial_state_values", trial_id, state, values))
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
         """Write what was reported at a step."""
@@ -262,17 +253,16 @@ class RememberingStorage(PatientStorage):
 
         self._write("set_trial_system_attr", remember, trial_id, key, value)
 
-    def _write(self, name: str, remember: Callable[[FrozenTrial], None], trial_id: int, *args: Any) -> Any:
+    def _write(self, name: str, remember: Callable[[FrozenTrial], None], trial_id: int, *args: Any) -> None:
         try:
-            written = self.patiently(name, trial_id, *args)
+            self.patiently(name, trial_id, *args)
         except BaseException:  # whether it was written is not known: the trial is read again
             self._own.pop(trial_id, None)
             raise
         with self._lock:
             own = self._own.get(trial_id)
-            if own is not None and written is not False:
+            if own is not None:
                 remember(own)
-        return written
 
 
 def _may_pass(error: Exception) -> bool:
