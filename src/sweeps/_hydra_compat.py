@@ -24,12 +24,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from sweeps.redact import without_passwords
 
-_OF_A_TRIAL = ("overrides", "job", "runtime", "sweep")  # the parts of `hydra` that differ between trials
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"  # of `hydra/launcher: basic`, the default
 
 
 def run_trial_job(
-    config: DictConfig, hydra_config: DictConfig, same: str, task_function: TaskFunction, hydra_context: HydraContext
+    config: DictConfig, hydra_config: DictConfig, task_function: TaskFunction, hydra_context: HydraContext
 ) -> Any:
     """Run a task function as a Hydra job in its own folder (`hydra.sweep.dir`/`hydra.sweep.subdir`).
 
@@ -39,7 +38,6 @@ def run_trial_job(
     Args:
         config: the composed config without `hydra`; the task function's own.
         hydra_config: `hydra` alone, as a key.
-        same: of it, what `same_for_all_trials` has written.
 
     Returns:
         What the task function returned; what it raised is raised.
@@ -49,11 +47,11 @@ def run_trial_job(
     folder.mkdir(parents=True, exist_ok=True)
     hydra.runtime.output_dir = str(folder)
     before = HydraConfig.instance().cfg
-    HydraConfig.instance().cfg = hydra_config  # type: ignore[assignment]  # as `set_config`, which first copies
+    HydraConfig.instance().cfg = hydra_config  # type: ignore[assignment]  # declared HydraConf, holds a DictConfig
     callbacks = hydra_context.callbacks
     try:
         if hydra.output_subdir is not None:
-            _store(folder / hydra.output_subdir, config, hydra_config, same)
+            _store(folder / hydra.output_subdir, config, hydra_config)
         with chdir(folder) if hydra.job.chdir else nullcontext(), _environment(hydra.job.env_set):
             configure_log(hydra.job_logging, hydra.verbose)
             if callbacks.callbacks:
@@ -148,31 +146,14 @@ def _environment(more: Mapping[str, str]) -> Iterator[None]:
             os.environ.update(before)
 
 
-def same_for_all_trials(hydra_config: DictConfig) -> str:
-    """The YAML of what of `hydra` no trial has to itself; most of it, and as slow to write as a trial's own config."""
-    hydra = _plain(hydra_config)["hydra"]
-    return _dumped({"hydra": {name: part for name, part in hydra.items() if name not in _OF_A_TRIAL}})
-
-
-def _store(folder: Path, config: DictConfig, hydra_config: DictConfig, same: str) -> None:
+def _store(folder: Path, config: DictConfig, hydra_config: DictConfig) -> None:
     """Write the files that every Hydra job has, without the passwords in them."""
     folder.mkdir(exist_ok=True)
-    own = {name: _plain(hydra_config.hydra[name]) for name in _OF_A_TRIAL}
-    files = {
-        "config.yaml": _dumped(_plain(config)),
-        "hydra.yaml": same + _dumped({"hydra": own}).removeprefix("hydra:\n"),
-        "overrides.yaml": _dumped(own["overrides"]["task"]),
-    }
-    for name, text in files.items():
+    files = {"config.yaml": config, "hydra.yaml": hydra_config, "overrides.yaml": hydra_config.hydra.overrides.task}
+    for name, part in files.items():
+        content = OmegaConf.to_container(part, resolve=False, enum_to_str=True)
+        text = yaml.dump(content, Dumper=_Dumper, default_flow_style=False, allow_unicode=True, sort_keys=False)
         (folder / name).write_text(without_passwords(text), encoding="utf-8")
-
-
-def _plain(config: DictConfig) -> Any:
-    return OmegaConf.to_container(config, resolve=False, enum_to_str=True)
-
-
-def _dumped(content: Any) -> str:
-    return str(yaml.dump(content, Dumper=_Dumper, default_flow_style=False, allow_unicode=True, sort_keys=False))
 
 
 class _Dumper(yaml.CSafeDumper):

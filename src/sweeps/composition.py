@@ -23,7 +23,6 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sweeps import option, search_space
 from sweeps import overrides as override_text
-from sweeps._hydra_compat import same_for_all_trials
 from sweeps.config import SWEPT_GROUPS
 from sweeps.errors import ConfigError
 from sweeps.leaf_sweep import LeafSweep, choices_of
@@ -103,13 +102,11 @@ class PackedConfig:
     Attributes:
         config: pickled, without `hydra`; classes of `__main__` by value.
         hydra: pickled, `hydra` alone, as a key.
-        hydra_yaml: what of it is the same for all trials.
         overrides: what was typed for all trials.
     """
 
     config: bytes
     hydra: bytes
-    hydra_yaml: str
     overrides: tuple[str, ...]
 
 
@@ -131,8 +128,7 @@ class Combination:
         hydra = OmegaConf.create({"hydra": OmegaConf.to_container(config.hydra)})  # without Hydra's own classes
         with open_dict(config):
             del config["hydra"]
-        overrides = tuple(hydra.hydra.overrides.task)
-        return PackedConfig(cloudpickle.dumps(config), pickle.dumps(hydra), same_for_all_trials(hydra), overrides)
+        return PackedConfig(cloudpickle.dumps(config), pickle.dumps(hydra), tuple(hydra.hydra.overrides.task))
 
     def __getstate__(self) -> dict[str, Any]:
         """A worker needs no more than this, and may not be able to pickle what it was sent."""
@@ -176,10 +172,6 @@ class StudyPlan:
             hydra.sweep.dir = str(directory)
             hydra.sweep.subdir = str(number)
         return config
-
-    def hydra_yaml(self, proposal: Proposal) -> str:
-        """What of `hydra` is the same for all trials with the options of this one."""
-        return self._combination(proposal).packed.hydra_yaml
 
     def override_texts(self, proposal: Proposal) -> list[str]:
         """A trial as overrides: what was typed for all, and what was drawn."""

@@ -36,8 +36,7 @@ class TrialJob:
         """Run a trial in a folder of its own, `<folder>/<number>`."""
         config = self.plan.trial_config(proposal)
         hydra_config = self.plan.hydra_config(number, proposal, self.folder)
-        same = self.plan.hydra_yaml(proposal)
-        result: TrialResult = run_trial_job(config, hydra_config, same, self.task_function, self.hydra_context)
+        result: TrialResult = run_trial_job(config, hydra_config, self.task_function, self.hydra_context)
         return result
 
     def override_texts(self, number: int, proposal: Proposal) -> list[str]:
