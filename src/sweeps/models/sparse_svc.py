@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from copy import copy
 from itertools import combinations
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -45,29 +45,30 @@ def fits(model: Any, x_fit: Any) -> bool:
 
 
 def quickened(model: Any) -> Any:
-    """An SVC that fits with this solver where it can, until `make_ordinary`; any other model as it is."""
-    if type(model) is not SVC:
-        return model
+    """A clone of a model; an SVC's fits with this solver where it can, and is an ordinary SVC then."""
     quick = clone(model)
-    quick.__class__ = _QuickSVC
+    if type(quick) is SVC:
+        quick.__class__ = _QuickSVC
     return quick
 
 
 def make_ordinary(model: Any) -> None:
-    """Make a quickened SVC one of scikit-learn's own, fitted or not."""
+    """Make a quickened SVC one of scikit-learn's own."""
     if type(model) is _QuickSVC:
         model.__class__ = SVC
 
 
 class _QuickSVC(SVC):  # type: ignore[misc]  # scikit-learn ships no types
-    """An SVC that `SparseSVC` fits, where it can, with the same attributes afterwards."""
+    """An SVC that `SparseSVC` fits, where it can; fitted, it is the SVC that scikit-learn would have left."""
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> _QuickSVC:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SVC:
         plain = SVC(**self.get_params(deep=False))
         # LIBSVM is done with few rows before the solver has been read from numba's cache.
         if sample_weight is not None or not fits(plain, X) or X.shape[0] < _WORTH_IT:
-            return cast(_QuickSVC, super().fit(X, y, sample_weight))
-        self.__dict__.update(vars(SparseSVC(plain).fit(X, np.asarray(y)).as_svc()))
+            super().fit(X, y, sample_weight)
+        else:
+            self.__dict__.update(vars(SparseSVC(plain).fit(X, np.asarray(y)).as_svc()))
+        make_ordinary(self)
         return self
 
 

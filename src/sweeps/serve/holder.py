@@ -106,11 +106,11 @@ class ModelHolder:
 
     def _load(self) -> tuple[Version, Predictor]:
         version, predictor = self._source.fetch()
-        asked = self._options.positive_label
-        if asked is not None and version.positive_label not in (None, asked):
-            _log.warning("--positive %s is not used: version %s says %s", asked, version.number, version.positive_label)
-        if version.positive_label is None:
-            version = replace(version, positive_label=self._options.positive_label)
+        known, asked = version.positive_label, self._options.positive_label
+        if known is None:
+            version = replace(version, positive_label=asked)
+        elif asked not in (None, known):
+            _log.warning("--positive %s is not used: version %s says %s", asked, version.number, known)
         return version, predictor
 
     def _check_kind(self, version: Version, predictor: Predictor) -> None:

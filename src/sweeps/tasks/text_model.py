@@ -98,25 +98,8 @@ class TextModel:
         Raises:
             DataError: an entry of `texts` is neither a string nor missing.
         """
-        fitted = cls._fit(clone(vectorizer), quickened(clone(model)), texts, labels, text_column, seed, n_folds)
-        make_ordinary(fitted.pipeline["model"])
-        if fitted.calibrated is not None:
-            make_ordinary(fitted.calibrated.estimator["model"])
-        return fitted
-
-    @classmethod
-    def _fit(
-        cls,
-        vectorizer: Any,
-        model: Any,
-        texts: Iterable[str | None],
-        labels: npt.ArrayLike,
-        text_column: str,
-        seed: int,
-        n_folds: int,
-    ) -> Self:
         texts, labels = _as_texts(texts), np.asarray(labels)
-        pipeline = Pipeline([("vectorizer", vectorizer), ("model", model)])
+        pipeline = Pipeline([("vectorizer", clone(vectorizer)), ("model", quickened(model))])
         if hasattr(pipeline, "predict_proba"):
             return cls(pipeline.fit(texts, labels), text_column)
         if not hasattr(pipeline, "decision_function"):
@@ -135,6 +118,7 @@ class TextModel:
                 reason = f"calibration failed, with {smallest_class} examples of the rarest label: {error}"
                 pipeline.fit(texts, labels)
             else:
+                make_ordinary(pipeline["model"])  # only its clones have been fitted
                 return cls(_calibrated_pipeline(calibrated), text_column, calibrated)
         _log.warning("Predictions will have no confidence: %s", reason)
         return cls(pipeline, text_column, no_confidence=reason)
