@@ -13,8 +13,9 @@ import pytest
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
+import sweeps.storage
 from sweeps.errors import ConfigError, StorageError
-from sweeps.storage import find_study, open_storage
+from sweeps.storage import find_study, open_storage, together
 
 
 def url_of(folder: Path) -> str:
@@ -116,31 +117,114 @@ def test_eight_processes_that_open_a_fresh_database_at_once_all_succeed(tmp_path
         assert [trial.number for trial in study.trials] == list(range(10))
 
 
+STEPS = [
+    lambda study, trial: trial.suggest_float("x", 1e-3, 1.0, log=True),
+    lambda study, trial: trial.suggest_int("n", 2, 8, step=2),
+    lambda study, trial: trial.suggest_categorical("kernel", ["linear", None, 3, 0.5, True]),
+    lambda study, trial: trial.set_user_attr("listed", {"pair": (1, 2.5), 3: [None, "ü"]}),
+    lambda study, trial: trial.set_user_attr("listed", "otherwise"),
+    lambda study, trial: study._storage.set_trial_system_attr(trial._trial_id, "generation", (1, 2)),
+    lambda study, trial: trial.report(0.5, 1),
+    lambda study, trial: trial.report(float("nan"), 2),
+]
+ENDS = ({"values": 0.25}, {"values": float("-inf")}, {"state": TrialState.PRUNED}, {"state": TrialState.FAIL})
+
+
+def of_memory_and_database(study, plain, trial):
+    """By text, since NaN is not itself."""
+    return [repr(storage.get_trial(trial._trial_id)) for storage in (study._storage, plain)]
+
+
 def test_what_is_remembered_of_a_trial_is_what_the_database_has(tmp_path):
     study = optuna.create_study(storage=open_storage(url_of(tmp_path)), pruner=optuna.pruners.MedianPruner())
     plain = optuna.storages.RDBStorage(url_of(tmp_path))
-
-    def remembered_and_stored(trial):
-        return study._storage.get_trial(trial._trial_id), plain.get_trial(trial._trial_id)
-
-    for finish in ({"values": 0.25}, {"state": TrialState.PRUNED}, {"state": TrialState.FAIL}):
+    for finish in ENDS:
         trial = study.ask()
-        steps = [
-            lambda trial: trial.suggest_float("x", 1e-3, 1.0, log=True),
-            lambda trial: trial.suggest_int("n", 2, 8, step=2),
-            lambda trial: trial.suggest_categorical("kernel", ["linear", None, 3, 0.5, True]),
-            lambda trial: trial.set_user_attr("listed", {"pair": (1, 2.5), 3: [None, "ü"]}),
-            lambda trial: study._storage.set_trial_system_attr(trial._trial_id, "generation", (1, 2)),
-            lambda trial: trial.report(0.5, 1),
-            lambda trial: trial.report(float("nan"), 2),
-        ]
-        for step in steps:
-            step(trial)
-            remembered, stored = remembered_and_stored(trial)
-            assert repr(remembered) == repr(stored)  # by text, since NaN is not itself
+        for step in STEPS:
+            step(study, trial)
+            remembered, stored = of_memory_and_database(study, plain, trial)
+            assert remembered == stored
         told = study.tell(trial, **finish)
-        remembered, stored = remembered_and_stored(trial)
-        assert repr(told) == repr(remembered) == repr(stored)
+        remembered, stored = of_memory_and_database(study, plain, trial)
+        assert repr(told) == remembered == stored
+
+
+def test_what_is_written_together_is_what_the_database_has_in_the_end(tmp_path):
+    study = optuna.create_study(storage=open_storage(url_of(tmp_path)), pruner=optuna.pruners.MedianPruner())
+    plain = optuna.storages.RDBStorage(url_of(tmp_path))
+    for finish in ENDS * 2:
+        with together(study):
+            trial = study.ask()
+            for step in STEPS:
+                step(study, trial)
+        drawn, stored = of_memory_and_database(study, plain, trial)
+        assert drawn == stored
+        with together(study):
+            trial.set_user_attr("listed", "again")
+            trial.set_user_attr("more", None)
+            told = study.tell(trial, **finish)
+        remembered, stored = of_memory_and_database(study, plain, trial)
+        assert repr(told) == remembered == stored
+    assert [trial.number for trial in study.trials] == list(range(2 * len(ENDS)))
+
+
+def test_of_a_block_that_raises_nothing_is_written(tmp_path):
+    study = optuna.create_study(storage=open_storage(url_of(tmp_path)))
+    study.ask().suggest_float("x", 0, 1)
+
+    def draw():
+        with together(study):
+            trial = study.ask()
+            trial.suggest_float("x", 0, 1)
+            trial.set_user_attr("a", 1)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        draw()
+    found = study.trials[1]
+    assert (found.state, found.params, found.user_attrs) == (TrialState.RUNNING, {}, {})
+    with pytest.raises(ValueError, match="distribution"), together(study):
+        study.ask().suggest_categorical("x", [1, 2])
+
+
+def write_while_another_tells(study, trial, end, other):
+    with together(study):
+        trial.set_user_attr("c", 3)
+        end(trial)
+        other.tell(trial.number, 0.5)
+
+
+def test_of_a_trial_that_another_process_has_told_nothing_is_written_together(tmp_path):
+    study = optuna.create_study(storage=open_storage(url_of(tmp_path)))
+    other = optuna.load_study(study_name=study.study_name, storage=url_of(tmp_path))
+    for end in (lambda trial: study.tell(trial, 0.7), lambda trial: trial.set_user_attr("b", 2)):
+        trial = study.ask()
+        trial.set_user_attr("a", 1)
+        with pytest.raises(UpdateFinishedTrialError):
+            write_while_another_tells(study, trial, end, other)
+        found = study.trials[trial.number]
+        assert (found.values, found.user_attrs) == ([0.5], {"a": 1})
+
+
+def test_what_arrived_although_its_answer_was_lost_is_not_written_twice(tmp_path, monkeypatch):
+    study = optuna.create_study(storage=open_storage(url_of(tmp_path)))
+    attributed, told = study.ask(), study.ask()
+    commit, lost = sqlite3.Connection.commit, []
+
+    def commit_and_lose_the_answer(connection):
+        commit(connection)
+        if not lost:
+            lost.append(connection)
+            raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr(sweeps.storage._Connection, "commit", commit_and_lose_the_answer, raising=False)
+    for write in (lambda: attributed.set_user_attr("a", 1), lambda: study.tell(told, 0.5)):
+        lost.clear()
+        with together(study):
+            write()
+        assert lost
+    monkeypatch.undo()
+    assert [(trial.user_attrs, trial.values) for trial in study.trials] == [({"a": 1}, None), ({}, [0.5])]
 
 
 def test_that_another_process_has_told_a_trial_is_found_out_by_the_next_write(tmp_path):

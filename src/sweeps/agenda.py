@@ -14,6 +14,7 @@ from sweeps.attribute import Attribute, is_drawn, was_cut_off
 from sweeps.record import record_proposal
 from sweeps.samplers import SamplerFactory
 from sweeps.search_space import Proposal, SearchSpace
+from sweeps.storage import together
 
 
 @dataclass(frozen=True)
@@ -98,9 +99,10 @@ class Agenda:
             self._study.enqueue_trial(parameters, user_attrs=attributes)
         elif self._samplers.exhausted(self._study):
             return None
-        trial = self._study.ask()
-        proposal = self._space.suggest(trial)
-        record_proposal(trial, proposal, self._describe(proposal), self._coordinator)
+        with together(self._study):  # a trial is drawn to its end, or known to be half drawn
+            trial = self._study.ask()
+            proposal = self._space.suggest(trial)
+            record_proposal(trial, proposal, self._describe(proposal), self._coordinator)
         return Asked(trial, proposal)
 
     def _defaults(self, trials: list[FrozenTrial]) -> list[tuple[dict[str, Any], dict[str, Any]]]:

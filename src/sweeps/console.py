@@ -110,9 +110,9 @@ def summary_table(study: Study, metric: str, names: Mapping[str, str]) -> str:
     return table(rows, ["model", "trial", metric, test_metric, "searched values"])
 
 
-def profile_table(study: Study) -> str:
-    """What all trials of a study together spent on each phase, the longest first."""
-    totals: Counter[str] = Counter()
+def profile_table(study: Study, also: Mapping[str, float]) -> str:
+    """What all trials of a study together spent on each phase, and `also` what was not theirs, the longest first."""
+    totals: Counter[str] = Counter(also)
     for trial in study.get_trials(deepcopy=False):
         totals.update(Record.of(trial).seconds)
     whole = sum(totals.values()) or 1.0

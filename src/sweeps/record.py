@@ -1,7 +1,7 @@
 """What a study keeps of a trial beside its parameters and its value: all that is shown of it anywhere.
 
-Everything stands in two user attributes, since each costs a transaction: what the trial is to run, written when it is
-asked, and what came of it, written before it is told.
+Everything stands in two user attributes: what the trial is to run, written when it is asked, and what came of it,
+written when it is told.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sweeps.attribute import Attribute, was_cut_off
 from sweeps.redact import without_passwords
 from sweeps.search_space import Proposal
+from sweeps.storage import together
 from sweeps.trial import Failure, Pruned, TrialOutcome, TrialResult
 
 CUT_OFF = "interrupted before it finished"
@@ -131,9 +132,10 @@ def _tell_with(
     study: Study, trial: Trial, attributes: Mapping[str, Any], state: TrialState, value: float | None = None
 ) -> FrozenTrial | None:
     try:
-        for name, content in attributes.items():
-            trial.set_user_attr(name, content)
-        return study.tell(trial, value, state=state)
+        with together(study):
+            for name, content in attributes.items():
+                trial.set_user_attr(name, content)
+            return study.tell(trial, value, state=state)
     except (UpdateFinishedTrialError, ValueError):
         if _is_given_up(study, trial):
             return None

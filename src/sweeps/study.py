@@ -80,7 +80,7 @@ def run_study(checked: CheckedStudy, workers: Workers) -> SweepResult:
             study.set_user_attr(END, [result.outcome.value, result.reason])
         _report(study, metric, result, names)
         if settings.profile:
-            say(f"{console.profile_table(study)}\n")
+            say(console.profile_table(study, {"tracking": runs.seconds}) + "\n")
         if result.outcome is Outcome.COMPLETED and not result.is_last:
             say("Other processes are still at work on this study; the last of them registers its winner.")
             return result

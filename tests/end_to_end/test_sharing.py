@@ -42,6 +42,6 @@ def test_shared_and_unshared_sweeps_have_the_same_scores_and_leave_nothing(tmp_p
         [row[name] for name in measured] for row in unshared
     ]
     table = said[said.index("seconds of all trials") :]
-    assert all(phase in table for phase in ("load", "vectorize", "fit", "score"))
+    assert all(phase in table for phase in ("load", "vectorize", "fit", "score", "tracking"))
     for name in ("shared", "unshared"):
         assert not list((tmp_path / name / "tmp").glob("sweeps-cache-*"))

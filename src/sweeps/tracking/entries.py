@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import getpass
+import math
 import os
 import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +20,7 @@ from sweeps.redact import without_passwords
 from sweeps.trial import TrialResult
 
 _UNFIT = re.compile(r"[^\w\-. :/]")  # what MLflow refuses in the name of a param or a metric
+_MAX_PARAMS, _MAX_METRICS = 100, 800  # in one request; MLflow takes 100, and 1,000 entries in all
 _MAX_VALUE = 5_000  # characters of a param or a tag; MLflow refuses longer ones
 
 
@@ -97,8 +99,19 @@ def log_measured(
     client: MlflowClient, run_id: str, params: Mapping[str, str], metrics: Mapping[str, float], timestamp: int
 ) -> None:
     """Log params and metrics to a run; `timestamp` in milliseconds."""
-    log_params(client, run_id, params)
-    client.log_batch(run_id, metrics=metrics_of(metrics, timestamp))
+    log_entries(client, run_id, params, metrics_of(metrics, timestamp))
+
+
+def log_entries(client: MlflowClient, run_id: str, params: Mapping[str, str], metrics: Sequence[Metric]) -> None:
+    """Log params and metrics to a run in one request, or as many as MLflow's limits ask for."""
+    entries = [Param(key, value) for key, value in params.items()]
+    n_requests = max(1, math.ceil(len(entries) / _MAX_PARAMS), math.ceil(len(metrics) / _MAX_METRICS))
+    for part in range(n_requests):
+        client.log_batch(
+            run_id,
+            params=entries[part * _MAX_PARAMS : (part + 1) * _MAX_PARAMS],
+            metrics=metrics[part * _MAX_METRICS : (part + 1) * _MAX_METRICS],
+        )
 
 
 def start_single_run(
@@ -117,13 +130,6 @@ def start_single_run(
     )
     run_id: str = run.info.run_id
     return run_id
-
-
-def log_params(client: MlflowClient, run_id: str, params: Mapping[str, str]) -> None:
-    """Log params, a hundred a request."""
-    entries = [Param(key, value) for key, value in params.items()]
-    for start in range(0, len(entries), 100):  # MLflow takes a hundred params a request
-        client.log_batch(run_id, params=entries[start : start + 100])
 
 
 def metrics_of(metrics: Mapping[str, float], timestamp: int) -> list[Metric]:

@@ -25,7 +25,7 @@ from sweeps.tracking.entries import (
     first_line,
     fit_name,
     identity_tags,
-    log_params,
+    log_entries,
     metrics_of,
     milliseconds,
     named_seconds,
@@ -66,6 +66,7 @@ class StudyRuns:
     Attributes:
         parent_id: the parent run.
         is_answered: whether the server answered to the end.
+        seconds: spent on logging trials.
     """
 
     def __init__(self, client: MlflowClient, experiment: str, study: Study, folder: StudyFolder) -> None:
@@ -80,6 +81,7 @@ class StudyRuns:
         self._complete: set[int] = set()
         self.parent_id = self._parent_of(study, described["tags"])
         self.is_answered = True
+        self.seconds = 0.0
         self._queue = LoggingQueue(self._log_child)
 
     def on_trial(self, study: Study, trial: FrozenTrial) -> None:
@@ -195,16 +197,15 @@ class StudyRuns:
         run_id = self._children[trial.number]
         end = milliseconds(trial.datetime_complete)
         params = params_of(record.choices, self._dataset, record.hyperparameters, self._names) | shown(record.params)
+        steps = [
+            Metric(fit_name(f"fold_{self._metric}"), value, end, step)
+            for step, value in trial.intermediate_values.items()
+        ]
+        metrics = metrics_of({**record.metrics, **named_seconds(record.seconds)}, end)
+        # This one differs each time a trial is logged, and MLflow refuses models of runs with two values at a time.
+        tracking = metrics_of(named_seconds({"tracking": time.monotonic() - started}), milliseconds(None))
         try:
-            log_params(self.client, run_id, params)
-            steps = [
-                Metric(fit_name(f"fold_{self._metric}"), value, end, step)
-                for step, value in trial.intermediate_values.items()
-            ]
-            metrics = metrics_of({**record.metrics, **named_seconds(record.seconds)}, end)
-            # This one differs each time a trial is logged, and MLflow refuses models of runs with two values at a time.
-            tracking = metrics_of(named_seconds({"tracking": time.monotonic() - started}), milliseconds(None))
-            self.client.log_batch(run_id, metrics=[*metrics, *tracking, *steps])
+            log_entries(self.client, run_id, params, [*metrics, *tracking, *steps])
             if record.traceback:
                 self.client.log_text(run_id, record.traceback, "traceback.txt")
         except MlflowException as error:
@@ -213,6 +214,7 @@ class StudyRuns:
             say(f"MLflow refuses something of trial {trial.number}: {first_line(error)}")
         self.client.set_terminated(run_id, _STATUS[trial.state], end_time=end)
         self._complete.add(trial.number)
+        self.seconds += time.monotonic() - started
 
     def _tags_of(self, trial: FrozenTrial, record: Record) -> dict[str, str]:
         tags = {
