@@ -35,7 +35,7 @@ from sweeps.tasks.text_classification import TextClassification
 from sweeps.trial import REPORT, TrialResult
 from trivial.command import table
 
-OPTIONS = {"model": ("logistic", "naive_bayes"), "vectorizer": ("tfidf",)}
+OPTIONS = {"model": ("svm", "logistic"), "vectorizer": ("tfidf",)}
 PRUNERS = ("none", "median", "wilcoxon", "successive_halving")
 
 

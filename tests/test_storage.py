@@ -190,8 +190,8 @@ def test_of_a_block_that_raises_nothing_is_written(tmp_path):
 def write_while_another_tells(study, trial, end, other):
     with together(study):
         trial.set_user_attr("c", 3)
-        end(trial)
         other.tell(trial.number, 0.5)
+        end(trial)
 
 
 def test_of_a_trial_that_another_process_has_told_nothing_is_written_together(tmp_path):

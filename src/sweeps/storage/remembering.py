@@ -29,7 +29,7 @@ _LOOK_EVERY = 1.0  # seconds between two looks for trials that other processes h
 
 @contextmanager
 def together(study: Study) -> Iterator[None]:
-    """Write what a `with` block writes of a new trial as one transaction, at the end of the block.
+    """Write what a `with` block writes of a new trial as one transaction, when the trial is told or the block ends.
 
     If the process dies before that, or the block raises, nothing of it is written. Each write of its own would cost a
     transaction: a millisecond with sqlite, a round trip with a server.
@@ -110,9 +110,8 @@ class RememberingStorage(PatientStorage):
         try:
             yield
             for trial_id, of_trial in writes.items():
-                self.patiently(
-                    partial(of_trial.write, self.database, trial_id), (UpdateFinishedTrialError, IntegrityError)
-                )
+                if of_trial.end is None:
+                    self._write_all(trial_id, of_trial)
         except BaseException:  # whether it was written is not known: these trials are read again
             self._forget(writes)
             raise
@@ -182,6 +181,7 @@ class RememberingStorage(PatientStorage):
         if writes is not None and state.is_finished():
             self._remember(trial_id, remember)
             writes.end = self._own[trial_id]
+            self._write_all(trial_id, writes)
             return True
         self._forget([trial_id])  # it is read again, as the database sets the time
         return super().set_trial_state_values(trial_id, state, values)
@@ -226,6 +226,10 @@ class RememberingStorage(PatientStorage):
             self._forget([trial_id])
             raise
         self._remember(trial_id, remember)
+
+    def _write_all(self, trial_id: int, writes: _Writes) -> None:
+        write = partial(writes.write, self.database, trial_id)
+        self.patiently(write, (UpdateFinishedTrialError, IntegrityError))
 
     def _writes_of(self, trial_id: int) -> _Writes | None:
         """Where to put what this thread writes of a trial, None where it is to be written at once."""
