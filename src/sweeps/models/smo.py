@@ -9,7 +9,7 @@ y the signs and a the unknowns:
 LIBSVM keeps its kernel as 4-byte floats and all else as doubles; so does this, and it does every sum in LIBSVM's order.
 Gradients are kept multiplied by y, which changes signs only. So the result is LIBSVM's to the last bit wherever the
 kernel's values are. What is faster is the kernel: a row of dot products is summed up along the columns of the matrix,
-not merged from two rows at a time, and the loops have no branches.
+not merged from two rows at a time; and the passes over all unknowns, which the compiler turns into vector instructions.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from typing import NamedTuple
 import numpy as np
 
 from sweeps.models.knn_jit import kernel
-from sweeps.models.sparse_kernels import Kernel, SparseRows, kernel_diagonal, kernel_row
+from sweeps.models.sparse_kernels import Kernel, SparseRows, kernel_diagonal, kernel_floats
 
 _INFINITY = np.inf
 _TINY = 1e-12  # stands for a curvature that is not positive
-_BLOCK = 128  # an extreme is sought block by block, and its place in one block only
+_LANES = 128  # maxima are sought side by side, as each comparison in one search waits for the one before it
 
 
 class _Kept(NamedTuple):
@@ -32,23 +32,30 @@ class _Kept(NamedTuple):
     values: np.ndarray  # float32, shape (n_kept, n)
     slot_of: np.ndarray  # of each row, -1 where it is not kept
     owner_of: np.ndarray  # of each slot, -1 where it is empty
-    used_at: np.ndarray  # of each slot
-    clock: np.ndarray  # one counter
+    is_used: np.ndarray  # of each slot, since `next_slot` went past it
+    next_slot: np.ndarray  # one number
     scratch: np.ndarray  # float64, shape (n,)
+
+
+class _Peaks(NamedTuple):
+    """For each lane, the largest value in it."""
+
+    values: np.ndarray  # shape (_LANES,)
+    starts: np.ndarray  # place of lane 0 when the last of the largest was met
 
 
 class _State(NamedTuple):
     """Of the unknown at each place; shrinking moves places."""
 
-    row: np.ndarray
+    row: np.ndarray  # unsigned, so that no negative index has to be thought of
     sign: np.ndarray
     bound: np.ndarray
     alpha: np.ndarray
     gradient: np.ndarray  # times sign
-    at_bounds: np.ndarray  # the gradient's part by unknowns at their upper bound, times sign
     up: np.ndarray  # whether sign * alpha may grow
     low: np.ndarray  # whether it may fall
     curvature: np.ndarray  # the kernel's diagonal
+    at_bounds: np.ndarray  # of each row, not place: the gradient's part by unknowns at their upper bound, times sign
 
 
 @kernel
@@ -60,7 +67,7 @@ def solve(
     tolerance: float,
     shrinking: bool,
     max_iterations: int,
-    n_kept: int,
+    store: np.ndarray,
 ) -> tuple[np.ndarray, float, int, bool]:
     """Solve the dual problem.
 
@@ -72,26 +79,31 @@ def solve(
         tolerance: largest violation of the optimality conditions at the end.
         shrinking: leave rows out that are likely to stay at a bound.
         max_iterations: -1 for no limit.
-        n_kept: rows of the kernel to keep, at least 2; more are computed again when they are needed.
+        store: room for rows of the kernel, float32, shape (n_kept, n); where it is full, rows are computed again.
 
     Returns:
         a_i * y_i of each row, shape (n,); the offset rho; the iterations; whether `max_iterations` ended them.
     """
     n = signs.size
-    n_kept = min(max(n_kept, 2), n)
+    n_kept = len(store)
     kept = _Kept(
-        np.empty((n_kept, n), np.float32),
-        np.full(n, -1),
-        np.full(n_kept, -1),
-        np.zeros(n_kept, np.int64),
-        np.zeros(1, np.int64),
-        np.empty(n),
+        store, np.full(n, -1), np.full(n_kept, -1), np.zeros(n_kept, np.bool_), np.zeros(1, np.int64), np.empty(n)
     )
     curvature = np.array([kernel_diagonal(square, of) for square in rows.squares])
     state = _State(
-        np.arange(n), signs.copy(), bounds.copy(), np.zeros(n), -signs, np.zeros(n), signs > 0.0, signs < 0.0, curvature
+        np.arange(n).astype(np.uint32),
+        signs.copy(),
+        bounds.copy(),
+        np.zeros(n),
+        -signs,
+        signs > 0.0,
+        signs < 0.0,
+        curvature,
+        np.zeros(n),
     )
-    row_i, row_j, gains = np.empty(n), np.empty(n), np.empty(n)
+    row_i, row_j = np.empty(n, np.float32), np.empty(n, np.float32)
+    peaks = _Peaks(np.empty(_LANES), np.empty(_LANES, np.int64))
+    opposite = np.empty(_LANES)
     active, is_unshrunk, ended_early = n, False, False
     iteration, countdown = 0, min(n, 1000) + 1
     while True:
@@ -103,11 +115,11 @@ def solve(
             countdown = min(n, 1000)
             if shrinking:
                 active, is_unshrunk = _shrink(active, is_unshrunk, tolerance, state, kept, of, rows, row_i)
-        i, j = _working_set(active, tolerance, state, kept, of, rows, row_i, gains)
+        i, j = _working_set(active, tolerance, state, kept, of, rows, row_i, peaks, opposite)
         if j < 0:
             _reconstruct(active, state, kept, of, rows, row_i)
             active = n
-            i, j = _working_set(active, tolerance, state, kept, of, rows, row_i, gains)
+            i, j = _working_set(active, tolerance, state, kept, of, rows, row_i, peaks, opposite)
             if j < 0:
                 break
             countdown = 1
@@ -124,18 +136,22 @@ def solve(
 
 @kernel
 def _kept_row(row: int, kept: _Kept, of: Kernel, rows: SparseRows) -> np.ndarray:
-    """A row of the kernel, computed if need be in the place of the one not used for longest."""
-    kept.clock[0] += 1
+    """A row of the kernel, computed if need be in the place of one not used lately."""
     slot = kept.slot_of[row]
     if slot < 0:
-        slot = np.argmin(kept.used_at)
+        slot = kept.next_slot[0]
+        while kept.is_used[slot]:
+            kept.is_used[slot] = False
+            slot = (slot + 1) % kept.is_used.size
+        kept.next_slot[0] = (slot + 1) % kept.is_used.size
         if kept.owner_of[slot] >= 0:
             kept.slot_of[kept.owner_of[slot]] = -1
         kept.owner_of[slot], kept.slot_of[row] = row, slot
         first, last = rows.starts[row], rows.starts[row + 1]
-        kernel_row(rows.ids[first:last], rows.values[first:last], rows.squares[row], of, rows, kept.scratch)
-        kept.values[slot] = kept.scratch
-    kept.used_at[slot] = kept.clock[0]
+        kernel_floats(
+            rows.ids[first:last], rows.values[first:last], rows.squares[row], of, rows, kept.scratch, kept.values[slot]
+        )
+    kept.is_used[slot] = True
     found: np.ndarray = kept.values[slot]
     return found
 
@@ -157,56 +173,76 @@ def _working_set(
     of: Kernel,
     rows: SparseRows,
     row_i: np.ndarray,
-    gains: np.ndarray,
+    peaks: _Peaks,
+    opposite: np.ndarray,
 ) -> tuple[int, int]:
     """The places i and j to optimise, of equals the last; j = -1 where no pair violates the conditions enough."""
-    for place in range(active):
-        gains[place] = -state.gradient[place] if state.up[place] else -_INFINITY
-    largest, i = _last_largest(gains, active)
+    _seek_up(active, state, peaks)
+    largest, i = _last_largest(peaks)
     if i < 0:
         return -1, -1
     _gather(i, active, state, kept, of, rows, row_i)
-    for place in range(active):
-        gains[place] = state.gradient[place] if state.low[place] else -_INFINITY
-    opposite, _ = _last_largest(gains, active)
-    if largest + opposite < tolerance:
+    _seek_gain(active, largest, state.curvature[i], row_i, state, peaks, opposite)
+    if largest + opposite.max() < tolerance:
         return i, -1
-    own = state.curvature[i]
-    for place in range(active):
-        difference = largest + state.gradient[place]
-        bend = own + state.curvature[place] - 2.0 * row_i[place]
-        gain = difference * difference / (bend if bend > 0.0 else _TINY)
-        gains[place] = gain if state.low[place] and difference > 0.0 else -_INFINITY
-    _, j = _last_largest(gains, active)
+    _, j = _last_largest(peaks)
     return i, j
 
 
 @kernel
-def _last_largest(values: np.ndarray, stop: int) -> tuple[float, int]:
+def _seek_up(active: int, state: _State, peaks: _Peaks) -> None:
+    """Where -gradient is largest among the unknowns that may grow."""
+    values, starts = peaks.values, peaks.starts
+    values[:] = -_INFINITY
+    for first in range(0, active, _LANES):
+        last = min(first + _LANES, active)
+        gradient, up = state.gradient[first:last], state.up[first:last]
+        for lane in range(gradient.size):
+            value = -gradient[lane] if up[lane] else -_INFINITY
+            is_larger = value >= values[lane]
+            values[lane] = value if is_larger else values[lane]
+            starts[lane] = first if is_larger else starts[lane]
+
+
+@kernel
+def _seek_gain(
+    active: int,
+    largest: float,
+    own: float,
+    row_i: np.ndarray,
+    state: _State,
+    peaks: _Peaks,
+    opposite: np.ndarray,
+) -> None:
+    """Where the second-order gain is largest among the unknowns that may fall, and in `opposite` their gradients."""
+    values, starts = peaks.values, peaks.starts
+    values[:] = -_INFINITY
+    opposite[:] = -_INFINITY
+    for first in range(0, active, _LANES):
+        last = min(first + _LANES, active)
+        gradient, low, curvature = state.gradient[first:last], state.low[first:last], state.curvature[first:last]
+        shared = row_i[first:last]
+        for lane in range(gradient.size):
+            value = gradient[lane] if low[lane] else -_INFINITY
+            opposite[lane] = value if value > opposite[lane] else opposite[lane]
+        for lane in range(gradient.size):
+            difference = largest + gradient[lane]
+            bend = own + curvature[lane] - 2.0 * shared[lane]
+            gain = difference * difference / (bend if bend > 0.0 else _TINY)
+            value = gain if low[lane] and difference > 0.0 else -_INFINITY
+            is_larger = value >= values[lane]
+            values[lane] = value if is_larger else values[lane]
+            starts[lane] = first if is_larger else starts[lane]
+
+
+@kernel
+def _last_largest(peaks: _Peaks) -> tuple[float, int]:
     """The largest value and the last place that has it; -1 where all are -inf or NaN."""
-    largest, start = -_INFINITY, 0
-    for first in range(0, stop, _BLOCK):
-        last = min(first + _BLOCK, stop)
-        # Four at a time, since each comparison waits for the one before it.
-        m0, m1, m2, m3 = -_INFINITY, -_INFINITY, -_INFINITY, -_INFINITY
-        place = first
-        while place + 4 <= last:
-            m0 = values[place] if values[place] > m0 else m0
-            m1 = values[place + 1] if values[place + 1] > m1 else m1
-            m2 = values[place + 2] if values[place + 2] > m2 else m2
-            m3 = values[place + 3] if values[place + 3] > m3 else m3
-            place += 4
-        while place < last:
-            m0 = values[place] if values[place] > m0 else m0
-            place += 1
-        found = max(max(m0, m1), max(m2, m3))
-        if found >= largest:
-            largest, start = found, first
-    if largest == -_INFINITY:
-        return largest, -1
-    place = min(start + _BLOCK, stop) - 1
-    while values[place] != largest:
-        place -= 1
+    largest, place = peaks.values.max(), -1
+    if largest > -_INFINITY:
+        for lane in range(_LANES):
+            if peaks.values[lane] == largest:
+                place = max(place, peaks.starts[lane] + lane)
     return largest, place
 
 
@@ -264,8 +300,8 @@ def _follow_bounds(place: int, state: _State, kept: _Kept, of: Kernel, rows: Spa
     if at_top != was_at_top:
         values = _kept_row(state.row[place], kept, of, rows)
         weight = state.sign[place] * bound if at_top else -state.sign[place] * bound
-        for other in range(state.row.size):
-            state.at_bounds[other] += weight * values[state.row[other]]
+        for row in range(values.size):
+            state.at_bounds[row] += weight * values[row]
 
 
 @kernel
@@ -275,7 +311,7 @@ def _reconstruct(active: int, state: _State, kept: _Kept, of: Kernel, rows: Spar
     if active == n:
         return
     for place in range(active, n):
-        state.gradient[place] = state.at_bounds[place] - state.sign[place]
+        state.gradient[place] = state.at_bounds[state.row[place]] - state.sign[place]
     free = np.flatnonzero(state.up[:active] & state.low[:active])
     if free.size * n > 2 * active * (n - active):
         for place in range(active, n):
@@ -336,7 +372,7 @@ def _stays(place: int, state: _State, most_up: float, most_low: float) -> bool:
 @kernel
 def _swap(one: int, other: int, state: _State) -> None:
     state.row[one], state.row[other] = state.row[other], state.row[one]
-    for numbers in (state.sign, state.bound, state.alpha, state.gradient, state.at_bounds, state.curvature):
+    for numbers in (state.sign, state.bound, state.alpha, state.gradient, state.curvature):
         numbers[one], numbers[other] = numbers[other], numbers[one]
     for truths in (state.up, state.low):
         truths[one], truths[other] = truths[other], truths[one]

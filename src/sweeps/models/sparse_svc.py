@@ -104,10 +104,13 @@ class SparseSVC:
         members = [np.flatnonzero(codes == code) for code in range(len(self.classes))]
         pairs = list(combinations(range(len(self.classes)), 2))
         coefficients, offsets = np.zeros((rows.shape[0], len(pairs))), np.zeros(len(pairs))
+        sizes = [len(members[one]) + len(members[other]) for one, other in pairs]
+        store = np.empty(max(size * _n_kept(size) for size in sizes), np.float32)
         self._n_iterations, self._ended_early = np.zeros(len(pairs), np.int32), False
         for place, (one, other) in enumerate(pairs):
             both = np.concatenate([members[one], members[other]])
             is_one = np.arange(len(both)) < len(members[one])
+            n_kept = _n_kept(len(both))
             coefficients[both, place], offsets[place], self._n_iterations[place], ended_early = smo.solve(
                 _rows_of(rows[both]),
                 self._kernel,
@@ -116,7 +119,7 @@ class SparseSVC:
                 float(model.tol),
                 bool(model.shrinking),
                 int(model.max_iter),
-                _KEPT_BYTES // (4 * len(both)),
+                store[: n_kept * len(both)].reshape(n_kept, len(both)),
             )
             self._ended_early |= ended_early
             if ended_early:
@@ -166,11 +169,13 @@ class SparseSVC:
 
     def decision_values(self, features: Any) -> np.ndarray:
         """LIBSVM's decision values, positive for the first class of a pair, shape (m, n_pairs)."""
-        rows = _sorted(features)
-        squares = kernels.squares_of(rows.indptr, rows.data)
-        return kernels.decision_values(
-            rows.indptr, rows.indices, rows.data, squares, self._kernel, self._vectors, self.coefficients, self.offsets
-        )
+        rows = _rows_of(_sorted(features))
+        return kernels.decision_values(rows, self._kernel, self._vectors, self.coefficients, self.offsets)
+
+
+def _n_kept(n_rows: int) -> int:
+    """Rows of the kernel to keep."""
+    return min(max(_KEPT_BYTES // (4 * n_rows), 2), n_rows)
 
 
 def _sorted(features: Any) -> sparse.csr_matrix:
@@ -183,9 +188,8 @@ def _sorted(features: Any) -> sparse.csr_matrix:
 def _rows_of(rows: sparse.csr_matrix) -> kernels.SparseRows:
     columns = rows.tocsc()
     squares = kernels.squares_of(rows.indptr, rows.data)
-    return kernels.SparseRows(
-        rows.indptr, rows.indices, rows.data, columns.indptr, columns.indices, columns.data, squares
-    )
+    column_rows = columns.indices.view(np.uint32)  # numba looks whether an index is negative unless it cannot be
+    return kernels.SparseRows(rows.indptr, rows.indices, rows.data, columns.indptr, column_rows, columns.data, squares)
 
 
 def _fitted_on_few(model: SVC, rows: sparse.csr_matrix, labels: np.ndarray, codes: np.ndarray) -> SVC:
