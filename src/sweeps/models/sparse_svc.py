@@ -6,6 +6,7 @@ for rbf, where LIBSVM predicts with another formula than it fits with: they agre
 
 from __future__ import annotations
 
+import threading
 import warnings
 from copy import copy
 from itertools import combinations
@@ -23,6 +24,7 @@ from sweeps.models import sparse_kernels as kernels
 
 _KERNELS = {"linear": kernels.LINEAR, "rbf": kernels.RBF, "poly": kernels.POLY, "sigmoid": kernels.SIGMOID}
 _KEPT_BYTES = 2**30  # of kernel rows, while one pair of classes is fitted
+_of_thread = threading.local()
 _WORTH_IT = 1_000  # rows
 _FEW = 5  # rows of each class for scikit-learn's own checks
 
@@ -105,7 +107,7 @@ class SparseSVC:
         pairs = list(combinations(range(len(self.classes)), 2))
         coefficients, offsets = np.zeros((rows.shape[0], len(pairs))), np.zeros(len(pairs))
         sizes = [len(members[one]) + len(members[other]) for one, other in pairs]
-        store = np.empty(max(size * _n_kept(size) for size in sizes), np.float32)
+        store = _store(max(size * _n_kept(size) for size in sizes))
         self._n_iterations, self._ended_early = np.zeros(len(pairs), np.int32), False
         for place, (one, other) in enumerate(pairs):
             both = np.concatenate([members[one], members[other]])
@@ -171,6 +173,18 @@ class SparseSVC:
         """LIBSVM's decision values, positive for the first class of a pair, shape (m, n_pairs)."""
         rows = _rows_of(_sorted(features))
         return kernels.decision_values(rows, self._kernel, self._vectors, self.coefficients, self.offsets)
+
+
+def _store(size: int) -> np.ndarray:
+    """Room for rows of the kernel, float32, which a thread keeps for its next fit.
+
+    The system clears the memory that it hands out, which may take as long as the fit.
+    """
+    if not hasattr(_of_thread, "store") or _of_thread.store.size < size:
+        _of_thread.store = None  # the old one goes before the new one comes
+        _of_thread.store = np.empty(size, np.float32)
+    store: np.ndarray = _of_thread.store
+    return store
 
 
 def _n_kept(n_rows: int) -> int:
