@@ -23,17 +23,25 @@ from sweeps.models.sparse_kernels import Kernel, SparseRows, kernel_diagonal, ke
 
 _INFINITY = np.inf
 _TINY = 1e-12  # stands for a curvature that is not positive
+_LOG = 4  # times n is how many swaps are noted
 _LANES = 128  # maxima are sought side by side, as each comparison in one search waits for the one before it
 
 
 class _Kept(NamedTuple):
-    """Rows of the kernel that were computed, and the store's bookkeeping."""
+    """Rows of the kernel that were computed, and the store's bookkeeping.
+
+    Values are in the order of places. A row follows the swaps of places when it is next needed.
+    """
 
     values: np.ndarray  # float32, shape (n_kept, n)
     slot_of: np.ndarray  # of each row, -1 where it is not kept
     owner_of: np.ndarray  # of each slot, -1 where it is empty
     is_used: np.ndarray  # of each slot, since `next_slot` went past it
     next_slot: np.ndarray  # one number
+    last_slot: np.ndarray  # one number: where the row is that was asked for last
+    swaps: np.ndarray  # pairs of places, shape (at least n, 2)
+    n_swaps: np.ndarray  # one number
+    n_followed: np.ndarray  # of each slot
     scratch: np.ndarray  # float64, shape (n,)
 
 
@@ -47,15 +55,15 @@ class _Peaks(NamedTuple):
 class _State(NamedTuple):
     """Of the unknown at each place; shrinking moves places."""
 
-    row: np.ndarray  # unsigned, so that no negative index has to be thought of
+    row: np.ndarray
     sign: np.ndarray
     bound: np.ndarray
     alpha: np.ndarray
     gradient: np.ndarray  # times sign
     up: np.ndarray  # whether sign * alpha may grow
     low: np.ndarray  # whether it may fall
+    at_bounds: np.ndarray  # the gradient's part by unknowns at their upper bound, times sign
     curvature: np.ndarray  # the kernel's diagonal
-    at_bounds: np.ndarray  # of each row, not place: the gradient's part by unknowns at their upper bound, times sign
 
 
 @kernel
@@ -87,21 +95,30 @@ def solve(
     n = signs.size
     n_kept = len(store)
     kept = _Kept(
-        store, np.full(n, -1), np.full(n_kept, -1), np.zeros(n_kept, np.bool_), np.zeros(1, np.int64), np.empty(n)
+        store,
+        np.full(n, -1),
+        np.full(n_kept, -1),
+        np.zeros(n_kept, np.bool_),
+        np.zeros(1, np.int64),
+        np.full(1, -1),
+        np.empty((_LOG * n, 2), np.uint32),
+        np.zeros(1, np.int64),
+        np.zeros(n_kept, np.int64),
+        np.empty(n),
     )
     curvature = np.array([kernel_diagonal(square, of) for square in rows.squares])
     state = _State(
-        np.arange(n).astype(np.uint32),
+        np.arange(n),
         signs.copy(),
         bounds.copy(),
         np.zeros(n),
         -signs,
         signs > 0.0,
         signs < 0.0,
-        curvature,
         np.zeros(n),
+        curvature,
     )
-    row_i, row_j = np.empty(n, np.float32), np.empty(n, np.float32)
+    of_rows, rows = rows, _in_order(rows, state)
     peaks = _Peaks(np.empty(_LANES), np.empty(_LANES, np.int64))
     opposite = np.empty(_LANES)
     active, is_unshrunk, ended_early = n, False, False
@@ -114,17 +131,21 @@ def solve(
         if countdown == 0:
             countdown = min(n, 1000)
             if shrinking:
-                active, is_unshrunk = _shrink(active, is_unshrunk, tolerance, state, kept, of, rows, row_i)
-        i, j = _working_set(active, tolerance, state, kept, of, rows, row_i, peaks, opposite)
+                n_swaps = _room_for_swaps(kept)
+                active, is_unshrunk = _shrink(active, is_unshrunk, tolerance, state, kept, of, rows)
+                if kept.n_swaps[0] > n_swaps:
+                    rows = _in_order(of_rows, state)
+        i, j = _working_set(active, tolerance, state, kept, of, rows, peaks, opposite)
         if j < 0:
-            _reconstruct(active, state, kept, of, rows, row_i)
+            _reconstruct(active, state, kept, of, rows)
             active = n
-            i, j = _working_set(active, tolerance, state, kept, of, rows, row_i, peaks, opposite)
+            i, j = _working_set(active, tolerance, state, kept, of, rows, peaks, opposite)
             if j < 0:
                 break
             countdown = 1
         iteration += 1
-        _gather(j, active, state, kept, of, rows, row_j)
+        row_i = _kept_row(i, state, kept, of, rows)
+        row_j = _kept_row(j, state, kept, of, rows)
         _step(i, j, active, state, row_i, row_j)
         _follow_bounds(i, state, kept, of, rows)
         _follow_bounds(j, state, kept, of, rows)
@@ -135,12 +156,33 @@ def solve(
 
 
 @kernel
-def _kept_row(row: int, kept: _Kept, of: Kernel, rows: SparseRows) -> np.ndarray:
-    """A row of the kernel, computed if need be in the place of one not used lately."""
+def _in_order(rows: SparseRows, state: _State) -> SparseRows:
+    """The same rows, but with columns and squares by place, for kernel rows in the order of places."""
+    place_of = np.empty(state.row.size, np.uint32)
+    for place in range(state.row.size):
+        place_of[state.row[place]] = place
+    return SparseRows(
+        rows.starts,
+        rows.ids,
+        rows.values,
+        rows.column_starts,
+        place_of[rows.column_rows],
+        rows.column_values,
+        rows.squares[state.row],
+    )
+
+
+@kernel
+def _kept_row(place: int, state: _State, kept: _Kept, of: Kernel, rows: SparseRows) -> np.ndarray:
+    """Kernel values of the unknown at a place with those at all places, good until the next but one are asked for.
+
+    They are computed if need be, where a row was that has not been used lately.
+    """
+    row = state.row[place]
     slot = kept.slot_of[row]
     if slot < 0:
         slot = kept.next_slot[0]
-        while kept.is_used[slot]:
+        while kept.is_used[slot] or slot == kept.last_slot[0]:
             kept.is_used[slot] = False
             slot = (slot + 1) % kept.is_used.size
         kept.next_slot[0] = (slot + 1) % kept.is_used.size
@@ -149,19 +191,36 @@ def _kept_row(row: int, kept: _Kept, of: Kernel, rows: SparseRows) -> np.ndarray
         kept.owner_of[slot], kept.slot_of[row] = row, slot
         first, last = rows.starts[row], rows.starts[row + 1]
         kernel_floats(
-            rows.ids[first:last], rows.values[first:last], rows.squares[row], of, rows, kept.scratch, kept.values[slot]
+            rows.ids[first:last],
+            rows.values[first:last],
+            rows.squares[place],
+            of,
+            rows,
+            kept.scratch,
+            kept.values[slot],
         )
-    kept.is_used[slot] = True
+    else:
+        values = kept.values[slot]
+        for one, other in kept.swaps[kept.n_followed[slot] : kept.n_swaps[0]]:
+            values[one], values[other] = values[other], values[one]
+    kept.n_followed[slot] = kept.n_swaps[0]
+    kept.is_used[slot], kept.last_slot[0] = True, slot
     found: np.ndarray = kept.values[slot]
     return found
 
 
 @kernel
-def _gather(place: int, stop: int, state: _State, kept: _Kept, of: Kernel, rows: SparseRows, out: np.ndarray) -> None:
-    """Kernel values of the unknown at a place with those at the first `stop` places."""
-    values = _kept_row(state.row[place], kept, of, rows)
-    for other in range(stop):
-        out[other] = values[state.row[other]]
+def _room_for_swaps(kept: _Kept) -> int:
+    """Start the list of swaps anew where it might become too long, without the rows that have not followed them all."""
+    if kept.n_swaps[0] + kept.slot_of.size > len(kept.swaps):
+        for slot in range(kept.owner_of.size):
+            if kept.owner_of[slot] >= 0 and kept.n_followed[slot] < kept.n_swaps[0]:
+                kept.slot_of[kept.owner_of[slot]], kept.owner_of[slot] = -1, -1
+                kept.is_used[slot] = False
+        kept.n_followed[:] = 0
+        kept.n_swaps[0] = 0
+    n_swaps: int = kept.n_swaps[0]
+    return n_swaps
 
 
 @kernel
@@ -172,7 +231,6 @@ def _working_set(
     kept: _Kept,
     of: Kernel,
     rows: SparseRows,
-    row_i: np.ndarray,
     peaks: _Peaks,
     opposite: np.ndarray,
 ) -> tuple[int, int]:
@@ -181,7 +239,7 @@ def _working_set(
     largest, i = _last_largest(peaks)
     if i < 0:
         return -1, -1
-    _gather(i, active, state, kept, of, rows, row_i)
+    row_i = _kept_row(i, state, kept, of, rows)
     _seek_gain(active, largest, state.curvature[i], row_i, state, peaks, opposite)
     if largest + opposite.max() < tolerance:
         return i, -1
@@ -298,32 +356,32 @@ def _follow_bounds(place: int, state: _State, kept: _Kept, of: Kernel, rows: Spa
     state.up[place] = not (at_top if positive else at_bottom)
     state.low[place] = not (at_bottom if positive else at_top)
     if at_top != was_at_top:
-        values = _kept_row(state.row[place], kept, of, rows)
+        values = _kept_row(place, state, kept, of, rows)
         weight = state.sign[place] * bound if at_top else -state.sign[place] * bound
-        for row in range(values.size):
-            state.at_bounds[row] += weight * values[row]
+        for other in range(values.size):
+            state.at_bounds[other] += weight * values[other]
 
 
 @kernel
-def _reconstruct(active: int, state: _State, kept: _Kept, of: Kernel, rows: SparseRows, scratch: np.ndarray) -> None:
+def _reconstruct(active: int, state: _State, kept: _Kept, of: Kernel, rows: SparseRows) -> None:
     """Compute the gradient of the places left out, which was not followed."""
     n = state.row.size
     if active == n:
         return
     for place in range(active, n):
-        state.gradient[place] = state.at_bounds[state.row[place]] - state.sign[place]
+        state.gradient[place] = state.at_bounds[place] - state.sign[place]
     free = np.flatnonzero(state.up[:active] & state.low[:active])
     if free.size * n > 2 * active * (n - active):
         for place in range(active, n):
-            _gather(place, active, state, kept, of, rows, scratch)
+            values = _kept_row(place, state, kept, of, rows)
             for other in free:
-                state.gradient[place] += state.alpha[other] * state.sign[other] * scratch[other]
+                state.gradient[place] += state.alpha[other] * state.sign[other] * values[other]
     else:
         for other in free:
-            values = _kept_row(state.row[other], kept, of, rows)
+            values = _kept_row(other, state, kept, of, rows)
             weight = state.alpha[other] * state.sign[other]
             for place in range(active, n):
-                state.gradient[place] += weight * values[state.row[place]]
+                state.gradient[place] += weight * values[place]
 
 
 @kernel
@@ -335,7 +393,6 @@ def _shrink(
     kept: _Kept,
     of: Kernel,
     rows: SparseRows,
-    scratch: np.ndarray,
 ) -> tuple[int, bool]:
     """Move unknowns that are likely to stay at their bound behind the active ones."""
     most_up, most_low = -_INFINITY, -_INFINITY
@@ -346,7 +403,7 @@ def _shrink(
             most_low = max(most_low, state.gradient[place])
     if not is_unshrunk and most_up + most_low <= tolerance * 10.0:
         is_unshrunk = True
-        _reconstruct(active, state, kept, of, rows, scratch)
+        _reconstruct(active, state, kept, of, rows)
         active = state.row.size
     place = 0
     while place < active:
@@ -355,7 +412,7 @@ def _shrink(
             while active > place and _stays(active, state, most_up, most_low):
                 active -= 1
             if active > place:
-                _swap(place, active, state)
+                _swap(place, active, state, kept)
         place += 1
     return active, is_unshrunk
 
@@ -370,9 +427,12 @@ def _stays(place: int, state: _State, most_up: float, most_low: float) -> bool:
 
 
 @kernel
-def _swap(one: int, other: int, state: _State) -> None:
+def _swap(one: int, other: int, state: _State, kept: _Kept) -> None:
+    swap = kept.n_swaps[0]
+    kept.swaps[swap, 0], kept.swaps[swap, 1] = one, other
+    kept.n_swaps[0] += 1
     state.row[one], state.row[other] = state.row[other], state.row[one]
-    for numbers in (state.sign, state.bound, state.alpha, state.gradient, state.curvature):
+    for numbers in (state.sign, state.bound, state.alpha, state.gradient, state.at_bounds, state.curvature):
         numbers[one], numbers[other] = numbers[other], numbers[one]
     for truths in (state.up, state.low):
         truths[one], truths[other] = truths[other], truths[one]
