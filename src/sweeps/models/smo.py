@@ -368,8 +368,8 @@ def _reconstruct(active: int, state: _State, kept: _Kept, of: Kernel, rows: Spar
     n = state.row.size
     if active == n:
         return
-    for place in range(active, n):
-        state.gradient[place] = state.at_bounds[place] - state.sign[place]
+    gradient = state.gradient[active:]
+    gradient[:] = state.at_bounds[active:] - state.sign[active:]
     free = np.flatnonzero(state.up[:active] & state.low[:active])
     if free.size * n > 2 * active * (n - active):
         for place in range(active, n):
@@ -379,9 +379,9 @@ def _reconstruct(active: int, state: _State, kept: _Kept, of: Kernel, rows: Spar
     else:
         for other in free:
             values = _kept_row(other, state, kept, of, rows)
-            weight = state.alpha[other] * state.sign[other]
-            for place in range(active, n):
-                state.gradient[place] += weight * values[place]
+            weight, left_out = state.alpha[other] * state.sign[other], values[active:]
+            for place in range(gradient.size):
+                gradient[place] += weight * left_out[place]
 
 
 @kernel

@@ -18,12 +18,12 @@ LINEAR, RBF, POLY, SIGMOID = range(4)
 _BLOCK = 128  # values of exp: where one of them needs libm's, all of them get it
 _FAR = 700.0  # beyond, exp comes near infinity or the subnormal numbers, which `_exp` knows nothing of
 _BEYOND_FLOATS = 200.0  # beyond, exp is infinity or 0 as a float32
-_EXP_ERROR = 1e-14  # relative, and thirty times the error of `_exp`
+_EXP_ERROR = 1e-14  # relative, more than that of `_exp` and that of libm together
 _LOG2_HIGH = float.fromhex("0x1.62e42feep-1")  # so few bits that its product with a double's exponent is exact
 _LOG2_LOW = float.fromhex("0x1.a39ef35793c76p-33")  # log(2) - _LOG2_HIGH
 _PER_LOG2 = 1.0 / math.log(2.0)
 _TO_WHOLE = 1.5 * 2.0**52  # added to a double, it leaves the nearest whole number in the lowest bits
-_TAYLOR = tuple(1.0 / math.factorial(degree) for degree in range(13))
+_TAYLOR = tuple(1.0 / math.factorial(degree) for degree in range(12))
 
 
 class SparseRows(NamedTuple):
@@ -128,9 +128,9 @@ def _dot_products(ids: np.ndarray, values: np.ndarray, rows: SparseRows, out: np
 
 @kernel
 def _exp(power: float) -> float:
-    """exp of a number between -700 and 700, off by less than 4e-16 of itself, and in nothing but vector instructions.
+    """exp of a number between -700 and 700, off by less than 7e-15 of itself, and without a branch or a call.
 
-    exp(x) = 2^k exp(r) where k = round(x / log 2); with |r| <= log(2) / 2 the Taylor polynomial is as good as exact.
+    exp(x) = 2^k exp(r) where k = round(x / log 2); |r| <= log(2) / 2, so r^12 / 12! is below 7e-15.
     """
     shifted = power * _PER_LOG2 + _TO_WHOLE
     whole = shifted - _TO_WHOLE
@@ -139,7 +139,7 @@ def _exp(power: float) -> float:
     fourth = square * square
     low = (_TAYLOR[2] + _TAYLOR[3] * rest) + (_TAYLOR[4] + _TAYLOR[5] * rest) * square
     middle = (_TAYLOR[6] + _TAYLOR[7] * rest) + (_TAYLOR[8] + _TAYLOR[9] * rest) * square
-    high = (_TAYLOR[10] + _TAYLOR[11] * rest) + _TAYLOR[12] * square
+    high = _TAYLOR[10] + _TAYLOR[11] * rest
     scaled = 1.0 + (rest + square * (low + fourth * (middle + fourth * high)))
     exponent = np.float64(shifted).view(np.int64) + 1023  # a double's sign is its highest bit, its mantissa the low 52
     return scaled * np.int64(exponent << 52).view(np.float64)
