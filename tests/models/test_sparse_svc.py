@@ -1,6 +1,8 @@
 """Our solver of support vector machines on sparse features against scikit-learn's."""
 
+import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from typing import Any
 
@@ -15,7 +17,8 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.svm import SVC, LinearSVC
 
 from sweeps.datasets.reviews import load_reviews
-from sweeps.models import sparse_svc
+from sweeps.models import smo, sparse_kernels, sparse_svc
+from sweeps.models.knn_jit import kernel as compiled
 from sweeps.models.sparse_svc import SparseSVC
 
 KERNELS = ("linear", "rbf", "poly", "sigmoid")
@@ -149,6 +152,143 @@ def test_what_shrinking_leaves_out_comes_back_as_in_libsvm(kernel, options):
     vectorizer = CountVectorizer(max_features=300)
     x = vectorizer.fit_transform(reviews.texts[:900]).astype(float)
     assert_same(SVC(kernel=kernel, max_iter=20_000, **options), x[:700], reviews.labels[:700], x[700:])
+
+
+@st.composite
+def options_and_sizes(draw: st.DrawFn) -> dict[str, Any]:
+    return {
+        "kernel": draw(st.sampled_from(KERNELS)),
+        "C": draw(st.sampled_from([1e-3, 0.1, 1.0, 10.0, 1e4])),
+        "gamma": draw(st.sampled_from([1e-3, 0.1, 2.0, 100.0])),
+        "class_weight": draw(st.sampled_from([None, "balanced", {0: 5.0}])),
+        "shrinking": draw(st.sampled_from([True, True, False])),
+        "max_iter": draw(st.sampled_from([30, 4_000])),
+        "tol": draw(st.sampled_from([1e-3, 1e-6])),
+    }
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@given(options_and_sizes(), st.integers(0, 2**32), st.integers(10, 300), st.integers(2, 4), st.integers(2, 40))
+@settings(max_examples=300, deadline=None)
+def test_steps_are_those_of_libsvm_whatever_the_problem(options, seed, n_rows, n_classes, n_kept):
+    """Few columns and levels, so that rows are often equal, gains too, and labels contradict one another."""
+    rng = np.random.default_rng(seed)
+    density = rng.choice([0.1, 0.4])
+    dense = rng.integers(1, 4, (n_rows, rng.integers(2, 30))) * (rng.random((n_rows, 1)) < 0.95)
+    x = sparse.csr_matrix(dense * (rng.random(dense.shape) < density) / rng.choice([1.0, 3.0, 7.0]))
+    labels = np.concatenate([np.arange(n_classes), rng.integers(0, n_classes, n_rows - n_classes)])
+    model = SVC(degree=2, coef0=0.3, **options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sparse_svc, "_KEPT_BYTES", n_kept * 4 * n_rows)
+        found = SparseSVC(model).fit(x, labels)
+    assert_equal_objects(found.as_svc(), clone(model).fit(x, labels))
+
+
+def test_a_list_of_swaps_that_is_nearly_full_starts_anew_with_the_rows_that_are_up_to_date():
+    def kept(n_swaps: int) -> smo._Kept:
+        slot_of, owner_of, n_followed = np.array([2, -1, 0, 1]), np.array([2, 3, 0, -1]), np.array([9, 8, 9, 0])
+        swaps, counts = np.zeros((10, 2), np.uint32), [np.array([count]) for count in (3, 2, n_swaps)]
+        return smo._Kept(
+            *(np.ones((4, 4), np.float32), slot_of, owner_of, np.array([True, True, True, False])),
+            *(counts[0], counts[1], swaps, counts[2], n_followed, np.empty(4)),
+        )
+
+    with_room = kept(8)
+    assert smo._room_for_swaps(with_room) == 8
+    np.testing.assert_array_equal(with_room.slot_of, [2, -1, 0, 1])
+    np.testing.assert_array_equal(with_room.n_followed, [9, 8, 9, 0])
+    full = kept(9)
+    assert smo._room_for_swaps(full) == 0
+    np.testing.assert_array_equal(full.slot_of, [2, -1, 0, -1])
+    np.testing.assert_array_equal(full.owner_of, [2, -1, 0, -1])
+    np.testing.assert_array_equal(full.is_used, [True, False, True, False])
+    np.testing.assert_array_equal(full.n_followed, 0)
+    assert full.n_swaps[0] == 0
+
+
+def test_the_room_that_a_thread_keeps_serves_any_size():
+    x_fit, labels, x_score = features(TfidfVectorizer(), 3)
+    for n_rows in (40, N_FIT, 90, N_FIT):
+        assert_same(SVC(C=3.0), x_fit[:n_rows], labels[:n_rows], x_score)
+
+
+def test_threads_fit_at_the_same_time():
+    x_fit, labels, _ = features(TfidfVectorizer(), 3)
+    models = [SVC(C=C, kernel=kernel) for kernel in KERNELS for C in (0.1, 1.0, 10.0, 100.0)]
+    with ThreadPoolExecutor(4) as threads:
+        fitted = list(threads.map(lambda model: SparseSVC(model).fit(x_fit, labels).as_svc(), models))
+    for model, found in zip(models, fitted, strict=True):
+        assert_equal_objects(found, model.fit(x_fit, labels))
+
+
+# exp
+
+
+@compiled
+def exponentials(powers: np.ndarray) -> np.ndarray:
+    out = np.empty(powers.size)
+    for place in range(powers.size):
+        out[place] = math.exp(powers[place])
+    return out
+
+
+def rbf_of(powers: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """exp of numbers as the rows of the kernel and the decision values get it: float32 and float64."""
+    none, no_values, starts = np.empty(0, np.int32), np.empty(0), np.zeros(1, np.int32)
+    rows = sparse_kernels.SparseRows(starts, none, no_values, starts, none.view(np.uint32), no_values, -powers)
+    of = sparse_kernels.Kernel(sparse_kernels.RBF, 1.0, 0.0, 3)
+    floats, doubles = np.empty(powers.size, np.float32), np.empty(powers.size)
+    sparse_kernels.kernel_floats(none, no_values, 0.0, of, rows, doubles, floats)
+    sparse_kernels.kernel_row(none, no_values, 0.0, of, rows, doubles)
+    return floats, doubles
+
+
+def assert_exponentials(powers: np.ndarray[Any, Any]) -> None:
+    floats, doubles = rbf_of(powers)
+    expected = exponentials(powers)
+    with np.errstate(over="ignore", under="ignore"):
+        np.testing.assert_array_equal(floats, expected.astype(np.float32))
+    np.testing.assert_allclose(doubles, expected, rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1.0, 0.0), (-20.0, 0.0), (-110.0, -80.0), (-1e-3, 1e-3), (-760.0, 720.0)])
+def test_exp_is_rounded_as_that_of_the_c_library(low, high):
+    rng = np.random.default_rng(1)
+    for _ in range(4):
+        assert_exponentials(rng.uniform(low, high, 1_000_000))
+    assert_exponentials(-(10.0 ** rng.uniform(-320, 308, 1_000_000)))
+
+
+def test_exp_is_rounded_right_where_a_float_is_nearly_between_two():
+    rng = np.random.default_rng(2)
+    bits = rng.integers(0, 0x3F800000, 2_000_000)  # all positive floats up to 1 are as likely, subnormal ones, too
+    bits[:500_000] = rng.integers(0, 0x00800000, 500_000)
+    bits[500_000:1_500_000] = rng.integers(0x3A000000, 0x3F800000, 1_000_000)
+    below, above = bits.astype(np.uint32).view(np.float32), (bits + 1).astype(np.uint32).view(np.float32)
+    powers = np.log((below.astype(float) + above.astype(float)) / 2)
+    for _ in range(3):
+        assert_exponentials(powers)
+        assert_exponentials(-powers)
+        powers = np.nextafter(powers, -np.inf)
+
+
+def test_exp_of_extremes_is_that_of_the_c_library():
+    extremes = [0.0, -0.0, -np.inf, np.inf, np.nan, -5e-324, -1e-300, -1e300, -745.2, -708.4, 709.7, 710.0, 88.8, 1e300]
+    extremes += [-103.97207708399179, -103.9720770839918, -87.33654475055310, -199.9, -200.1, 700.0, -700.0]
+    powers = np.array(extremes)
+    floats, doubles = rbf_of(powers)
+    expected = exponentials(powers)
+    with np.errstate(over="ignore", under="ignore"):
+        np.testing.assert_array_equal(floats, expected.astype(np.float32))
+    np.testing.assert_array_equal(doubles, expected)  # one of a block is extreme, so all are computed by libm
+    for power in extremes:
+        assert_exponentials(np.array([power]))
+        assert_exponentials(np.full(200, power))
+        assert_exponentials(np.append(np.linspace(-5, 0, 300), power))
+    assert doubles[0] == 1.0
+    assert floats[2] == 0.0
+    finite = [power for power in extremes if power < 709]
+    np.testing.assert_array_equal(exponentials(np.array(finite)), [math.exp(power) for power in finite])
 
 
 # Hard features

@@ -23,7 +23,7 @@ from sweeps.models.sparse_kernels import Kernel, SparseRows, kernel_diagonal, ke
 
 _INFINITY = np.inf
 _TINY = 1e-12  # stands for a curvature that is not positive
-_LOG = 4  # times n is how many swaps are noted
+_SWAPS = 4  # times n of them are noted
 _LANES = 128  # maxima are sought side by side, as each comparison in one search waits for the one before it
 
 
@@ -39,7 +39,7 @@ class _Kept(NamedTuple):
     is_used: np.ndarray  # of each slot, since `next_slot` went past it
     next_slot: np.ndarray  # one number
     last_slot: np.ndarray  # one number: where the row is that was asked for last
-    swaps: np.ndarray  # pairs of places, shape (at least n, 2)
+    swaps: np.ndarray  # pairs of places; n / 2 of them at most come at once
     n_swaps: np.ndarray  # one number
     n_followed: np.ndarray  # of each slot
     scratch: np.ndarray  # float64, shape (n,)
@@ -101,7 +101,7 @@ def solve(
         np.zeros(n_kept, np.bool_),
         np.zeros(1, np.int64),
         np.full(1, -1),
-        np.empty((_LOG * n, 2), np.uint32),
+        np.empty((_SWAPS * n, 2), np.uint32),
         np.zeros(1, np.int64),
         np.zeros(n_kept, np.int64),
         np.empty(n),
@@ -212,7 +212,7 @@ def _kept_row(place: int, state: _State, kept: _Kept, of: Kernel, rows: SparseRo
 @kernel
 def _room_for_swaps(kept: _Kept) -> int:
     """Start the list of swaps anew where it might become too long, without the rows that have not followed them all."""
-    if kept.n_swaps[0] + kept.slot_of.size > len(kept.swaps):
+    if kept.n_swaps[0] + kept.slot_of.size // 2 > len(kept.swaps):
         for slot in range(kept.owner_of.size):
             if kept.owner_of[slot] >= 0 and kept.n_followed[slot] < kept.n_swaps[0]:
                 kept.slot_of[kept.owner_of[slot]], kept.owner_of[slot] = -1, -1
