@@ -120,7 +120,6 @@ def solve(
     )
     of_rows, rows = rows, _in_order(rows, state)
     peaks = _Peaks(np.empty(_LANES), np.empty(_LANES, np.int64))
-    opposite = np.empty(_LANES)
     active, is_unshrunk, ended_early = n, False, False
     iteration, countdown = 0, min(n, 1000) + 1
     while True:
@@ -135,11 +134,11 @@ def solve(
                 active, is_unshrunk = _shrink(active, is_unshrunk, tolerance, state, kept, of, rows)
                 if kept.n_swaps[0] > n_swaps:
                     rows = _in_order(of_rows, state)
-        i, j = _working_set(active, tolerance, state, kept, of, rows, peaks, opposite)
+        i, j = _working_set(active, tolerance, state, kept, of, rows, peaks)
         if j < 0:
             _reconstruct(active, state, kept, of, rows)
             active = n
-            i, j = _working_set(active, tolerance, state, kept, of, rows, peaks, opposite)
+            i, j = _working_set(active, tolerance, state, kept, of, rows, peaks)
             if j < 0:
                 break
             countdown = 1
@@ -232,7 +231,6 @@ def _working_set(
     of: Kernel,
     rows: SparseRows,
     peaks: _Peaks,
-    opposite: np.ndarray,
 ) -> tuple[int, int]:
     """The places i and j to optimise, of equals the last; j = -1 where no pair violates the conditions enough."""
     _seek_up(active, state, peaks)
@@ -240,8 +238,7 @@ def _working_set(
     if i < 0:
         return -1, -1
     row_i = _kept_row(i, state, kept, of, rows)
-    _seek_gain(active, largest, state.curvature[i], row_i, state, peaks, opposite)
-    if largest + opposite.max() < tolerance:
+    if not _seek_gain(active, largest, tolerance, state.curvature[i], row_i, state, peaks):
         return i, -1
     _, j = _last_largest(peaks)
     return i, j
@@ -266,31 +263,30 @@ def _seek_up(active: int, state: _State, peaks: _Peaks) -> None:
 def _seek_gain(
     active: int,
     largest: float,
+    tolerance: float,
     own: float,
     row_i: np.ndarray,
     state: _State,
     peaks: _Peaks,
-    opposite: np.ndarray,
-) -> None:
-    """Where the second-order gain is largest among the unknowns that may fall, and in `opposite` their gradients."""
+) -> bool:
+    """Where the second-order gain is largest among the unknowns that may fall, and whether any violates enough."""
     values, starts = peaks.values, peaks.starts
     values[:] = -_INFINITY
-    opposite[:] = -_INFINITY
+    n_violating = 0
     for first in range(0, active, _LANES):
         last = min(first + _LANES, active)
         gradient, low, curvature = state.gradient[first:last], state.low[first:last], state.curvature[first:last]
         shared = row_i[first:last]
         for lane in range(gradient.size):
-            value = gradient[lane] if low[lane] else -_INFINITY
-            opposite[lane] = value if value > opposite[lane] else opposite[lane]
-        for lane in range(gradient.size):
             difference = largest + gradient[lane]
+            n_violating += low[lane] and difference >= tolerance
             bend = own + curvature[lane] - 2.0 * shared[lane]
             gain = difference * difference / (bend if bend > 0.0 else _TINY)
             value = gain if low[lane] and difference > 0.0 else -_INFINITY
             is_larger = value >= values[lane]
             values[lane] = value if is_larger else values[lane]
             starts[lane] = first if is_larger else starts[lane]
+    return n_violating > 0
 
 
 @kernel
@@ -378,7 +374,7 @@ def _reconstruct(active: int, state: _State, kept: _Kept, of: Kernel, rows: Spar
                 state.gradient[place] += state.alpha[other] * state.sign[other] * values[other]
     else:
         for other in free:
-            values = _kept_row(other, state, kept, of, rows)
+            values = _kept_row(int(other), state, kept, of, rows)
             weight, left_out = state.alpha[other] * state.sign[other], values[active:]
             for place in range(gradient.size):
                 gradient[place] += weight * left_out[place]
