@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import optuna
+import psutil
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.attribute import Attribute
 from sweeps.results import StudyFolder
 from sweeps.stopping import Outcome
+from sweeps.storage import open_storage
 from sweeps.sweep import SweepResult, best_trial
 from sweeps.tracking.client import connect, experiment_id
+from sweeps.tracking.logging_process import LoggingProcess
 from sweeps.tracking.runs import TRACKING, StudyRuns
 
 NAMES = {"model.C": "C", "model.dataset": "dataset"}
@@ -24,12 +35,12 @@ NAMES = {"model.C": "C", "model.dataset": "dataset"}
 @pytest.fixture
 def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     return connect()
 
 
-def finished_study(n_trials: int = 3) -> optuna.Study:
-    study = optuna.create_study(direction="maximize")
+def finished_study(n_trials: int = 3, storage: str | None = None) -> optuna.Study:
+    study = optuna.create_study(direction="maximize", storage=open_storage(storage) if storage else None)
     study.set_user_attr(TRACKING, {"dataset": "d", "metric": "val_f1", "names": NAMES, "tags": {}})
     for number in range(n_trials):
         trial = study.ask()
@@ -91,3 +102,95 @@ def test_a_hyperparameter_named_like_a_param_of_ours_keeps_its_group(client: Mlf
     (child,) = children(client, experiment, runs.parent_id)
     assert child.data.params["dataset"] == "d"
     assert child.data.params["model.dataset"] == "a"
+
+
+@pytest.mark.parametrize("is_killed", [False, True], ids=["whole", "killed"])
+def test_trials_that_come_quickly_are_logged_by_a_process_once_each(
+    client: MlflowClient, tmp_path: Path, is_killed: bool
+) -> None:
+    n_trials = 300
+    study = finished_study(n_trials)
+    experiment = experiment_id(client, "x")
+    runs = StudyRuns(client, experiment, study, StudyFolder(tmp_path))
+    trials = iter(study.get_trials())
+    process = log_until_there_is_a_process(runs, study, trials)
+    by_process = [trial for trial, _ in zip(trials, range(40), strict=False)]
+    for trial in by_process:
+        runs.on_trial(study, trial)
+    if is_killed:
+        while runs.child_id(by_process[5].number) is None:
+            time.sleep(0.01)
+        os.kill(process.pid or 0, signal.SIGKILL)
+    assert runs.on_end(study, SweepResult(Outcome.COMPLETED, "", None)) is True
+    assert process_is_gone(process.pid)
+    assert_each_trial_is_logged_once(experiment, runs.parent_id, n_trials)
+
+
+def log_until_there_is_a_process(runs: StudyRuns, study: optuna.Study, trials: Iterator[FrozenTrial]) -> LoggingProcess:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        trial = next(trials)
+        runs.on_trial(study, trial)
+        while runs.child_id(trial.number) is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        process = runs._log.process
+        if process is not None:
+            if process._is_ready:  # which the log alone may ask for
+                return process
+            time.sleep(0.25)  # it imports
+    raise AssertionError("no process")
+
+
+def process_is_gone(pid: int | None) -> bool:
+    deadline = time.monotonic() + 20
+    while pid is not None and psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def assert_each_trial_is_logged_once(experiment: str, parent: str, n_trials: int) -> None:
+    runs = mlflow.search_runs([experiment], f"tags.mlflow.parentRunId = '{parent}'", max_results=10_000)
+    assert sorted(map(int, runs["tags.sweeps.trial.number"])) == list(range(n_trials))
+    assert set(runs["status"]) == {"FINISHED"}
+    assert (runs["params.C"].astype(float) == runs["tags.sweeps.trial.number"].astype(int)).all()
+    assert (runs["metrics.val_f1"] == runs["tags.sweeps.trial.number"].astype(int) / 10).all()
+
+
+def test_the_process_ends_with_a_coordinator_that_is_killed_and_nothing_is_there_twice(
+    client: MlflowClient, tmp_path: Path
+) -> None:
+    storage = f"sqlite:///{tmp_path}/study.db"
+    n_trials = 300
+    name = finished_study(n_trials, storage).study_name
+    code = textwrap.dedent(f"""
+        import os, signal, optuna
+        from test_runs import *
+        study = optuna.load_study(study_name={name!r}, storage=open_storage({storage!r}))
+        client = connect()
+        runs = StudyRuns(client, experiment_id(client, "x"), study, StudyFolder(Path({str(tmp_path)!r})))
+        trials = iter(study.get_trials())
+        process = log_until_there_is_a_process(runs, study, trials)
+        for trial in trials:
+            runs.on_trial(study, trial)
+        time.sleep(0.3)
+        print(process.pid, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    """)
+    script = tmp_path / "coordinator.py"
+    script.write_text(f"if __name__ == '__main__':\n{textwrap.indent(code, '    ')}")
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    killed = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert process_is_gone(int(killed.stdout))
+    study = optuna.load_study(study_name=name, storage=open_storage(storage))
+    experiment = experiment_id(client, "x")
+    (parent,) = client.search_runs([experiment], "tags.sweeps.kind = 'sweep'")
+    n_before = len(client.search_runs([experiment], "tags.sweeps.kind = 'trial'", max_results=10_000))
+    assert n_before < n_trials
+    runs = StudyRuns(client, experiment, study, StudyFolder(tmp_path))
+    assert runs.parent_id == parent.info.run_id
+    assert runs.on_end(study, SweepResult(Outcome.COMPLETED, "", None)) is True
+    assert_each_trial_is_logged_once(experiment, runs.parent_id, n_trials)

@@ -212,7 +212,7 @@ class _Step:
 
 def _serve(pipe: Connection, packed: bytes) -> None:
     """The life of a child: run trials until the coordinator is gone."""
-    _detach()
+    detach()
     load = cache(partial(_unpack, packed))
     pipe.send(None)  # it is ready: the time that imports take is no trial's
     while True:
@@ -250,7 +250,7 @@ def _report(pipe: Connection, scores: Mapping[str, float]) -> None:
         raise PrunedError
 
 
-def _detach() -> None:
+def detach() -> None:
     """Leave the terminal's signals to the coordinator, and do not outlive it."""
     os.setpgid(0, 0)  # what a trial starts is ended with it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
