@@ -27,8 +27,8 @@ from sweeps.storage import open_storage
 from trivial.command import sweep, table, trials
 
 PEERS = {
-    "hydra-optuna-sweeper": (["hydra-optuna-sweeper==1.4.0rc3"], "optuna", {}),
-    "hydra-optuna-mlflow-sweeper": (["hydra-optuna-mlflow-sweeper==0.1.3"], "optuna_mlflow", {}),
+    "hydra-optuna-sweeper": ("hydra-optuna-sweeper==1.4.0rc3", "optuna"),
+    "hydra-optuna-mlflow-sweeper": ("hydra-optuna-mlflow-sweeper==0.1.3", "mlflow_optuna"),
 }
 APP = """
 import hydra
@@ -59,10 +59,10 @@ def bare(storage: BaseStorage | str, n_trials: int, sampler: optuna.samplers.Bas
 
 def peer(folder: Path, name: str, n_trials: int) -> float:
     """Seconds a trial of another sweeper, start-up aside."""
-    packages, sweeper, _ = PEERS[name]
+    package, sweeper = PEERS[name]
     environment = folder / f"venv-{name}"
     subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
-    subprocess.run([environment / "bin/pip", "install", "--quiet", "--pre", *packages], check=True)
+    subprocess.run([environment / "bin/pip", "install", "--quiet", "--pre", package], check=True)
     home = folder / name
     home.mkdir()
     (home / "app.py").write_text(APP)
