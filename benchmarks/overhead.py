@@ -16,30 +16,85 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import optuna
+import yaml
 from optuna import Trial
 from optuna.storages import BaseStorage
 
 from sweeps.storage import open_storage
 from trivial.command import sweep, table, trials
 
-PEERS = {
-    "hydra-optuna-sweeper": ("hydra-optuna-sweeper==1.4.0rc3", "optuna"),
-    "hydra-optuna-mlflow-sweeper": ("hydra-optuna-mlflow-sweeper==0.1.3", "mlflow_optuna"),
-}
+PARAMS = dict.fromkeys("wxyz", "interval(0, 1)")
 APP = """
 import hydra
 
 @hydra.main(config_path=".", config_name="config", version_base="1.3")
 def loss(config):
-    return sum((value - 0.3) ** 2 for value in (config.w, config.x, config.y, config.z))
+    values = {key: config[key] for key in "wxyz"}
+    score = sum((value - 0.3) ** 2 for value in values.values())
+    if "mlflow_parent_run_id" in config:
+        import mlflow
+
+        mlflow.set_tracking_uri(config.trainer.logger.tracking_uri)
+        mlflow.set_experiment(config.trainer.logger.experiment_name)
+        with mlflow.start_run(tags={"mlflow.parentRunId": config.mlflow_parent_run_id}):
+            mlflow.log_params(values)
+            mlflow.log_metric("score", score)
+    return score
 
 if __name__ == "__main__":
     loss()
 """
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A sweeper for Hydra.
+
+    Attributes:
+        package: to install.
+        config: of the app, beside the four values.
+        n_trials: the key of their number.
+    """
+
+    package: str
+    config: dict[str, Any]
+    n_trials: str
+
+
+PEERS = {
+    "hydra-optuna-sweeper": Peer(
+        "hydra-optuna-sweeper==1.4.0rc3",
+        {
+            "defaults": [{"override hydra/sweeper": "optuna"}, {"override hydra/sweeper/sampler": "random"}],
+            "hydra": {"sweeper": {"n_jobs": 1, "storage": "sqlite:///study.db", "study_name": "s", "params": PARAMS}},
+        },
+        "hydra.sweeper.n_trials",
+    ),
+    "hydra-optuna-mlflow-sweeper": Peer(
+        "hydra-optuna-mlflow-sweeper==0.1.3",
+        {
+            "defaults": [{"override hydra/sweeper": "mlflow_optuna"}],
+            "trainer": {"logger": {"tracking_uri": "sqlite:///mlflow.db", "experiment_name": "e"}},
+            "hydra": {
+                "sweeper": {
+                    "optuna_config": {
+                        "storage": "sqlite:///study.db",
+                        "study_name": "s",
+                        "sampler": {"_target_": "optuna.samplers.RandomSampler"},
+                        "params": PARAMS,
+                    }
+                }
+            },
+        },
+        "hydra.sweeper.optuna_config.n_trials",
+    ),
+}
 
 
 def objective(trial: Trial) -> float:
@@ -59,26 +114,21 @@ def bare(storage: BaseStorage | str, n_trials: int, sampler: optuna.samplers.Bas
 
 def peer(folder: Path, name: str, n_trials: int) -> float:
     """Seconds a trial of another sweeper, start-up aside."""
-    package, sweeper = PEERS[name]
-    environment = folder / f"venv-{name}"
+    of, environment, home = PEERS[name], folder / f"venv-{name}", folder / name
     subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
-    subprocess.run([environment / "bin/pip", "install", "--quiet", "--pre", package], check=True)
-    home = folder / name
+    subprocess.run([environment / "bin/pip", "install", "--quiet", of.package], check=True)
     home.mkdir()
     (home / "app.py").write_text(APP)
-    ranges = "\n".join(f"      {key}: interval(0, 1)" for key in "wxyz")
-    (home / "config.yaml").write_text(
-        f"defaults:\n  - override hydra/sweeper: {sweeper}\n  - override hydra/sweeper/sampler: random\n"
-        f"w: 0.5\nx: 0.5\ny: 0.5\nz: 0.5\n"
-        f"hydra:\n  sweeper:\n    n_jobs: 1\n    storage: sqlite:///study.db\n    study_name: s\n"
-        f"    params:\n{ranges}\n"
-    )
+    (home / "config.yaml").write_text(yaml.safe_dump({**dict.fromkeys("wxyz", 0.5), **of.config}))
 
     def run(number: int) -> float:
-        (home / "study.db").unlink(missing_ok=True)
+        for file in home.glob("*.db"):
+            file.unlink()
         started = time.perf_counter()
-        command = [environment / "bin/python", "app.py", "-m", f"hydra.sweeper.n_trials={number}"]
-        subprocess.run(command, cwd=home, check=True, capture_output=True)
+        command = [environment / "bin/python", "app.py", "-m", f"{of.n_trials}={number}"]
+        done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"{name}: {done.stderr}")
         return time.perf_counter() - started
 
     once = run(1)
