@@ -62,12 +62,13 @@ class TrialLog:
 
     def _by_process(self, trial: FrozenTrial) -> Logged | None:
         """Log a trial by the process; None while there is none, or it is not ready."""
-        if self._may_have_process and self.process is None and self._is_busy():
-            self.process = LoggingProcess(self._children.parent, self._folder)
         try:
-            if self.process is not None and self.process.is_ready():
-                return self.process.log(trial, self._children.run_ids.get(trial.number))
-        except LoggingProcessDiedError:
+            if self._may_have_process and self.process is None and self._is_busy():
+                self.process = LoggingProcess(self._children.parent, self._folder)
+            process = self.process
+            if process is not None and process.is_ready():
+                return process.log(trial, self._children.run_ids.get(trial.number))
+        except (LoggingProcessDiedError, OSError):  # or it cannot be started
             self.process, self._may_have_process, self._is_in_doubt = None, False, True
         return None
 
