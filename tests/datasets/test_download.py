@@ -1,5 +1,6 @@
 """Downloads from a real server on this machine: good, refused, missing, broken off, wrong; and without any server."""
 
+import gc
 import hashlib
 import socket
 import threading
@@ -62,11 +63,16 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
+# pooch leaves the socket of a response that failed to the garbage collector, which warns of it.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+
+
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "cache"
     monkeypatch.setenv(download.CACHE_VARIABLE, str(folder))
-    return folder
+    yield folder
+    gc.collect()  # here, and not in another file's test
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -108,8 +114,6 @@ def test_a_wrong_checksum_names_both_and_keeps_nothing(server, cache):
     assert files_in(cache) == []
 
 
-# pooch leaves the socket of a response that was cut short to the garbage collector, which warns of it.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 @pytest.mark.parametrize("name", ["gone.csv", "short.csv"])
 def test_a_failed_download_says_where_to_put_the_file(server, cache, name):
     url = server.url(name)
