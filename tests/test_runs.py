@@ -25,6 +25,7 @@ from sweeps.results import StudyFolder
 from sweeps.stopping import Outcome
 from sweeps.storage import open_storage
 from sweeps.sweep import SweepResult, best_trial
+from sweeps.tracking import trial_log
 from sweeps.tracking.client import connect, experiment_id
 from sweeps.tracking.logging_process import LoggingProcess
 from sweeps.tracking.runs import TRACKING, StudyRuns
@@ -124,6 +125,25 @@ def test_trials_that_come_quickly_are_logged_by_a_process_once_each(
     assert runs.on_end(study, SweepResult(Outcome.COMPLETED, "", None)) is True
     assert process_is_gone(process.pid)
     assert_each_trial_is_logged_once(experiment, runs.parent_id, n_trials)
+
+
+def test_without_a_process_the_thread_logs(
+    client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemonic process may have no children."""
+
+    def fail(*arguments: Any) -> None:
+        raise AssertionError("daemonic processes are not allowed to have children")
+
+    monkeypatch.setattr(trial_log, "LoggingProcess", fail)
+    study = finished_study(60)
+    experiment = experiment_id(client, "x")
+    runs = StudyRuns(client, experiment, study, StudyFolder(tmp_path))
+    for trial in study.get_trials():
+        runs.on_trial(study, trial)
+    assert runs.on_end(study, SweepResult(Outcome.COMPLETED, "", None)) is True
+    assert not runs._log._may_have_process
+    assert_each_trial_is_logged_once(experiment, runs.parent_id, 60)
 
 
 def log_until_there_is_a_process(runs: StudyRuns, study: optuna.Study, trials: Iterator[FrozenTrial]) -> LoggingProcess:

@@ -227,6 +227,45 @@ def test_what_arrived_although_its_answer_was_lost_is_not_written_twice(tmp_path
     assert [(trial.user_attrs, trial.values) for trial in study.trials] == [({"a": 1}, None), ({}, [0.5])]
 
 
+def test_a_trial_that_another_process_tells_while_the_database_is_locked_is_not_ours(tmp_path, monkeypatch):
+    study = optuna.create_study(storage=open_storage(url_of(tmp_path)))
+    other = optuna.load_study(study_name=study.study_name, storage=url_of(tmp_path))
+    trial = study.ask()
+    commit, lost = sqlite3.Connection.commit, []
+
+    def lose_it_to_another(connection):
+        if lost:
+            return commit(connection)
+        lost.append(connection)
+        connection.rollback()
+        other.tell(trial.number, state=TrialState.FAIL)
+        raise sqlite3.OperationalError("database is locked")
+
+    def tell():
+        with together(study):
+            trial.set_user_attr("a", 1)
+            study.tell(trial, 0.5)
+
+    monkeypatch.setattr(sweeps.storage._Connection, "commit", lose_it_to_another, raising=False)
+    with pytest.raises(UpdateFinishedTrialError):
+        tell()
+    (found,) = study.trials
+    assert (found.state, found.user_attrs) == (TrialState.FAIL, {})
+
+
+def test_what_is_written_after_a_trial_was_told_is_refused(tmp_path):
+    study = optuna.create_study(storage=open_storage(url_of(tmp_path)))
+    trial = study.ask()
+
+    def tell_and_write():
+        with together(study):
+            study.tell(trial, 0.5)
+            trial.set_user_attr("a", 1)
+
+    with pytest.raises(UpdateFinishedTrialError):
+        tell_and_write()
+
+
 def test_that_another_process_has_told_a_trial_is_found_out_by_the_next_write(tmp_path):
     study = optuna.create_study(storage=open_storage(url_of(tmp_path)))
     trials = [study.ask() for _ in range(3)]

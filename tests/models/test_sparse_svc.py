@@ -450,3 +450,9 @@ def test_any_other_model_keeps_its_own_code(model):
 
 def test_dense_features_keep_their_own_code():
     assert not sparse_svc.fits(SVC(), np.zeros((2, 2)))
+
+
+def test_a_fit_without_memory_costs_that_fit_alone() -> None:
+    with pytest.raises(MemoryError):
+        sparse_svc._store(2**50)
+    assert sparse_svc._store(10).size >= 10

@@ -39,15 +39,20 @@ def prepare_server(preload: Sequence[str]) -> None:
     Args:
         preload: modules to import in it; their libraries see one thread for each process.
     """
-    before = dict(os.environ)
-    os.environ.update(_ONE_THREAD | before)
+    get_context("forkserver").set_forkserver_preload([__name__, *preload])
+    ensure_server()
+
+
+def ensure_server() -> None:
+    """Start that process unless it runs."""
+    missing = {name: value for name, value in _ONE_THREAD.items() if name not in os.environ}
+    os.environ.update(missing)
     try:
-        get_context("forkserver").set_forkserver_preload([__name__, *preload])
         with _short_socket_paths():
             forkserver.ensure_running()
     finally:
-        os.environ.clear()
-        os.environ.update(before)
+        for name in missing:
+            os.environ.pop(name, None)
 
 
 @contextmanager

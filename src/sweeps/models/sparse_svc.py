@@ -181,7 +181,7 @@ def _store(size: int) -> np.ndarray:
     The system clears the memory that it hands out, which may take as long as the fit.
     """
     if not hasattr(_of_thread, "store") or _of_thread.store.size < size:
-        _of_thread.store = None  # the old one goes before the new one comes
+        _of_thread.store = np.empty(0, np.float32)  # the old one goes before the new one comes
         _of_thread.store = np.empty(size, np.float32)
     store: np.ndarray = _of_thread.store
     return store

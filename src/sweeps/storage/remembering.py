@@ -31,7 +31,8 @@ _LOOK_EVERY = 1.0  # seconds between two looks for trials that other processes h
 def together(study: Study) -> Iterator[None]:
     """Write what a `with` block writes of a new trial as one transaction, when the trial is told or the block ends.
 
-    If the process dies before that, or the block raises, nothing of it is written. Each write of its own would cost a
+    That is its parameters, once the database has checked one of the name, its user attributes, state and values. If the
+    process dies before that, or the block raises, nothing of these is written. Each write of its own would cost a
     transaction: a millisecond with sqlite, a round trip with a server.
     """
     storage = study._storage  # Optuna has no other way to it
@@ -44,14 +45,20 @@ def together(study: Study) -> Iterator[None]:
 
 @dataclass
 class _Writes:
-    """What a `with` block writes of one trial."""
+    """What a `with` block writes of one trial.
 
+    Attributes:
+        own: the trial as it is remembered.
+        is_told: whether all of it has been written, with the trial's end.
+    """
+
+    own: FrozenTrial
     params: dict[str, tuple[float, BaseDistribution]] = field(default_factory=dict)
     attributes: dict[str, str] = field(default_factory=dict)  # as JSON
-    end: FrozenTrial | None = None  # the trial as it was told
+    is_told: bool = False
 
-    def write(self, database: RDBStorage, trial_id: int) -> None:
-        """Write all of it into the tables of Optuna.
+    def write(self, database: RDBStorage, trial_id: int) -> bool:
+        """Write all of it into the tables of Optuna; true.
 
         Raises:
             UpdateFinishedTrialError: another process has told the trial.
@@ -67,7 +74,7 @@ class _Writes:
             models.TrialValueModel: [
                 dict(zip(("value", "value_type"), models.TrialValueModel.value_to_stored_repr(value), strict=True))
                 | {"objective": objective}
-                for objective, value in enumerate((self.end and self.end.values) or ())
+                for objective, value in enumerate(self.own.values or () if self.is_told else ())
             ],
         }
         is_running = (models.TrialModel.trial_id == trial_id) & (models.TrialModel.state == TrialState.RUNNING)
@@ -79,11 +86,16 @@ class _Writes:
             for table, of_table in rows.items():
                 if of_table:
                     connection.execute(insert(table), [{"trial_id": trial_id, **row} for row in of_table])
-            if self.end is not None:
+            if self.is_told:
                 trial: Any = models.TrialModel(trial_id=trial_id)
                 make_transient_to_detached(trial)
                 session.add(trial)  # as if it had been read
-                trial.state, trial.datetime_complete = self.end.state, self.end.datetime_complete
+                trial.state, trial.datetime_complete = self.own.state, self.own.datetime_complete
+        return True
+
+    def is_in(self, found: FrozenTrial) -> bool:
+        """Whether a trial that was told is told as it is here."""
+        return found.state == self.own.state and self.attributes.keys() <= found.user_attrs.keys()
 
 
 class RememberingStorage(PatientStorage):
@@ -110,14 +122,14 @@ class RememberingStorage(PatientStorage):
         try:
             yield
             for trial_id, of_trial in writes.items():
-                if of_trial.end is None:
+                if not of_trial.is_told:
                     self._write_all(trial_id, of_trial)
         except BaseException:  # whether it was written is not known: these trials are read again
             self._forget(writes)
             raise
         finally:
             self._block.writes = None
-        self._forget(trial_id for trial_id, of_trial in writes.items() if of_trial.end is not None)
+        self._forget(trial_id for trial_id, of_trial in writes.items() if of_trial.is_told)
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         """Make a trial, and remember it."""
@@ -166,7 +178,7 @@ class RememberingStorage(PatientStorage):
         writes = self._writes_of(trial_id)
         if writes is not None and self._checked.get(param_name) == distribution:
             writes.params[param_name] = param_value_internal, distribution
-            self._remember(trial_id, remember)
+            self._change(writes.own, remember)
             return
         self._write("set_trial_param", remember, trial_id, param_name, param_value_internal, distribution)
         self._checked[param_name] = distribution
@@ -179,8 +191,8 @@ class RememberingStorage(PatientStorage):
 
         writes = self._writes_of(trial_id)
         if writes is not None and state.is_finished():
-            self._remember(trial_id, remember)
-            writes.end = self._own[trial_id]
+            self._change(writes.own, remember)
+            writes.is_told = True
             self._write_all(trial_id, writes)
             return True
         self._forget([trial_id])  # it is read again, as the database sets the time
@@ -202,9 +214,9 @@ class RememberingStorage(PatientStorage):
             own.user_attrs[key] = json.loads(content)  # as the database gives it back
 
         writes = self._writes_of(trial_id)
-        if writes is not None and (key in writes.attributes or key not in self._own[trial_id].user_attrs):
+        if writes is not None and (key in writes.attributes or key not in writes.own.user_attrs):
             writes.attributes[key] = content
-            self._remember(trial_id, remember)
+            self._change(writes.own, remember)
             return
         self._write("set_trial_user_attr", remember, trial_id, key, value)
 
@@ -228,21 +240,32 @@ class RememberingStorage(PatientStorage):
         self._remember(trial_id, remember)
 
     def _write_all(self, trial_id: int, writes: _Writes) -> None:
-        write = partial(writes.write, self.database, trial_id)
-        self.patiently(write, (UpdateFinishedTrialError, IntegrityError))
+        arrived = (UpdateFinishedTrialError, IntegrityError) if writes.is_told else (IntegrityError,)
+        answer = self.patiently(partial(writes.write, self.database, trial_id), arrived)
+        if answer is None and writes.is_told and not writes.is_in(self._ask("get_trial", trial_id)):
+            raise UpdateFinishedTrialError(f"Trial {trial_id} has been told by another process.")
 
     def _writes_of(self, trial_id: int) -> _Writes | None:
         """Where to put what this thread writes of a trial, None where it is to be written at once."""
         block: dict[int, _Writes] | None = getattr(self._block, "writes", None)
-        if block is None or trial_id not in self._own:
+        if block is None:
             return None
-        return block.setdefault(trial_id, _Writes())
+        if trial_id not in block:
+            with self._lock:
+                own = self._own.get(trial_id)
+            if own is None:
+                return None
+            block[trial_id] = _Writes(own)
+        return None if block[trial_id].is_told else block[trial_id]
 
     def _remember(self, trial_id: int, remember: Callable[[FrozenTrial], None]) -> None:
+        own = self._own.get(trial_id)
+        if own is not None:
+            self._change(own, remember)
+
+    def _change(self, own: FrozenTrial, remember: Callable[[FrozenTrial], None]) -> None:
         with self._lock:
-            own = self._own.get(trial_id)
-            if own is not None:
-                remember(own)
+            remember(own)
 
     def _forget(self, trial_ids: Iterable[int]) -> None:
         with self._lock:

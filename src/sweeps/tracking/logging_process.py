@@ -5,6 +5,7 @@ MLflow's client takes some 17 ms of Python for each run of a sqlite store, and h
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from multiprocessing import get_context
@@ -14,7 +15,7 @@ from pathlib import Path
 from optuna.trial import FrozenTrial
 
 from sweeps.errors import TrackingError
-from sweeps.execution.child import adopt, detach, prepare_server
+from sweeps.execution.child import adopt, detach, ensure_server
 from sweeps.tracking.child_runs import ChildRuns, Logged, Parent
 from sweeps.tracking.client import connect
 from sweeps.tracking.entries import first_line
@@ -35,7 +36,7 @@ class LoggingProcess:
     """
 
     def __init__(self, parent: Parent, folder: Path) -> None:
-        prepare_server(())
+        ensure_server()
         context = get_context("forkserver")
         self._pipe, theirs = context.Pipe()
         arguments = (theirs, dict(os.environ), str(folder), parent)
@@ -43,6 +44,7 @@ class LoggingProcess:
         self._process.start()
         theirs.close()
         self._is_ready = False
+        atexit.register(self.end)  # before multiprocessing asks it politely
 
     @property
     def pid(self) -> int | None:
@@ -84,6 +86,7 @@ class LoggingProcess:
         """End the process at once."""
         self._process.kill()
         self._process.join()
+        atexit.unregister(self.end)
 
     def _receive(self) -> Logged | str:
         try:
@@ -99,7 +102,10 @@ def _serve(pipe: Connection, environment: dict[str, str], folder: str, parent: P
     os.chdir(folder)
     os.nice(_NICENESS)
     sys.stdout = sys.stderr  # the sweep's own output may be read by a program
-    runs = ChildRuns(connect(), parent)
+    try:
+        runs = ChildRuns(connect(), parent)
+    except TrackingError:  # the sweep itself will say so
+        return
     pipe.send("")  # ready
     while True:
         try:

@@ -82,8 +82,10 @@ class StudyRuns:
         Returns:
             Whether MLflow has everything.
         """
-        self.is_answered = self._queue.close()
-        self._log.end_process()
+        try:
+            self.is_answered = self._queue.close()
+        finally:
+            self._log.end_process()
         if not result.is_last:  # the last process logs what is missing, and ends the parent run
             return self.is_answered
         errors: list[Exception] = [] if self.is_answered else [TrackingError("the server does not answer")]

@@ -62,15 +62,24 @@ class TrialLog:
 
     def _by_process(self, trial: FrozenTrial) -> Logged | None:
         """Log a trial by the process; None while there is none, or it is not ready."""
+        if self._may_have_process and self.process is None and self._is_busy():
+            self.process = self._started()
+        process = self.process
         try:
-            if self._may_have_process and self.process is None and self._is_busy():
-                self.process = LoggingProcess(self._children.parent, self._folder)
-            process = self.process
             if process is not None and process.is_ready():
                 return process.log(trial, self._children.run_ids.get(trial.number))
-        except (LoggingProcessDiedError, OSError):  # or it cannot be started
+        except LoggingProcessDiedError:
+            if not self._may_have_process:  # it was ended while it waited for a server that hangs
+                raise
             self.process, self._may_have_process, self._is_in_doubt = None, False, True
         return None
+
+    def _started(self) -> LoggingProcess | None:
+        try:
+            return LoggingProcess(self._children.parent, self._folder)
+        except Exception:  # noqa: BLE001 - as a daemon, or without memory; this thread logs as well
+            self._may_have_process = False
+            return None
 
     def _here(self, trial: FrozenTrial) -> Logged:
         if self._is_in_doubt:  # the process may have made the trial's run
