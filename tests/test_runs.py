@@ -121,9 +121,9 @@ def test_trials_that_come_quickly_are_logged_by_a_process_once_each(
     if is_killed:
         while runs.child_id(by_process[5].number) is None:
             time.sleep(0.01)
-        os.kill(process.pid or 0, signal.SIGKILL)
+        os.kill(process._process.pid or 0, signal.SIGKILL)
     assert runs.on_end(study, SweepResult(Outcome.COMPLETED, "", None)) is True
-    assert process_is_gone(process.pid)
+    assert process_is_gone(process._process.pid)
     assert_each_trial_is_logged_once(experiment, runs.parent_id, n_trials)
 
 
@@ -196,7 +196,7 @@ def test_the_process_ends_with_a_coordinator_that_is_killed_and_nothing_is_there
         for trial in trials:
             runs.on_trial(study, trial)
         time.sleep(0.3)
-        print(process.pid, flush=True)
+        print(process._process.pid, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
     """)
     script = tmp_path / "coordinator.py"

@@ -41,7 +41,8 @@ class PatientStorage(BaseStorage):
         shown: its URL without passwords.
 
     Attributes:
-        inner: the database behind Optuna's cache.
+        database: as given.
+        inner: the same behind Optuna's cache.
     """
 
     locals().update({name: _patient(name) for name in BaseStorage.__abstractmethods__})

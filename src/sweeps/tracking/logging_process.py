@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import sys
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -45,11 +44,6 @@ class LoggingProcess:
         theirs.close()
         self._is_ready = False
         atexit.register(self.end)  # before multiprocessing asks it politely
-
-    @property
-    def pid(self) -> int | None:
-        """The process's id."""
-        return self._process.pid
 
     def is_ready(self) -> bool:
         """Whether it has imported what it needs and reached MLflow.
@@ -101,7 +95,6 @@ def _serve(pipe: Connection, environment: dict[str, str], folder: str, parent: P
     adopt(environment)
     os.chdir(folder)
     os.nice(_NICENESS)
-    sys.stdout = sys.stderr  # the sweep's own output may be read by a program
     try:
         runs = ChildRuns(connect(), parent)
     except TrackingError:  # the sweep itself will say so

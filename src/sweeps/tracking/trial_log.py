@@ -46,8 +46,6 @@ class TrialLog:
             return
         started = time.monotonic()
         logged = self._by_process(trial) or self._here(trial)
-        self._children.run_ids[trial.number] = logged.run_id
-        self._children.complete.add(trial.number)
         self._recent.append((started, time.monotonic()))
         self.seconds += logged.seconds
         if logged.note:
@@ -67,7 +65,10 @@ class TrialLog:
         process = self.process
         try:
             if process is not None and process.is_ready():
-                return process.log(trial, self._children.run_ids.get(trial.number))
+                logged = process.log(trial, self._children.run_ids.get(trial.number))
+                self._children.run_ids[trial.number] = logged.run_id
+                self._children.complete.add(trial.number)
+                return logged
         except LoggingProcessDiedError:
             if not self._may_have_process:  # it was ended while it waited for a server that hangs
                 raise
