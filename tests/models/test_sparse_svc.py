@@ -17,7 +17,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.svm import SVC, LinearSVC
 
 from sweeps.datasets.reviews import load_reviews
-from sweeps.models import smo, sparse_kernels, sparse_svc
+from sweeps.models import kept_rows, sparse_kernels, sparse_svc
 from sweeps.models.knn_jit import kernel as compiled
 from sweeps.models.sparse_svc import SparseSVC
 
@@ -185,20 +185,20 @@ def test_steps_are_those_of_libsvm_whatever_the_problem(options, seed, n_rows, n
 
 
 def test_a_list_of_swaps_that_is_nearly_full_starts_anew_with_the_rows_that_are_up_to_date():
-    def kept(n_swaps: int) -> smo._Kept:
+    def kept(n_swaps: int) -> kept_rows.KeptRows:
         slot_of, owner_of, n_followed = np.array([2, -1, 0, 1]), np.array([2, 3, 0, -1]), np.array([9, 8, 9, 0])
         swaps, counts = np.zeros((10, 2), np.uint32), [np.array([count]) for count in (3, 2, n_swaps)]
-        return smo._Kept(
+        return kept_rows.KeptRows(
             *(np.ones((4, 4), np.float32), slot_of, owner_of, np.array([True, True, True, False])),
             *(counts[0], counts[1], swaps, counts[2], n_followed, np.empty(4)),
         )
 
     with_room = kept(8)
-    assert smo._room_for_swaps(with_room) == 8
+    assert kept_rows.room_for_swaps(with_room) == 8
     np.testing.assert_array_equal(with_room.slot_of, [2, -1, 0, 1])
     np.testing.assert_array_equal(with_room.n_followed, [9, 8, 9, 0])
     full = kept(9)
-    assert smo._room_for_swaps(full) == 0
+    assert kept_rows.room_for_swaps(full) == 0
     np.testing.assert_array_equal(full.slot_of, [2, -1, 0, -1])
     np.testing.assert_array_equal(full.owner_of, [2, -1, 0, -1])
     np.testing.assert_array_equal(full.is_used, [True, False, True, False])

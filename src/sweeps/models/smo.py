@@ -18,31 +18,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sweeps.models.kept_rows import KeptRows, in_order, keep_in, kept_row, note_swap, room_for_swaps
 from sweeps.models.knn_jit import kernel
-from sweeps.models.sparse_kernels import Kernel, SparseRows, kernel_diagonal, kernel_floats
+from sweeps.models.sparse_kernels import Kernel, SparseRows, kernel_diagonal
 
 _INFINITY = np.inf
 _TINY = 1e-12  # stands for a curvature that is not positive
-_SWAPS = 4  # times n of them are noted
 _LANES = 128  # maxima are sought side by side, as each comparison in one search waits for the one before it
-
-
-class _Kept(NamedTuple):
-    """Rows of the kernel that were computed, and the store's bookkeeping.
-
-    Values are in the order of places. A row follows the swaps of places when it is next needed.
-    """
-
-    values: np.ndarray  # float32, shape (n_kept, n)
-    slot_of: np.ndarray  # of each row, -1 where it is not kept
-    owner_of: np.ndarray  # of each slot, -1 where it is empty
-    is_used: np.ndarray  # of each slot, since `next_slot` went past it
-    next_slot: np.ndarray  # one number
-    last_slot: np.ndarray  # one number: where the row is that was asked for last
-    swaps: np.ndarray  # pairs of places; n / 2 of them at most come at once
-    n_swaps: np.ndarray  # one number
-    n_followed: np.ndarray  # of each slot
-    scratch: np.ndarray  # float64, shape (n,)
 
 
 class _Peaks(NamedTuple):
@@ -93,19 +75,7 @@ def solve(
         a_i * y_i of each row, shape (n,); the offset rho; the iterations; whether `max_iterations` ended them.
     """
     n = signs.size
-    n_kept = len(store)
-    kept = _Kept(
-        store,
-        np.full(n, -1),
-        np.full(n_kept, -1),
-        np.zeros(n_kept, np.bool_),
-        np.zeros(1, np.int64),
-        np.full(1, -1),
-        np.empty((_SWAPS * n, 2), np.uint32),
-        np.zeros(1, np.int64),
-        np.zeros(n_kept, np.int64),
-        np.empty(n),
-    )
+    kept = keep_in(store)
     curvature = np.array([kernel_diagonal(square, of) for square in rows.squares])
     state = _State(
         np.arange(n),
@@ -118,7 +88,7 @@ def solve(
         np.zeros(n),
         curvature,
     )
-    of_rows, rows = rows, _in_order(rows, state)
+    of_rows, rows = rows, in_order(rows, state.row)
     peaks = _Peaks(np.empty(_LANES), np.empty(_LANES, np.int64))
     active, is_unshrunk, ended_early = n, False, False
     iteration, countdown = 0, min(n, 1000) + 1
@@ -130,10 +100,10 @@ def solve(
         if countdown == 0:
             countdown = min(n, 1000)
             if shrinking:
-                n_swaps = _room_for_swaps(kept)
+                n_swaps = room_for_swaps(kept)
                 active, is_unshrunk = _shrink(active, is_unshrunk, tolerance, state, kept, of, rows)
                 if kept.n_swaps[0] > n_swaps:
-                    rows = _in_order(of_rows, state)
+                    rows = in_order(of_rows, state.row)
         i, j = _working_set(active, tolerance, state, kept, of, rows, peaks)
         if j < 0:
             _reconstruct(active, state, kept, of, rows)
@@ -143,8 +113,8 @@ def solve(
                 break
             countdown = 1
         iteration += 1
-        row_i = _kept_row(i, state, kept, of, rows)
-        row_j = _kept_row(j, state, kept, of, rows)
+        row_i = kept_row(i, state.row, kept, of, rows)
+        row_j = kept_row(j, state.row, kept, of, rows)
         _step(i, j, active, state, row_i, row_j)
         _follow_bounds(i, state, kept, of, rows)
         _follow_bounds(j, state, kept, of, rows)
@@ -155,79 +125,11 @@ def solve(
 
 
 @kernel
-def _in_order(rows: SparseRows, state: _State) -> SparseRows:
-    """The same rows, but with columns and squares by place, for kernel rows in the order of places."""
-    place_of = np.empty(state.row.size, np.uint32)
-    for place in range(state.row.size):
-        place_of[state.row[place]] = place
-    return SparseRows(
-        rows.starts,
-        rows.ids,
-        rows.values,
-        rows.column_starts,
-        place_of[rows.column_rows],
-        rows.column_values,
-        rows.squares[state.row],
-    )
-
-
-@kernel
-def _kept_row(place: int, state: _State, kept: _Kept, of: Kernel, rows: SparseRows) -> np.ndarray:
-    """Kernel values of the unknown at a place with those at all places, good until the next but one are asked for.
-
-    They are computed if need be, where a row was that has not been used lately.
-    """
-    row = state.row[place]
-    slot = kept.slot_of[row]
-    if slot < 0:
-        slot = kept.next_slot[0]
-        while kept.is_used[slot] or slot == kept.last_slot[0]:
-            kept.is_used[slot] = False
-            slot = (slot + 1) % kept.is_used.size
-        kept.next_slot[0] = (slot + 1) % kept.is_used.size
-        if kept.owner_of[slot] >= 0:
-            kept.slot_of[kept.owner_of[slot]] = -1
-        kept.owner_of[slot], kept.slot_of[row] = row, slot
-        first, last = rows.starts[row], rows.starts[row + 1]
-        kernel_floats(
-            rows.ids[first:last],
-            rows.values[first:last],
-            rows.squares[place],
-            of,
-            rows,
-            kept.scratch,
-            kept.values[slot],
-        )
-    else:
-        values = kept.values[slot]
-        for one, other in kept.swaps[kept.n_followed[slot] : kept.n_swaps[0]]:
-            values[one], values[other] = values[other], values[one]
-    kept.n_followed[slot] = kept.n_swaps[0]
-    kept.is_used[slot], kept.last_slot[0] = True, slot
-    found: np.ndarray = kept.values[slot]
-    return found
-
-
-@kernel
-def _room_for_swaps(kept: _Kept) -> int:
-    """Start the list of swaps anew where it might become too long, without the rows that have not followed them all."""
-    if kept.n_swaps[0] + kept.slot_of.size // 2 > len(kept.swaps):
-        for slot in range(kept.owner_of.size):
-            if kept.owner_of[slot] >= 0 and kept.n_followed[slot] < kept.n_swaps[0]:
-                kept.slot_of[kept.owner_of[slot]], kept.owner_of[slot] = -1, -1
-                kept.is_used[slot] = False
-        kept.n_followed[:] = 0
-        kept.n_swaps[0] = 0
-    n_swaps: int = kept.n_swaps[0]
-    return n_swaps
-
-
-@kernel
 def _working_set(
     active: int,
     tolerance: float,
     state: _State,
-    kept: _Kept,
+    kept: KeptRows,
     of: Kernel,
     rows: SparseRows,
     peaks: _Peaks,
@@ -237,7 +139,7 @@ def _working_set(
     largest, i = _last_largest(peaks)
     if i < 0:
         return -1, -1
-    row_i = _kept_row(i, state, kept, of, rows)
+    row_i = kept_row(i, state.row, kept, of, rows)
     if not _seek_gain(active, largest, tolerance, state.curvature[i], row_i, state, peaks):
         return i, -1
     _, j = _last_largest(peaks)
@@ -343,7 +245,7 @@ def _step(i: int, j: int, active: int, state: _State, row_i: np.ndarray, row_j: 
 
 
 @kernel
-def _follow_bounds(place: int, state: _State, kept: _Kept, of: Kernel, rows: SparseRows) -> None:
+def _follow_bounds(place: int, state: _State, kept: KeptRows, of: Kernel, rows: SparseRows) -> None:
     """Note whether an unknown reached a bound or left it."""
     positive, alpha, bound = state.sign[place] > 0.0, state.alpha[place], state.bound[place]
     was_at_top = not (state.up[place] if positive else state.low[place])
@@ -352,14 +254,14 @@ def _follow_bounds(place: int, state: _State, kept: _Kept, of: Kernel, rows: Spa
     state.up[place] = not (at_top if positive else at_bottom)
     state.low[place] = not (at_bottom if positive else at_top)
     if at_top != was_at_top:
-        values = _kept_row(place, state, kept, of, rows)
+        values = kept_row(place, state.row, kept, of, rows)
         weight = state.sign[place] * bound if at_top else -state.sign[place] * bound
         for other in range(values.size):
             state.at_bounds[other] += weight * values[other]
 
 
 @kernel
-def _reconstruct(active: int, state: _State, kept: _Kept, of: Kernel, rows: SparseRows) -> None:
+def _reconstruct(active: int, state: _State, kept: KeptRows, of: Kernel, rows: SparseRows) -> None:
     """Compute the gradient of the places left out, which was not followed."""
     n = state.row.size
     if active == n:
@@ -369,12 +271,12 @@ def _reconstruct(active: int, state: _State, kept: _Kept, of: Kernel, rows: Spar
     free = np.flatnonzero(state.up[:active] & state.low[:active])
     if free.size * n > 2 * active * (n - active):
         for place in range(active, n):
-            values = _kept_row(place, state, kept, of, rows)
+            values = kept_row(place, state.row, kept, of, rows)
             for other in free:
                 state.gradient[place] += state.alpha[other] * state.sign[other] * values[other]
     else:
         for other in free:
-            values = _kept_row(int(other), state, kept, of, rows)
+            values = kept_row(int(other), state.row, kept, of, rows)
             weight, left_out = state.alpha[other] * state.sign[other], values[active:]
             for place in range(gradient.size):
                 gradient[place] += weight * left_out[place]
@@ -386,7 +288,7 @@ def _shrink(
     is_unshrunk: bool,
     tolerance: float,
     state: _State,
-    kept: _Kept,
+    kept: KeptRows,
     of: Kernel,
     rows: SparseRows,
 ) -> tuple[int, bool]:
@@ -423,10 +325,8 @@ def _stays(place: int, state: _State, most_up: float, most_low: float) -> bool:
 
 
 @kernel
-def _swap(one: int, other: int, state: _State, kept: _Kept) -> None:
-    swap = kept.n_swaps[0]
-    kept.swaps[swap, 0], kept.swaps[swap, 1] = one, other
-    kept.n_swaps[0] += 1
+def _swap(one: int, other: int, state: _State, kept: KeptRows) -> None:
+    note_swap(one, other, kept)
     state.row[one], state.row[other] = state.row[other], state.row[one]
     for numbers in (state.sign, state.bound, state.alpha, state.gradient, state.at_bounds, state.curvature):
         numbers[one], numbers[other] = numbers[other], numbers[one]
