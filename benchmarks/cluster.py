@@ -32,17 +32,17 @@ import dask
 import optuna
 from distributed import Client
 
-from sweeps.agenda import Agenda
-from sweeps.console import table
-from sweeps.execution import Judge
+from sweeps.compose.search_space import Proposal, SearchSpace
+from sweeps.compose.space_yaml import collect
 from sweeps.execution.dask_cluster import DaskWorkers
-from sweeps.option import collect
-from sweeps.samplers import SamplerFactory
-from sweeps.search_space import Proposal, SearchSpace
-from sweeps.stopping import Budget
-from sweeps.storage import open_storage
-from sweeps.sweep import Sweep
-from sweeps.trial import TrialOutcome, TrialResult
+from sweeps.execution.outcome import TrialOutcome, TrialResult
+from sweeps.execution.workers import Judge
+from sweeps.study.asking import Agenda
+from sweeps.study.loop import Sweep
+from sweeps.study.samplers import SamplerFactory
+from sweeps.study.stopping import Budget
+from sweeps.study.storage import open_storage
+from sweeps.sweep.tables import table
 
 SLOTS = 64
 DOMAIN = {"type": "float", "low": 0.0, "high": 1.0}

@@ -15,8 +15,8 @@ import time
 from surprise import AlgoBase, KNNBasic, Prediction, Trainset
 
 from knn_shape import N_RATINGS, ratings_like_movielens, split
-from sweeps.models import knn_engine
-from sweeps.models.knn import KNN
+from sweeps.tasks.ratings.knn import engine as knn_engine
+from sweeps.tasks.ratings.knn.algorithm import KNN
 
 Testset = list[tuple[int, int, float]]
 

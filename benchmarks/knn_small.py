@@ -26,7 +26,7 @@ train = Dataset.load_from_df(frame[:80_004], Reader(rating_scale=(0.5, 5))).buil
 test = list(frame[80_004:].itertuples(index=False, name=None))
 print(accuracy.rmse(model.fit(train).test(test), verbose=False), time.perf_counter() - start)
 """
-OURS = "from sweeps.models.knn import KNN; model = KNN(similarity='cosine', user_based={user_based})"
+OURS = "from sweeps.tasks.ratings.knn.algorithm import KNN; model = KNN(similarity='cosine', user_based={user_based})"
 SURPRISES = "model = KNNBasic(sim_options={{'name': 'cosine', 'user_based': {user_based}}}, verbose=False)"
 
 

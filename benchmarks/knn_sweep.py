@@ -24,8 +24,8 @@ import pandas as pd
 from surprise import Dataset, KNNBasic, Reader, accuracy
 
 from knn_shape import N_RATINGS, ratings_like_movielens, split
-from sweeps.models.knn import KNN
-from sweeps.models.knn_ratings import ArrayTrainset
+from sweeps.tasks.ratings.knn.algorithm import KNN
+from sweeps.tasks.ratings.knn.arrays import ArrayTrainset
 
 SIMILARITIES = ("cosine", "msd", "pearson", "pearson_baseline")
 SCALE = (1, 5)

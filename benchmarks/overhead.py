@@ -26,7 +26,7 @@ import yaml
 from optuna import Trial
 from optuna.storages import BaseStorage
 
-from sweeps.storage import open_storage
+from sweeps.study.storage import open_storage
 from trivial.command import sweep, table, trials
 
 PARAMS = dict.fromkeys("wxyz", "interval(0, 1)")

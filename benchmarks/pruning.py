@@ -21,18 +21,18 @@ import optuna
 from omegaconf import OmegaConf
 from optuna.trial import TrialState
 
-from sweeps.agenda import Agenda
-from sweeps.datasets.reviews import load_reviews
+from sweeps.compose.search_space import Proposal, SearchSpace
+from sweeps.compose.space_yaml import collect
 from sweeps.execution.in_process import InProcess
-from sweeps.option import collect
-from sweeps.pruning import build_pruner
-from sweeps.samplers import SamplerFactory
-from sweeps.search_space import Proposal, SearchSpace
-from sweeps.stopping import Budget
-from sweeps.sweep import Sweep
+from sweeps.execution.outcome import REPORT, TrialResult
+from sweeps.study.asking import Agenda
+from sweeps.study.loop import Sweep
+from sweeps.study.pruning import build_pruner
+from sweeps.study.samplers import SamplerFactory
+from sweeps.study.stopping import Budget
 from sweeps.tasks.base import Candidate
-from sweeps.tasks.text_classification import TextClassification
-from sweeps.trial import REPORT, TrialResult
+from sweeps.tasks.text.reviews import load_reviews
+from sweeps.tasks.text.task import TextClassification
 from trivial.command import table
 
 OPTIONS = {"model": ("svm", "logistic"), "vectorizer": ("tfidf",)}

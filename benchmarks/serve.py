@@ -240,7 +240,7 @@ def alone(folder: Path, texts: list[str]) -> dict[int, float]:
     import pandas as pd
 
     from sweeps.tracking.client import connect
-    from sweeps.tracking.loading import load
+    from sweeps.tracking.models.load import load
 
     predictor = load(connect(), "models:/reviews@champion")
     found = {}

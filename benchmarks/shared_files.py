@@ -18,13 +18,13 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from knn_shape import ratings_like_movielens
-from sweeps.cache import SharedCache
-from sweeps.datasets.reviews import load_reviews
-from sweeps.models.knn_engine import Engine, Settings
-from sweeps.models.knn_estimates import Biases, Spread
-from sweeps.models.knn_neighbours import Neighbours, Pairs, nearest
-from sweeps.models.knn_ratings import ArrayTrainset
-from sweeps.tasks.text_classification import Features
+from sweeps.base.cache import SharedCache
+from sweeps.tasks.ratings.knn.arrays import ArrayTrainset
+from sweeps.tasks.ratings.knn.engine import Engine, Settings
+from sweeps.tasks.ratings.knn.estimates import Biases, Spread
+from sweeps.tasks.ratings.knn.neighbours import Neighbours, Pairs, nearest
+from sweeps.tasks.text.reviews import load_reviews
+from sweeps.tasks.text.task import Features
 
 
 def row(name: str, kind: type, compute: Callable[[], Any]) -> None:

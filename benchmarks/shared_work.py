@@ -16,11 +16,11 @@ from sklearn.metrics import f1_score
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.pipeline import make_pipeline
 
-from sweeps.build import build
-from sweeps.datasets.reviews import load_reviews
-from sweeps.datasets.text import TextData
+from sweeps.base.build import build
 from sweeps.tasks.base import Candidate
-from sweeps.tasks.text_classification import TextClassification
+from sweeps.tasks.text.data import TextData
+from sweeps.tasks.text.reviews import load_reviews
+from sweeps.tasks.text.task import TextClassification
 
 N_TRIALS = 12
 N_FOLDS = 3

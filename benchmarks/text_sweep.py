@@ -45,11 +45,11 @@ from sklearn.metrics import f1_score, make_scorer
 from sklearn.model_selection import RandomizedSearchCV, StratifiedKFold, cross_validate, train_test_split
 from sklearn.pipeline import Pipeline
 
-from sweeps.build import build
-from sweeps.datasets.reviews import load_reviews
-from sweeps.models import sparse_svc
-from sweeps.models.sparse_svc import SparseSVC
-from sweeps.record import Record
+from sweeps.base.build import build
+from sweeps.study.trial_record import Record
+from sweeps.tasks.text.reviews import load_reviews
+from sweeps.tasks.text.svm import sparse_svc
+from sweeps.tasks.text.svm.sparse_svc import SparseSVC
 
 SEED, N_FOLDS, TEST_SIZE, N_WORKERS = 42, 5, 0.2, 2
 VECTORIZER = {

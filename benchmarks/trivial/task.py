@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
-from sweeps.build import build
-from sweeps.metrics import Direction
+from sweeps.base.build import build
 from sweeps.tasks.base import Candidate, Evaluation, Predictor, Report, Task, no_report
+from sweeps.tasks.metrics import Direction
 
 
 @dataclass

@@ -1,57 +1,6 @@
-"""Make MLflow whole from a study: `python -m sweeps.sync multirun/<study>`. It runs no trial."""
+"""`python -m sweeps.sync`: see `sweeps.cli.sync`."""
 
-from __future__ import annotations
-
-import argparse
-from collections.abc import Sequence
-from pathlib import Path
-
-from sweeps.agenda import fail_cut_off
-from sweeps.command import run_command
-from sweeps.console import say
-from sweeps.errors import ConfigError, TrackingError
-from sweeps.lease import Lease
-from sweeps.results import StudyFolder
-from sweeps.stopping import Outcome
-from sweeps.storage import find_study
-from sweeps.sweep import SweepResult, best_trial
-from sweeps.typed import recall, storage_of
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Log every trial that MLflow lacks, mark the best and end the parent run as the sweep ended."""
-    parser = argparse.ArgumentParser(prog="python -m sweeps.sync", description=__doc__)
-    parser.add_argument("folder", type=Path, help="a study's folder, such as multirun/reviews-20261121-120000-1")
-    parser.add_argument("--storage", metavar="URL", help="of the study's database, where it is behind a password")
-    arguments = parser.parse_args(argv)
-    run_command(lambda: _sync(StudyFolder(arguments.folder), arguments.storage))
-
-
-def _sync(folder: StudyFolder, given: str | None) -> None:
-    command = recall(folder)
-    storage = storage_of(command, folder, given)
-    study = find_study(storage, str(command["study_name"]))
-    if study is None:
-        raise ConfigError(f"{storage} has no study {command['study_name']}.")
-
-    from sweeps.tracking import client as tracking
-    from sweeps.tracking.runs import END, TRACKING, StudyRuns
-
-    client = tracking.connect()
-    lease = Lease(study)
-    lease.acquire(join=False)
-    try:
-        fail_cut_off(study)
-        experiment = tracking.experiment_id(client, study.user_attrs[TRACKING]["experiment"])
-        outcome, reason = study.user_attrs.get(END, (Outcome.INTERRUPTED.value, "cut off"))
-        runs = StudyRuns(client, experiment, study, folder)
-        is_whole = runs.on_end(study, SweepResult(Outcome(outcome), reason, best_trial(study)))
-    finally:
-        lease.release()
-    if not is_whole:
-        raise TrackingError(f"MLflow at {tracking.shown_uri()} has not taken everything.")
-    say(f"MLflow at {tracking.shown_uri()} has every trial of {study.study_name}: run {runs.parent_id}")
-
+from sweeps.cli.sync import main
 
 if __name__ == "__main__":
     main()

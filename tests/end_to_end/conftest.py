@@ -34,10 +34,10 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", ".*Any type hint", UserWarning)  # MLflow says so of its own types
     importlib.import_module("mlflow.pyfunc")
 
-import sweeps.predict
-import sweeps.promote
-import sweeps.rerun
-import sweeps.run
+import sweeps.cli.predict
+import sweeps.cli.promote
+import sweeps.cli.rerun
+import sweeps.cli.run
 import sweeps.serve.__main__
 
 from .fault_site import PACKAGE, Site

@@ -15,7 +15,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.pool import NullPool
 
-from sweeps.attribute import is_counted, was_cut_off
+from sweeps.study.attribute import is_counted, was_cut_off
 
 from .nursery import Command, Nursery, user_environment, wait_until
 

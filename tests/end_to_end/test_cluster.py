@@ -15,7 +15,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from execution.dask_processes import DaskProcesses
-from sweeps.attribute import is_counted
+from sweeps.study.attribute import is_counted
 
 from .conftest import Workbench, text_csv, write_yaml
 from .nursery import user_environment, wait_until

@@ -37,8 +37,8 @@ MOMENTS = [
     f"before {MLFLOW}.log_artifact 1",
     f"before {MLFLOW}.set_terminated 7",  # the parent's
     "before sweeps.winner:_refit 1",
-    "before sweeps.tracking.registry:log_predictor 1",
-    "after sweeps.tracking.registry:log_predictor 1",
+    "before sweeps.tracking.models.registry:log_predictor 1",
+    "after sweeps.tracking.models.registry:log_predictor 1",
     f"after {MLFLOW}.create_registered_model 1",
     f"after {MLFLOW}.create_model_version 1",
     f"after {MLFLOW}.set_registered_model_alias 1",

@@ -9,7 +9,7 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeps.attribute import Attribute
+from sweeps.study.attribute import Attribute
 
 from .conftest import Finished, Workbench, text_csv, write_yaml
 

@@ -22,7 +22,7 @@ from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial
 
 import sweeps
-from sweeps.config import RootConfig
+from sweeps.compose.settings import RootConfig
 
 from .conftest import Finished, Workbench, scores, text_csv, write_texts, write_yaml
 from .nursery import user_environment, wait_until
@@ -477,7 +477,7 @@ def test_a_password_on_the_command_line_is_kept_nowhere(
     bench: Workbench, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "database_of_texts.py").write_text(
-        "from sweeps.datasets.text_csv import load_text_csv\n\n"
+        "from sweeps.tasks.text.csv import load_text_csv\n\n"
         "def load(url, file):\n"
         "    return load_text_csv(file, 'text', 'label')\n"
     )
@@ -486,7 +486,7 @@ def test_a_password_on_the_command_line_is_kept_nowhere(
         tmp_path / "conf" / "dataset" / "warehouse.yaml",
         f"""
         name: warehouse
-        task: sweeps.tasks.text_classification.TextClassification
+        task: sweeps.tasks.text.task.TextClassification
         _target_: database_of_texts.load
         url: null
         file: {texts}

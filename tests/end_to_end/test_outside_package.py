@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from sweeps.tasks.base import Candidate
-from sweeps.testing import check_task
+from sweeps.tasks.testing import check_task
 
 from .conftest import Finished, Workbench, scores, text_csv
 

@@ -17,7 +17,7 @@ import pytest
 import skops.io
 from mlflow.models import Model
 
-from sweeps.tracking.loading import load, split_uri
+from sweeps.tracking.models.load import load, split_uri
 
 from .conftest import Workbench, text_csv, write_yaml
 

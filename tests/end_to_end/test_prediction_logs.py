@@ -18,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.entities import Run
 
-from sweeps.tracking.background_log import SINGLE, BackgroundLog
-from sweeps.tracking.prediction_batch import MAX_INPUT_CHARACTERS, PredictionBatch
-from sweeps.tracking.prediction_runs import log_predictions, send_waiting
-from sweeps.tracking.spool import FOLDER, Spool
+from sweeps.tracking.predictions.background_log import SINGLE, BackgroundLog
+from sweeps.tracking.predictions.batch import MAX_INPUT_CHARACTERS, PredictionBatch
+from sweeps.tracking.predictions.runs import log_predictions, send_waiting
+from sweeps.tracking.predictions.spool import FOLDER, Spool
 
 from .conftest import Workbench
 from .nursery import wait_until
@@ -180,8 +180,8 @@ def test_what_a_killed_process_had_gathered_is_adopted_and_what_a_living_one_hol
         log.add(batch(1, SINGLE))
         wait_until(lambda: len(held(spool)) == 1)
         code = (
-            "import os, signal; from pathlib import Path; from sweeps.tracking.spool import Spool;"
-            "from sweeps.tracking.prediction_batch import PredictionBatch;"
+            "import os, signal; from pathlib import Path; from sweeps.tracking.predictions.spool import Spool;"
+            "from sweeps.tracking.predictions.batch import PredictionBatch;"
             f"batch = PredictionBatch.from_json({batch(1, SINGLE).to_json()!r});"
             f"spool = Spool(Path({str(spool.folder)!r})); spool.hold(batch); spool.hold(batch.merged(batch));"
             "os.kill(os.getpid(), signal.SIGKILL)"

@@ -19,8 +19,8 @@ from sweeps.serve.holder import ModelHolder
 from sweeps.serve.metrics import Metrics
 from sweeps.serve.options import Options
 from sweeps.serve.service import Service
-from sweeps.tracking.loading import load
-from sweeps.tracking.versions import ModelSource
+from sweeps.tracking.models.load import load
+from sweeps.tracking.models.versions import ModelSource
 
 from .conftest import Workbench
 from .nursery import wait_until

@@ -17,9 +17,9 @@ from sweeps.serve.holder import ModelHolder
 from sweeps.serve.metrics import Metrics
 from sweeps.serve.options import Options
 from sweeps.serve.service import Service
-from sweeps.tasks.recommender import Recommender
-from sweeps.tracking.loading import load
-from sweeps.tracking.versions import ModelSource
+from sweeps.tasks.ratings.model import Recommender
+from sweeps.tracking.models.load import load
+from sweeps.tracking.models.versions import ModelSource
 
 from .conftest import Workbench
 from .test_outside_package import PACKAGE, SEARCHPATH

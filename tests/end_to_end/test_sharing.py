@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sweeps.datasets.reviews import load_reviews
+from sweeps.tasks.text.reviews import load_reviews
 
 DATA = ["dataset=text_csv", "dataset.path=texts.csv", "dataset.text_column=text", "dataset.label_column=label"]
 SWEEP = ["-m", *DATA, "model=svm,logistic", "n_trials=4", "sampler=random", "study_name=shared", "dataset.n_folds=2"]

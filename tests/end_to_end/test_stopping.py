@@ -11,7 +11,7 @@ import time
 import pytest
 from optuna.trial import TrialState
 
-from sweeps.attribute import was_cut_off
+from sweeps.study.attribute import was_cut_off
 
 from .fault_site import Site, check_projection, check_whole, counted
 from .nursery import wait_until

@@ -16,10 +16,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 from sklearn.svm import SVC
 
-from sweeps.errors import ConfigError, ModelError
+from sweeps.base.errors import ConfigError, ModelError
 from sweeps.tracking import get_tracker
-from sweeps.tracking.loading import load
-from sweeps.tracking.tracker import Tracker
+from sweeps.tracking.by_hand.tracker import Tracker
+from sweeps.tracking.models.load import load
 
 from .conftest import Workbench, text_csv
 

@@ -10,8 +10,8 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
-from sweeps.attribute import Attribute
-from sweeps.record import Record
+from sweeps.study.attribute import Attribute
+from sweeps.study.trial_record import Record
 
 from .fault_site import Site, check_projection, check_whole, counted
 from .nursery import Command, wait_until

@@ -15,17 +15,17 @@ import psutil
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeps.agenda import Agenda
-from sweeps.attribute import Attribute
-from sweeps.errors import ClusterError
-from sweeps.execution import TrialTimeoutError, WorkerDiedError
+from sweeps.base.errors import ClusterError
+from sweeps.compose.search_space import Proposal, SearchSpace
+from sweeps.compose.space_yaml import collect
 from sweeps.execution.dask_cluster import DaskWorkers, connect, start_cluster
-from sweeps.option import collect
-from sweeps.samplers import SamplerFactory
-from sweeps.search_space import Proposal, SearchSpace
-from sweeps.stopping import Budget
-from sweeps.sweep import Sweep, SweepResult
-from sweeps.trial import Failure, Pruned, TrialResult
+from sweeps.execution.outcome import Failure, Pruned, TrialResult
+from sweeps.execution.workers import TrialTimeoutError, WorkerDiedError
+from sweeps.study.asking import Agenda
+from sweeps.study.attribute import Attribute
+from sweeps.study.loop import Sweep, SweepResult
+from sweeps.study.samplers import SamplerFactory
+from sweeps.study.stopping import Budget
 
 from .dask_processes import DaskProcesses
 
@@ -141,7 +141,7 @@ def test_steps_reach_the_judge_and_its_verdict_comes_back(
     cluster: DaskProcesses, workers_of: Callable[..., DaskWorkers]
 ) -> None:
     def job(number: int, proposal: Proposal) -> TrialResult:
-        from sweeps import trial
+        from sweeps.execution import trial
 
         for step in range(5):
             trial.REPORT.get()({"val_f1": number + step})
@@ -168,7 +168,7 @@ def test_a_judge_that_raises_is_the_sweeps_to_handle(
     cluster: DaskProcesses, workers_of: Callable[..., DaskWorkers]
 ) -> None:
     def job(number: int, proposal: Proposal) -> TrialResult:
-        from sweeps import trial
+        from sweeps.execution import trial
 
         trial.REPORT.get()({"val_f1": 1.0})
         return TrialResult({"val_f1": 1.0}, {}, {})

@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sweeps.execution import TrialTimeoutError, WorkerDiedError
+from sweeps.compose.search_space import Proposal
+from sweeps.execution.outcome import Failure, Pruned, TrialResult
 from sweeps.execution.pool import Pool
-from sweeps.search_space import Proposal
-from sweeps.trial import Failure, Pruned, TrialResult
+from sweeps.execution.workers import TrialTimeoutError, WorkerDiedError
 
 
 def nothing() -> None:
@@ -140,7 +140,7 @@ def test_what_a_trial_has_started_ends_with_the_pool(pool, tmp_path, monkeypatch
 
 
 def steps(number: int, asked: Proposal) -> TrialResult:
-    from sweeps.trial import REPORT
+    from sweeps.execution.outcome import REPORT
 
     for step in range(int(asked.values["model.n"])):
         REPORT.get()({"val": float(step)})
@@ -169,7 +169,7 @@ def test_a_judge_hears_every_step_and_its_verdict_stops_the_trial():
 COORDINATOR = """
     import ctypes, os, sys, time
     from sweeps.execution.pool import Pool
-    from sweeps.search_space import Proposal
+    from sweeps.compose.search_space import Proposal
 
     def nothing(): pass
 

@@ -25,7 +25,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from sweeps.errors import ModelError
+from sweeps.base.errors import ModelError
 from sweeps.tasks.trusted import ALLOWED_TYPES, load_skops, save_skops, untrusted_types
 
 X = np.random.default_rng(0).normal(size=(60, 3))

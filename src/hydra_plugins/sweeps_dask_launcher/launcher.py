@@ -15,7 +15,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
-    from sweeps.execution import Job, Workers
+    from sweeps.execution.workers import Job, Workers
 
 
 @dataclass
@@ -62,7 +62,7 @@ class SweepsDaskLauncher(Launcher):
         Raises:
             sweeps.errors.ConfigError: always.
         """
-        from sweeps.errors import ConfigError
+        from sweeps.base.errors import ConfigError
 
         raise ConfigError("hydra/launcher=sweeps_dask works with hydra/sweeper=sweeps_optuna alone.")
 
@@ -81,7 +81,7 @@ class SweepsDaskLauncher(Launcher):
             sweeps.errors.ConfigError: `distributed` is not installed, or the cluster cannot be made.
             sweeps.errors.ClusterError: the scheduler is out of reach, or a worker is unfit.
         """
-        from sweeps.errors import ConfigError
+        from sweeps.base.errors import ConfigError
 
         try:
             from sweeps.execution.dask_cluster import DaskWorkers, connect, start_cluster
@@ -98,7 +98,7 @@ class SweepsDaskLauncher(Launcher):
         return DaskWorkers(client, cluster, prepare, job, n_jobs, trial_timeout)
 
     def _make(self, n_jobs: int | None) -> Any:
-        from sweeps.build import TARGET, build
+        from sweeps.base.build import TARGET, build
 
         options: dict[str, Any] = {str(key): value for key, value in _plain(self._cluster).items()}
         if options.get(TARGET) is None:

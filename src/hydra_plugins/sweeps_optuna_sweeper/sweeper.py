@@ -54,8 +54,8 @@ class SweepsOptunaSweeper(Sweeper):
             sweeps.errors.SweepsError: anything that the user can mend.
             KeyboardInterrupt: the sweep was interrupted; its runs are closed.
         """
-        from sweeps.conduct import conduct
-        from sweeps.overrides import to_text
+        from sweeps.compose.override_text import to_text
+        from sweeps.sweep.run_sweep import conduct
 
         params: Any = OmegaConf.to_container(OmegaConf.create(dict(self._params)), resolve=True)
         params = {key: value if isinstance(value, str) else to_text(value) for key, value in params.items()}

@@ -7,12 +7,12 @@ from functools import partial
 
 from hydra.plugins.launcher import Launcher
 
-from sweeps._hydra_compat import redact_folder, value_of
-from sweeps.execution import Judge, WorkerDiedError
-from sweeps.job import TrialJob
-from sweeps.search_space import Proposal
+from sweeps.compose._hydra_compat import redact_folder, value_of
+from sweeps.compose.search_space import Proposal
+from sweeps.execution.job import TrialJob
+from sweeps.execution.outcome import TrialOutcome, attempt
+from sweeps.execution.workers import Judge, WorkerDiedError
 from sweeps.tasks.base import no_report
-from sweeps.trial import TrialOutcome, attempt
 
 
 class Batches:

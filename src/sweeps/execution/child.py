@@ -21,10 +21,10 @@ from typing import Any
 
 import cloudpickle
 
-from sweeps.execution import Job, Judge, TrialTimeoutError, WorkerDiedError
-from sweeps.search_space import Proposal
+from sweeps.compose.search_space import Proposal
+from sweeps.execution.outcome import Failure, TrialOutcome, TrialResult, attempt
+from sweeps.execution.workers import Job, Judge, TrialTimeoutError, WorkerDiedError
 from sweeps.tasks.base import PrunedError, no_report
-from sweeps.trial import Failure, TrialOutcome, TrialResult, attempt
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 _ONE_THREAD = dict.fromkeys(_THREADS, "1")  # in each process; whoever has set them knows better

@@ -19,8 +19,8 @@ import dask
 from distributed import Client, KilledWorker
 from distributed import Future as Task
 
-from sweeps.errors import ClusterError
-from sweeps.execution import Job, Judge, TrialTimeoutError, WorkerDiedError
+from sweeps.base.errors import ClusterError
+from sweeps.compose.search_space import Proposal
 from sweeps.execution.child import pack
 from sweeps.execution.dask_worker import (
     IgnoreInterrupts,
@@ -33,8 +33,8 @@ from sweeps.execution.dask_worker import (
     unfitness,
     versions,
 )
-from sweeps.search_space import Proposal
-from sweeps.trial import TrialOutcome
+from sweeps.execution.outcome import TrialOutcome
+from sweeps.execution.workers import Job, Judge, TrialTimeoutError, WorkerDiedError
 
 _LOOK_EVERY = 0.5  # seconds between two looks at the scheduler
 _LOST_AFTER = 3.0  # seconds without a connection to it

@@ -25,15 +25,15 @@ from typing import Any
 from distributed import WorkerPlugin, get_worker
 from distributed.worker import Worker
 
-from sweeps.execution import Judge, WorkerDiedError
+from sweeps.compose.search_space import Proposal
 from sweeps.execution.child import Child, prepare_server
-from sweeps.search_space import Proposal
-from sweeps.trial import TrialOutcome
+from sweeps.execution.outcome import TrialOutcome
+from sweeps.execution.workers import Judge, WorkerDiedError
 
 _PACKAGES = ("sweeps", "optuna", "scikit-learn", "scikit-surprise")
 _ASK_EVERY = 10.0  # seconds between two looks whether the coordinator is there
 _GONE_AFTER = 30.0  # seconds without an answer
-_PRELOAD = ("sweeps.job",)
+_PRELOAD = ("sweeps.execution.job",)
 
 _lock = threading.Lock()
 _answers: dict[str, Future[Any]] = {}  # by question

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from functools import partial
 
-from sweeps.execution import Job, Judge
-from sweeps.search_space import Proposal
+from sweeps.compose.search_space import Proposal
+from sweeps.execution.outcome import TrialOutcome, attempt
+from sweeps.execution.workers import Job, Judge
 from sweeps.tasks.base import PrunedError, Report, no_report
-from sweeps.trial import TrialOutcome, attempt
 
 
 class InProcess:

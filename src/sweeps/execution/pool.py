@@ -8,10 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from queue import SimpleQueue
 
-from sweeps.execution import Job, Judge, WorkerDiedError
+from sweeps.compose.search_space import Proposal
 from sweeps.execution.child import Child, adopt, pack, prepare_server
-from sweeps.search_space import Proposal
-from sweeps.trial import TrialOutcome
+from sweeps.execution.outcome import TrialOutcome
+from sweeps.execution.workers import Job, Judge, WorkerDiedError
 
 
 class Pool:

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from sweeps.command import run_command
-from sweeps.console import say
-from sweeps.errors import ConfigError
+from sweeps.base.command import run_command
+from sweeps.base.errors import ConfigError
+from sweeps.base.say import say
 from sweeps.serve.options import Options
 
 _API_KEY = "SWEEPS_API_KEY"
@@ -105,10 +105,10 @@ def _serve_on(listener: socket.socket, model_uri: str, options: Options, trusted
     from sweeps.serve.metrics import Metrics
     from sweeps.serve.protocol import prompt_protocol
     from sweeps.serve.service import Service
-    from sweeps.tracking.background_log import BackgroundLog
     from sweeps.tracking.client import connect
-    from sweeps.tracking.spool import FOLDER, Spool
-    from sweeps.tracking.versions import ModelSource
+    from sweeps.tracking.models.versions import ModelSource
+    from sweeps.tracking.predictions.background_log import BackgroundLog
+    from sweeps.tracking.predictions.spool import FOLDER, Spool
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("sweeps").setLevel(logging.INFO)

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 import sweeps
-from sweeps.errors import DataError
+from sweeps.base.errors import DataError
 from sweeps.serve.analysis import add_youtube
 from sweeps.serve.guard import API_KEY_HEADER, Guard
 from sweeps.serve.holder import Served
@@ -26,7 +26,7 @@ from sweeps.serve.kinds import Body, Pairs, Texts, answer_models
 from sweeps.serve.problems import Problem, documented, on_http_error, on_invalid, on_problem, on_unreadable
 from sweeps.serve.service import Service, model_name
 from sweeps.serve.youtube import YouTube
-from sweeps.tasks.recommender import Recommender
+from sweeps.tasks.ratings.model import Recommender
 
 _OF_BODIES = (408, 413, 415, 422, 503, 504)
 

@@ -11,7 +11,7 @@ import traceback
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sweeps.redact import without_passwords
+from sweeps.base.redact import without_passwords
 from sweeps.serve.metrics import Metrics
 from sweeps.serve.options import Options
 from sweeps.serve.problems import Problem

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sweeps.errors import ModelError, SweepsError
-from sweeps.redact import without_passwords
+from sweeps.base.errors import ModelError, SweepsError
+from sweeps.base.redact import without_passwords
 from sweeps.serve.kinds import Answer, Kind, kind_of
 from sweeps.serve.options import Options
 from sweeps.tasks.base import Predictor
-from sweeps.tracking.versions import ModelSource, Version
+from sweeps.tracking.models.versions import ModelSource, Version
 
 RETRY_AFTER = 30.0  # seconds before a version that did not load is tried again
 

@@ -13,8 +13,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, crea
 
 from sweeps.serve.options import Options
 from sweeps.tasks.base import Predictor
-from sweeps.tasks.recommender import Recommender
-from sweeps.tasks.text_model import TextModel
+from sweeps.tasks.ratings.model import Recommender
+from sweeps.tasks.text.model import TextModel
 
 Answer = dict[str, Any]
 # JSON does not tell 11.0 from 11. After the bounds in a field's list, so that the OpenAPI document has these.

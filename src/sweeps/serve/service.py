@@ -11,8 +11,8 @@ from sweeps.serve.holder import ModelHolder, Served
 from sweeps.serve.kinds import Answer
 from sweeps.serve.metrics import Metrics
 from sweeps.serve.options import Options
-from sweeps.tracking.background_log import SINGLE, BackgroundLog
-from sweeps.tracking.prediction_batch import PredictionBatch
+from sweeps.tracking.predictions.background_log import SINGLE, BackgroundLog
+from sweeps.tracking.predictions.batch import PredictionBatch
 
 _BATCHES_AT_ONCE = 2
 

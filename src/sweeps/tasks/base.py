@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import pandas as pd
 
-from sweeps.metrics import Direction
+from sweeps.tasks.metrics import Direction
 
 if TYPE_CHECKING:  # it is slow to import, and only plots need it
     from matplotlib.figure import Figure

@@ -31,7 +31,7 @@ from sklearn.metrics import DistanceMetric
 from sklearn.neighbors import BallTree, KDTree
 from sklearn.tree._tree import Tree
 
-from sweeps.errors import ModelError
+from sweeps.base.errors import ModelError
 
 __all__ = ["ALLOWED_TYPES", "load_skops", "save_skops", "untrusted_types"]
 

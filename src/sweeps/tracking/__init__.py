@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sweeps.tracking.tracker import Tracker
+    from sweeps.tracking.by_hand.tracker import Tracker
 
 __all__ = ["get_tracker"]
 
@@ -21,6 +21,6 @@ def get_tracker(experiment_name: str, *, dataset: str | None = None, positive_la
     Raises:
         TrackingError: the tracking server or store is out of reach.
     """
-    from sweeps.tracking.tracker import Tracker  # it imports MLflow, which takes seconds
+    from sweeps.tracking.by_hand.tracker import Tracker  # it imports MLflow, which takes seconds
 
     return Tracker(experiment_name, dataset=dataset or experiment_name, positive_label=positive_label)

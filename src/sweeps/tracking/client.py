@@ -18,9 +18,9 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from sweeps.errors import TrackingError
-from sweeps.locks import alone
-from sweeps.redact import without_passwords
+from sweeps.base.errors import TrackingError
+from sweeps.base.locks import alone
+from sweeps.base.redact import without_passwords
 from sweeps.tracking.patience import PatientClient, patiently
 
 _MAY_PASS = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED", "ABORTED")

@@ -16,8 +16,8 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
-from sweeps.redact import without_passwords
-from sweeps.trial import TrialResult
+from sweeps.base.redact import without_passwords
+from sweeps.execution.outcome import TrialResult
 
 _UNFIT = re.compile(r"[^\w\-. :/]")  # what MLflow refuses in the name of a param or a metric
 _MAX_PARAMS, _MAX_METRICS = 100, 800  # in one request; MLflow takes 100, and 1,000 entries in all

@@ -22,10 +22,10 @@ from typing import Any, ClassVar, Self
 import pandas as pd
 from hydra.core.hydra_config import HydraConfig
 
-from sweeps.build import build
-from sweeps.errors import ConfigError, DataError
-from sweeps.metrics import Direction
+from sweeps.base.build import build
+from sweeps.base.errors import ConfigError, DataError
 from sweeps.tasks.base import Candidate, Evaluation, Predictor, Report, Task, no_report
+from sweeps.tasks.metrics import Direction
 
 
 def load_offset(path: str) -> float:

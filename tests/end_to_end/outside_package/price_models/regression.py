@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import cross_val_predict, train_test_split
 
-from sweeps.build import build
-from sweeps.errors import ConfigError, DataError, ModelError
-from sweeps.metrics import Direction
+from sweeps.base.build import build
+from sweeps.base.errors import ConfigError, DataError, ModelError
 from sweeps.tasks.base import Candidate, Evaluation, Predictor, Report, Task, no_report
+from sweeps.tasks.metrics import Direction
 
 
 def load_numbers(path: str, target: str) -> pd.DataFrame:

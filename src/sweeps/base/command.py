@@ -1,0 +1,46 @@
+"""What the small commands share: errors that the user can mend end in one message and exit code 1."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from sweeps.base.errors import SweepsError
+from sweeps.base.redact import without_passwords
+
+
+def run_command(action: Callable[[], None]) -> None:
+    """Run an action; `HYDRA_FULL_ERROR=1` shows tracebacks, as for the main command."""
+    try:
+        with until_nobody_reads():
+            action()
+    except SweepsError as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        sys.stderr.write(without_passwords(str(error)) + "\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+
+
+@contextmanager
+def until_nobody_reads() -> Iterator[None]:
+    """Exit quietly when the reader of our output, such as `head`, has had enough."""
+    try:
+        yield
+    except BrokenPipeError:
+        if not _is_cut_off(sys.stdout.fileno()):
+            raise  # it was another pipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+
+
+def _is_cut_off(stream: int) -> bool:
+    """Whether nobody is at the other end of a pipe."""
+    poll = select.poll()
+    poll.register(stream, select.POLLOUT)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))

@@ -1,0 +1,19 @@
+"""What is said on the screen."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from tqdm import tqdm
+
+from sweeps.base.redact import without_passwords
+
+
+def say(text: str = "") -> None:
+    """Write a line to standard output, above a progress bar if there is one; passwords in URLs are not shown."""
+    try:
+        tqdm.write(without_passwords(text), file=sys.stdout)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as `head`, has had enough: the sweep goes on without it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

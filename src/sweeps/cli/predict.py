@@ -1,0 +1,208 @@
+"""Predict with a promoted model: `python -m sweeps.predict models:/reviews@champion input.csv -o output.csv`."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import pandas as pd
+
+from sweeps.base.command import run_command
+from sweeps.base.errors import DataError
+
+if TYPE_CHECKING:  # MLflow is slow to import
+    from sweeps.tracking.models.versions import Version
+
+_STANDARD = "-"
+_PATIENCE = 5.0  # seconds for MLflow to take a log
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read a table, predict each row, write the table with the predictions beside it."""
+    parser = argparse.ArgumentParser(prog="python -m sweeps.predict", description=__doc__)
+    parser.add_argument("model", help="models:/NAME@champion, models:/NAME/VERSION or another MLflow model address")
+    parser.add_argument("input", help="CSV or TSV file with the model's input column, or -: standard input")
+    parser.add_argument("-o", "--output", default=_STANDARD, help="file to write, or - (default): standard output")
+    parser.add_argument("--separator", help="of input and output; default: tab for .tsv and .tab, otherwise comma")
+    parser.add_argument("--encoding", default="utf-8", help="of the input (default: utf-8)")
+    parser.add_argument(
+        "--trust", action="append", default=[], metavar="TYPE", help="a type or task outside sweeps that may be loaded"
+    )
+    parser.add_argument("--log", action="store_true", help="log counts, confidence and version as an MLflow run")
+    parser.add_argument("--log-inputs", action="store_true", help="log the input with its predictions, too")
+    parser.add_argument("--positive", metavar="LABEL", help="the positive label, where the version does not say")
+    arguments = parser.parse_args(argv)
+    log = LogOptions(arguments.log_inputs, arguments.positive) if arguments.log or arguments.log_inputs else None
+    run_command(
+        lambda: predict_file(
+            arguments.model,
+            arguments.input,
+            arguments.output,
+            separator=arguments.separator,
+            encoding=arguments.encoding,
+            trusted=arguments.trust,
+            log=log,
+        )
+    )
+
+
+@dataclass(frozen=True)
+class LogOptions:
+    """How predictions are logged.
+
+    Attributes:
+        inputs: with what was predicted.
+        positive_label: where the model's version does not say which label is the positive one.
+    """
+
+    inputs: bool = False
+    positive_label: str | None = None
+
+
+def predict_file(
+    model_uri: str,
+    source: str,
+    target: str,
+    *,
+    separator: str | None = None,
+    encoding: str = "utf-8",
+    trusted: Sequence[str] = (),
+    log: LogOptions | None = None,
+) -> None:
+    """Predict every row of a table.
+
+    Args:
+        model_uri: an MLflow model address.
+        source: a file, or `-`.
+        target: a file, written as a whole or not at all, or `-`.
+        separator: between fields; None: by the file's extension.
+        encoding: of the source; the target is UTF-8.
+        trusted: types and tasks outside sweeps that may be loaded.
+        log: how to log the predictions, once they are written; None: they are not.
+
+    Raises:
+        DataError: the table is missing, unreadable or lacks the model's column.
+        TrackingError: no such model.
+        ModelError: the model needs types that are not trusted.
+    """
+    separator = _delimiter(separator or ("\t" if Path(source).suffix.lower() in (".tsv", ".tab") else ","))
+    frame = _read(source, separator, encoding)
+
+    from sweeps.tracking.client import connect
+    from sweeps.tracking.models.load import load
+    from sweeps.tracking.models.versions import find_version
+
+    client = connect(must_exist=True)
+    version = find_version(client, model_uri) if log else None
+    predictor = load(client, version.uri if version else model_uri, trusted)
+    inputs = frame.to_dict("records") if log and log.inputs else None
+    start = time.perf_counter()
+    predicted = predictor.predict(frame)
+    seconds = time.perf_counter() - start
+    for column in predicted.columns:
+        if column in frame.columns:
+            sys.stderr.write(f"Note: the input's column {column} is replaced.\n")
+        frame[column] = predicted[column].to_numpy()
+    with _replacing(target) as file:
+        frame.to_csv(file, index=False, sep=separator, quoting=csv.QUOTE_MINIMAL)
+        file.flush()
+    if log and version:
+        _log(predicted, version, seconds, log, inputs)
+
+
+def _log(
+    predicted: pd.DataFrame, version: Version, seconds: float, log: LogOptions, inputs: Sequence[Any] | None
+) -> None:
+    from sweeps.tracking.predictions.batch import PredictionBatch
+    from sweeps.tracking.predictions.sender import send_soon
+    from sweeps.tracking.predictions.spool import FOLDER, Spool
+
+    batch = PredictionBatch.of(
+        predicted["prediction"].tolist(),
+        predicted["confidence"].tolist() if "confidence" in predicted else None,
+        model=version.name,
+        version=version.number,
+        run_id=version.run_id,
+        source="sweeps.predict",
+        seconds=seconds,
+        positive_label=version.positive_label or log.positive_label,
+        inputs=inputs,
+    )
+    spool = Spool(Path(FOLDER))
+    spool.make()
+    spool.put(batch, always=True)
+    if not send_soon(spool, _PATIENCE):
+        sys.stderr.write(f"Note: MLflow has not taken the log yet; it waits in {FOLDER}, and the next one takes it.\n")
+
+
+def _delimiter(separator: str) -> str:
+    separator = "\t" if separator == "\\t" else separator
+    if len(separator) != 1:
+        raise DataError(f"--separator {separator!r}: one character, such as ';', or '\\t' for a tab.")
+    return separator
+
+
+def _read(source: str, separator: str, encoding: str) -> pd.DataFrame:
+    """Every field as it stands there; a row of another width is refused rather than shifted or padded."""
+    name = "standard input" if source == _STANDARD else source
+    try:
+        content = sys.stdin.buffer.read() if source == _STANDARD else Path(source).read_bytes()
+        text = content.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
+        csv.field_size_limit(sys.maxsize)
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+    except FileNotFoundError as error:
+        raise DataError(f"{name}: there is no such file.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{name} is not {encoding}: byte {error.object[error.start]:#x} at {error.start}. Try --encoding latin-1."
+        ) from error
+    except (csv.Error, LookupError, OSError) as error:
+        raise DataError(f"{name} cannot be read: {error}") from error
+    if not rows or not rows[0]:
+        raise DataError(f"{name} is empty; it needs a header line and a row for each prediction.")
+    header, *body = rows
+    if len(header) == 1:
+        body = [row or [""] for row in body]  # a blank line of a one-column file is a row with an empty text
+    body = [row for row in body if row]
+    for number, row in enumerate(body, 1):
+        if len(row) != len(header):
+            raise DataError(
+                f"{name}: row {number} has {len(row)} fields and the header {len(header)}. Put quotes around fields "
+                f"that contain {separator!r}, or name another --separator."
+            )
+    return pd.DataFrame(body, columns=header, dtype=object)
+
+
+@contextmanager
+def _replacing(target: str) -> Iterator[IO[str]]:
+    """Open a file that takes the target's place when it is complete."""
+    if target == _STANDARD:
+        yield sys.stdout
+        return
+    path = Path(target)
+    if path.is_dir():
+        raise DataError(f"{target} is a folder; name a file to write.")
+    try:
+        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise DataError(f"{target} cannot be written: {error.strerror}.") from error
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            yield file
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(partial).chmod(0o666 & ~mask)
+        Path(partial).replace(path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise

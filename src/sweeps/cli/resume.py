@@ -1,0 +1,49 @@
+"""Go on with a sweep that was cut off or ended early: `python -m sweeps.resume multirun/<study> [key=value ...]`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import runpy
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sweeps.base.command import run_command
+from sweeps.base.errors import ConfigError
+from sweeps.study.command_file import STORAGE, recall, storage_of
+from sweeps.study.folder import StudyFolder
+from sweeps.study.storage import find_study
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Type the command of a sweep again, in the folder where it was typed, with the name of its study."""
+    parser = argparse.ArgumentParser(prog="python -m sweeps.resume", description=__doc__)
+    parser.add_argument("folder", type=Path, help="a study's folder, such as multirun/reviews-20261121-120000-1")
+    parser.add_argument("overrides", nargs="*", help="more overrides, such as n_trials=100 or storage=URL")
+    arguments = parser.parse_args(argv)
+    run_command(lambda: _resume(StudyFolder(arguments.folder.absolute()), arguments.overrides))
+
+
+def _resume(folder: StudyFolder, overrides: Sequence[str]) -> None:
+    command = recall(folder)
+    typed = dict(override.partition("=")[::2] for override in overrides)
+    storage = storage_of(command, folder, typed.get("storage"))
+    directory = Path(str(command.get("directory", ".")))
+    if directory.is_dir():
+        os.chdir(directory)
+    if find_study(storage, str(command["study_name"])) is None:
+        raise ConfigError(f"{storage} has no study {command['study_name']}; there is nothing to go on with.")
+    again = [f"dataset={command['dataset']}", f"study_name='{command['study_name']}'", *overrides]
+    replaced = tuple(f"{override.partition('=')[0]}=" for override in again)
+    arguments = [argument for argument in command["arguments"] if not argument.startswith(replaced)]
+    arguments = [argument for argument in arguments if "***" not in argument] + again
+    os.environ.pop(STORAGE, None)
+    if storage != folder.storage_url:
+        os.environ[STORAGE] = storage
+    if command.get("module"):
+        sys.argv = [str(command["module"]), *arguments]
+        runpy.run_module(str(command["module"]), run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = [str(command["script"]), *arguments]
+        runpy.run_path(str(command["script"]), run_name="__main__")

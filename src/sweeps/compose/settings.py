@@ -1,0 +1,178 @@
+"""The root config's schema, and the settings that a sweep reads from it.
+
+Importing this registers the schema with Hydra and the resolvers with OmegaConf; every entry point does.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import Enum
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+
+from sweeps.base.errors import ConfigError
+
+SWEPT_GROUPS = ("model", "vectorizer")
+
+
+class Promote(Enum):
+    """What happens to the alias `champion` at the end of a sweep."""
+
+    auto = "auto"
+    never = "never"
+
+
+@dataclass
+class AlsoLog:
+    """More names for what a run logs: param name to config key, and metric name to metric name."""
+
+    params: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class CacheBounds:
+    """The most that computed work which trials share may take, in bytes."""
+
+    max_bytes: int = 8_000_000_000
+    max_memory_bytes: int = 2_000_000_000
+
+
+@dataclass
+class RootConfig:
+    """The keys of `conf/config.yaml`, where each is explained; Hydra refuses others and values of a wrong type."""
+
+    model: dict[str, Any] = field(default_factory=dict)
+    vectorizer: dict[str, Any] = field(default_factory=dict)
+    dataset: dict[str, Any] = field(default_factory=dict)
+    sampler: dict[str, Any] = field(default_factory=dict)
+    pruner: dict[str, Any] = field(default_factory=dict)
+    n_trials: int = 1
+    timeout: float | None = None
+    patience: int | None = None
+    target: float | None = None
+    n_jobs: int | None = None
+    trial_timeout: float | None = None
+    max_retries: int = 1
+    grace_period: float = 30.0
+    seed: int = 0
+    metric: str | None = None
+    study_name: str | None = None
+    storage: str | None = None
+    join: bool = False
+    experiment_name: str = "sweeps"
+    registered_model_name: str = "sweeps"
+    promote: Promote = Promote.auto
+    max_failure_rate: float = 0.5
+    also_log: AlsoLog = field(default_factory=AlsoLog)
+    cache: CacheBounds = field(default_factory=CacheBounds)
+    profile: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The checked top-level values of one composed config.
+
+    Attributes:
+        n_jobs: worker processes; None for one for each core, 0 for none.
+        The others stand in `conf/config.yaml`.
+    """
+
+    n_trials: int
+    timeout: float | None
+    patience: int | None
+    target: float | None
+    n_jobs: int | None
+    trial_timeout: float | None
+    max_retries: int
+    grace_period: float
+    seed: int
+    metric: str | None
+    study_name: str | None
+    storage: str | None
+    join: bool
+    experiment_name: str
+    registered_model_name: str
+    promote: Promote
+    max_failure_rate: float
+    cache: CacheBounds
+    profile: bool
+
+    @classmethod
+    def from_config(cls, config: DictConfig) -> Settings:
+        """Read and check the settings.
+
+        Raises:
+            ConfigError: a value out of its range, or a name that the file system or MLflow refuses.
+        """
+        values = {name: config[name] for name in cls.__dataclass_fields__}
+        settings = cls(**{**values, "cache": CacheBounds(**config.cache)})
+        settings._check()
+        return settings
+
+    def _check(self) -> None:
+        _require(self.n_trials >= 1, f"n_trials={self.n_trials}: a sweep needs at least 1 trial, e.g. n_trials=20.")
+        _require(
+            self.timeout is None or self.timeout > 0,
+            f"timeout={self.timeout}: seconds above 0, e.g. timeout=600, or timeout=null for none.",
+        )
+        _require(
+            self.patience is None or self.patience >= 1,
+            f"patience={self.patience}: trials without a better value, at least 1, or patience=null for no limit.",
+        )
+        _require(
+            self.n_jobs is None or self.n_jobs >= 0,
+            f"n_jobs={self.n_jobs}: give the number of workers, null for one for each core, or 0 "
+            f"to run trials in this process.",
+        )
+        _require(
+            self.trial_timeout is None or self.trial_timeout > 0,
+            f"trial_timeout={self.trial_timeout}: seconds above 0, or trial_timeout=null for none.",
+        )
+        _require(
+            self.trial_timeout is None or self.n_jobs != 0,
+            "trial_timeout needs a worker process that can be ended: n_jobs=1 or more, not n_jobs=0.",
+        )
+        for name, bound in vars(self.cache).items():
+            _require(bound >= 0, f"cache.{name}={bound}: bytes, 0 or more.")
+        _require(self.max_retries >= 0, f"max_retries={self.max_retries}: 0 or more.")
+        _require(self.grace_period >= 0, f"grace_period={self.grace_period}: seconds, 0 or more.")
+        _require(0 <= self.seed < 2**32, f"seed={self.seed}: a whole number from 0 to {2**32 - 1}, as numpy wants it.")
+        _require(0 <= self.max_failure_rate <= 1, f"max_failure_rate={self.max_failure_rate}: a share between 0 and 1.")
+        _require(
+            self.study_name is None or re.fullmatch(r"[\w][\w.@ +-]{0,150}", self.study_name) is not None,
+            f"study_name={self.study_name!r}: it names a folder, so letters, digits, '.', '_' and '-' only.",
+        )
+        _require(bool(self.experiment_name.strip()), "experiment_name is empty; name an MLflow experiment.")
+        _require(
+            re.fullmatch(r"[^/:]*[^/:\s][^/:]*", self.registered_model_name) is not None,
+            f"registered_model_name={self.registered_model_name!r}: MLflow wants a name without '/' and ':'.",
+        )
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise ConfigError(message)
+
+
+def file_stem(path: str | None, fallback: str) -> str:
+    """A file's name without folder and extensions, `fallback` without a path: `${file_stem:${.path},x}`."""
+    return Path(path).name.split(".")[0] or fallback if path else fallback
+
+
+def documented_keys() -> str:
+    """The keys of the root config as they stand in its file, each with its comment; for a template, as `--help` is."""
+    text = (files("sweeps.conf") / "config.yaml").read_text(encoding="utf-8")
+    keys = text[text.index("n_trials:") : text.index("hydra:\n")]
+    return keys.strip().replace("$", "$$")
+
+
+ConfigStore.instance().store(name="sweeps_schema", node=RootConfig, provider="sweeps")
+OmegaConf.register_new_resolver("file_stem", file_stem, replace=True)
+OmegaConf.register_new_resolver("documented_keys", documented_keys, replace=True)

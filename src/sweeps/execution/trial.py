@@ -1,0 +1,109 @@
+"""One trial: from a composed config to its metrics."""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from sweeps.base.build import TARGET, build, locate, parameters_of
+from sweeps.base.errors import ConfigError
+from sweeps.compose.settings import SWEPT_GROUPS
+from sweeps.compose.space_yaml import SEARCH_SPACE, TRUSTED_TYPES, flatten, inactive_keys
+from sweeps.execution.outcome import REPORT, TrialResult
+from sweeps.tasks.base import Candidate, Task
+
+_NOT_OF_THE_SOURCE = ("name", "task")
+
+
+def run_trial(config: DictConfig) -> TrialResult:
+    """Load the dataset (once a process), fit and score the composed candidate."""
+    start = time.perf_counter()
+    task = load_task(config)
+    loading = time.perf_counter() - start
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        evaluation = task.evaluate(candidate_of(config), REPORT.get())
+    also = config.get("also_log") or {}
+    metrics = dict(evaluation.metrics)
+    metrics |= {name: metrics[of] for name, of in (also.get("metrics") or {}).items() if of in metrics}
+    messages = dict.fromkeys(f"{w.category.__name__}: {str(w.message).partition(chr(10))[0]}" for w in caught)
+    params = {str(name): OmegaConf.select(config, key) for name, key in (also.get("params") or {}).items()}
+    seconds = {**evaluation.seconds, "load": evaluation.seconds.get("load", 0.0) + loading}
+    return TrialResult(metrics, hyperparameters(config), seconds, tuple(messages), params)
+
+
+def candidate_of(config: DictConfig) -> Candidate:
+    """The configured model and vectorizer of a composed config.
+
+    Raises:
+        ConfigError: a value that does not resolve.
+    """
+    model, vectorizer = _option(config, "model"), _option(config, "vectorizer")
+    trusted = [*_trusted_types(model, "model"), *_trusted_types(vectorizer, "vectorizer")]
+    model.pop(SEARCH_SPACE, None)
+    vectorizer.pop(SEARCH_SPACE, None)
+    return Candidate(model, vectorizer, config.seed, tuple(trusted))
+
+
+def _trusted_types(option: dict[str, Any], group: str) -> list[str]:
+    names = option.pop(TRUSTED_TYPES, None) or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{group}.{TRUSTED_TYPES}: {names!r} is not a list of type names, such as [package.Class].")
+    return names
+
+
+def hyperparameters(config: DictConfig) -> dict[str, Any]:
+    """Every active hyperparameter by config key: those that their own conditions switch off are left out."""
+    active: dict[str, Any] = {}
+    for group in SWEPT_GROUPS:
+        option = _option(config, group)
+        off = inactive_keys(option)
+        active |= {f"{group}.{name}": value for name, value in flatten(option).items() if name not in off}
+    return active
+
+
+def load_task(config: DictConfig) -> Task:
+    """The task of a composed config's dataset, data loaded and split; the same object for the same dataset.
+
+    Raises:
+        ConfigError: an unknown task or source, or arguments that they refuse.
+        DataError: a file that is missing, unreadable or unfit.
+    """
+    return _load_task(json.dumps(_option(config, "dataset"), sort_keys=True, default=repr))
+
+
+def task_options(config: DictConfig) -> dict[str, Any]:
+    """The options of a composed config's dataset that belong to its task, such as the split, and not to its source."""
+    dataset = _option(config, "dataset")
+    return {key: dataset[key] for key in parameters_of(locate(dataset["task"], "dataset.task")) if key in dataset}
+
+
+@lru_cache(maxsize=1)
+def _load_task(described: str) -> Task:
+    dataset: dict[str, Any] = json.loads(described)
+    if not dataset.get("task") or TARGET not in dataset:
+        raise ConfigError("dataset: its YAML needs `task: package.module.Task` and `_target_: package.module.load`.")
+    task: Any = locate(dataset["task"], "dataset.task")
+    if not (isinstance(task, type) and issubclass(task, Task)):
+        raise ConfigError(f"dataset.task: {dataset['task']} is not a subclass of sweeps.tasks.base.Task.")
+    _, *options = parameters_of(task)  # the first argument is the data
+    of_task = set(options) & set(dataset)
+    source = {key: value for key, value in dataset.items() if key not in {*of_task, *_NOT_OF_THE_SOURCE}}
+    data = build(source, "dataset")
+    make: Callable[..., Task] = task
+    return make(data, **{key: dataset[key] for key in of_task})
+
+
+def _option(config: DictConfig, group: str) -> dict[str, Any]:
+    try:
+        node = OmegaConf.to_container(config[group], resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{group}: {error}") from error
+    return {str(key): value for key, value in node.items()} if isinstance(node, dict) else {}

@@ -1,1 +1,0 @@
-"""Models, and faster ways to the same result."""

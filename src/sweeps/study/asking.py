@@ -1,0 +1,132 @@
+"""What a sweep tries next: interrupted trials again, then the defaults, then what the sampler proposes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from optuna import Study, Trial
+from optuna.trial import FrozenTrial, TrialState
+
+from sweeps.compose.search_space import Proposal, SearchSpace
+from sweeps.study.attribute import Attribute, is_drawn, was_cut_off
+from sweeps.study.samplers import SamplerFactory
+from sweeps.study.storage import together
+from sweeps.study.trial_record import record_proposal
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A trial that was asked and drawn."""
+
+    trial: Trial
+    proposal: Proposal
+
+
+def fail_cut_off(study: Study, alive: Collection[str] = (), in_flight: Collection[int] = ()) -> list[FrozenTrial]:
+    """Fail the trials that a process left RUNNING; see `Agenda.take_up`."""
+    cut_off = []
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if trial.number in in_flight:
+            continue
+        proposal = trial.user_attrs.get(Attribute.PROPOSAL)
+        # One without a proposal may be in the hands of a coordinator that is drawing it.
+        if (proposal is None and alive) or (proposal is not None and proposal["coordinator"] in alive):
+            continue
+        cut_off.append(study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True))
+    return cut_off
+
+
+class Agenda:
+    """Asks trials, and remembers which parameters are still owed a trial.
+
+    All of it is read from the study, so that a sweep which is taken up again goes on where it was cut off: a trial that
+    was fully drawn is tried again with its parameters, one half drawn is drawn again.
+
+    Args:
+        study: where trials are asked.
+        space: what they are drawn from.
+        samplers: the sampler of each trial.
+        coordinator: stands for this process; noted with every trial.
+        describe: every active hyperparameter of a proposal, known before it runs, so that a failed trial shows them.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        space: SearchSpace,
+        samplers: SamplerFactory,
+        coordinator: str = "",
+        describe: Callable[[Proposal], Mapping[str, Any]] = lambda proposal: proposal.values,
+    ) -> None:
+        self._study = study
+        self._space = space
+        self._samplers = samplers
+        self._coordinator = coordinator
+        self._describe = describe
+        self._owed: deque[tuple[dict[str, Any], dict[str, Any]]] = deque()  # parameters, user attributes
+
+    def take_up(self, alive: Collection[str] = (), in_flight: Collection[int] = ()) -> list[FrozenTrial]:
+        """Fail the trials that a process left RUNNING, and list what is owed a trial.
+
+        Args:
+            alive: the other coordinators that are at work; their trials are left alone.
+            in_flight: the numbers of this process's own trials that run.
+
+        Returns:
+            The trials that were failed.
+        """
+        cut_off = fail_cut_off(self._study, alive, in_flight)
+        trials = self._study.get_trials(deepcopy=False)
+        self._owed = deque([*_retries(trials), *self._defaults(trials)])
+        return cut_off
+
+    def owe_again(self, trial: FrozenTrial) -> None:
+        """Try the parameters of a trial again, whose process died."""
+        self._owed.appendleft(_retry(trial))
+
+    def ask(self, n_before: int) -> Asked | None:
+        """Ask and draw a trial; None if the sampler has nothing left.
+
+        Args:
+            n_before: trials that count or are in flight; the random state is a function of the seed and of this.
+        """
+        self._study.sampler = self._samplers.sampler_for(n_before)
+        if self._owed:
+            parameters, attributes = self._owed.popleft()
+            self._study.enqueue_trial(parameters, user_attrs=attributes)
+        elif self._samplers.exhausted(self._study):
+            return None
+        with together(self._study):  # a trial is drawn to its end, or known to be half drawn
+            trial = self._study.ask()
+            proposal = self._space.suggest(trial, is_default=Attribute.DEFAULT in trial.user_attrs)
+            record_proposal(trial, proposal, self._describe(proposal), self._coordinator)
+        return Asked(trial, proposal)
+
+    def _defaults(self, trials: list[FrozenTrial]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """The defaults that no trial runs, ran, or is to run again."""
+        begun = {
+            trial.user_attrs.get(Attribute.DEFAULT) for trial in trials if is_drawn(trial) or not was_cut_off(trial)
+        }
+        return [
+            (parameters, {Attribute.DEFAULT: index})
+            for index, parameters in enumerate(self._space.defaults())
+            if index not in begun
+        ]
+
+
+def _retry(trial: FrozenTrial) -> tuple[dict[str, Any], dict[str, Any]]:
+    attributes = {Attribute.RETRY_OF: trial.number, Attribute.ATTEMPT: trial.user_attrs.get(Attribute.ATTEMPT, 0)}
+    if Attribute.DEFAULT in trial.user_attrs:
+        attributes[Attribute.DEFAULT] = trial.user_attrs[Attribute.DEFAULT]
+    return dict(trial.params), attributes
+
+
+def _retries(trials: list[FrozenTrial]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """The trials that were cut off when they had been drawn, and that no other trial has taken up."""
+    cut_off = [trial for trial in trials if was_cut_off(trial)]
+    half_drawn = {trial.number for trial in cut_off if not is_drawn(trial)}
+    taken_up = {trial.user_attrs.get(Attribute.RETRY_OF) for trial in trials if trial.number not in half_drawn}
+    return [_retry(trial) for trial in cut_off if is_drawn(trial) and trial.number not in taken_up]

@@ -1,0 +1,72 @@
+"""What was typed for a study: kept in its folder, so that the study can be gone on with."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sweeps.base.atomic_file import write_yaml
+from sweeps.base.errors import ConfigError
+from sweeps.base.redact import without_passwords
+from sweeps.study.folder import StudyFolder
+
+STORAGE = "SWEEPS_STORAGE"  # environment variable: the URL of the study's database
+
+
+def remember(folder: StudyFolder, dataset: str, storage: str | None) -> None:
+    """Keep the command of this process, without passwords and without `join`: that is for whoever goes on to type.
+
+    Args:
+        folder: the study's.
+        dataset: the study's dataset, of those that were typed.
+        storage: the URL of the study's database, None for the file in its folder.
+    """
+    main = sys.modules["__main__"].__spec__
+    command = {
+        "module": main.name if main else None,
+        "script": None if main else str(Path(sys.argv[0]).absolute()),
+        "arguments": [without_passwords(argument) for argument in sys.argv[1:] if not argument.startswith("join=")],
+        "directory": str(Path.cwd()),
+        "study_name": folder.path.name,
+        "dataset": dataset,
+        "storage": without_passwords(storage) if storage else None,
+    }
+    write_yaml(folder.command, command)
+
+
+def recall(folder: StudyFolder) -> Mapping[str, Any]:
+    """What was typed for a study.
+
+    Raises:
+        ConfigError: the folder is not a study's.
+    """
+    try:
+        command = yaml.safe_load(folder.command.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{folder.path} is not the folder of a study; name one such as multirun/<study_name>."
+        ) from error
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"{folder.command} cannot be read: {error}") from error
+    if not isinstance(command, dict) or not {"arguments", "study_name", "storage", "dataset"} <= set(command):
+        raise ConfigError(f"{folder.command} does not say what was typed; type the sweep's command again yourself.")
+    return command
+
+
+def storage_of(command: Mapping[str, Any], folder: StudyFolder, given: str | None) -> str:
+    """The URL of a study's database: the file in its folder, or what was typed, `given` again with its password.
+
+    Raises:
+        ConfigError: a password is needed.
+    """
+    if command["storage"] is None and given is None:
+        return folder.storage_url
+    url = given or os.environ.get(STORAGE) or str(command["storage"])
+    if "***" in url:
+        raise ConfigError(f"The study is in {url}, behind a password: give storage=URL, or set {STORAGE}.")
+    return url

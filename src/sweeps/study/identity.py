@@ -1,0 +1,74 @@
+"""What makes a study this study: its data, its split and its search space. Trials of another one would not compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from optuna import Study
+from optuna.distributions import distribution_to_json
+
+from sweeps.base.build import TARGET
+from sweeps.base.errors import ConfigError
+from sweeps.compose.plan import StudyPlan
+from sweeps.compose.space_yaml import flatten
+from sweeps.execution.trial import task_options
+from sweeps.tasks.base import Task
+
+DEFINITION = "sweeps.definition"  # user attribute of the study
+
+
+def define(plan: StudyPlan, task: Task, metric: str, seed: int) -> dict[str, str]:
+    """Describe a study, one line for each thing that must not change while it lasts.
+
+    Args:
+        plan: its composed configs and search space.
+        task: its data, loaded and split.
+        metric: its objective.
+        seed: of its models and its sampler.
+    """
+    lines = {"metric": metric, "seed": str(seed), "dataset content": task.fingerprint}
+    lines |= {f"dataset.{name}": str(value) for name, value in task_options(plan.config).items()}
+    lines |= {group: " | ".join(options) for group, options in plan.space.groups.items()}
+    for leaf in plan.space.all_leaves():
+        when = "".join(f" when {key} in {list(values)}" for key, values in leaf.when.items())
+        lines[leaf.name] = f"{distribution_to_json(leaf.distribution)}, default {leaf.default}{when}"
+    searched = {leaf.name for leaf in plan.space.all_leaves()}
+    for combination in plan.combinations.values():
+        for group, choice in combination.choices.items():
+            option = combination.option(group)
+            for name, value in {TARGET: option.get(TARGET), **flatten(option)}.items():
+                if f"{group}/{choice}.{name}" not in searched:
+                    lines[f"{group}/{choice}.{name}"] = str(value)
+    return lines
+
+
+def check_same(study: Study, now: Mapping[str, str]) -> None:
+    """Make sure that a study can be gone on with.
+
+    Raises:
+        ConfigError: the dataset, the search space or something fixed has changed; the message says what.
+    """
+    before: Mapping[str, Any] | None = study.user_attrs.get(DEFINITION)
+    if before is None and not study.get_trials(deepcopy=False):
+        return  # whoever made it died before it was defined
+    if before is None:
+        raise ConfigError(
+            f"study_name={study.study_name}: the study in the storage is not one of this program; choose another name."
+        )
+    changed = [
+        f"  {name}: was {before.get(name, 'not there')}, is {now.get(name, 'not there')}"
+        for name in dict.fromkeys([*before, *now])
+        if before.get(name) != now.get(name)
+    ]
+    if changed:
+        raise ConfigError(
+            "\n".join(
+                [
+                    f"study_name={study.study_name}: this study was begun with something else, and scores would not "
+                    f"compare:",
+                    *changed,
+                    "Take the change back to go on with it, or choose another study_name.",
+                ]
+            )
+        )

@@ -1,0 +1,146 @@
+"""Which processes are at work on a study: leases in the study itself, so that they hold on every storage."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import psutil
+from optuna import Study
+
+from sweeps.base.errors import StorageError
+
+_PREFIX = "sweeps.coordinator."  # user attributes of the study; None when released
+_BEAT = 10.0  # seconds between signs of life
+_STALE = 60.0  # seconds without one after which a coordinator on another machine counts as dead
+_LOOK_EVERY = 1.0  # seconds
+_CHOOSING = 0
+
+
+class Lease:
+    """This process's hold on a study.
+
+    Two processes that start at the same moment are told apart by Lamport's bakery algorithm (A new solution of
+    Dijkstra's concurrent programming problem, 1974), which needs nothing of a storage but to read and write.
+
+    Args:
+        study: to hold.
+
+    Attributes:
+        holder: stands for this process.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self.holder = uuid.uuid4().hex[:16]
+        self._number = _CHOOSING
+        self._departure: int | None = None  # a number as well; None while at work
+        self._looked_at, self._is_shared = -_LOOK_EVERY, False
+        self._writing = threading.Lock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
+
+    def acquire(self, *, join: bool) -> None:
+        """Take the lease, or join those who hold one.
+
+        Raises:
+            StorageError: another process is at work on the study, and `join` is false.
+        """
+        self._write()
+        self._number = 1 + max((int(lease["number"]) for lease in self._living().values()), default=0)
+        self._write()
+        while any(lease["number"] == _CHOOSING for lease in self._living().values()):
+            time.sleep(0.05)
+        before = self._before()
+        if before and not join:
+            self.release()
+            first = before[0]
+            raise StorageError(
+                f"The study {self._study.study_name} is run by process {first['pid']} on {first['host']}. Wait for "
+                f"it, choose another study_name, or work on it together: join=true"
+            )
+        self._thread.start()
+
+    def depart(self) -> bool:
+        """Be at work no more, but hold the lease still.
+
+        Returns:
+            Whether all others that are alive have departed before, so that the end of the study is up to this process.
+            Of those that depart at the same moment, it is for one.
+        """
+        self._departure = _CHOOSING
+        self._write()
+        self._departure = 1 + max((lease["departure"] or 0 for lease in self._living().values()), default=0)
+        self._write()
+        others = self._living()
+        while any(lease["departure"] == _CHOOSING for lease in others.values()):
+            time.sleep(0.05)
+            others = self._living()
+        own = self._departure, self.holder
+        return all(
+            lease["departure"] is not None and (lease["departure"], token) < own for token, lease in others.items()
+        )
+
+    def release(self) -> None:
+        """Give the lease back."""
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._study.set_user_attr(_PREFIX + self.holder, None)
+
+    def is_first(self) -> bool:
+        """Whether no process that is still at work came before this one."""
+        return not self._before()
+
+    def others(self) -> list[str]:
+        """The other processes that are at work on the study."""
+        return list(self._living())
+
+    def is_shared(self) -> bool:
+        """Whether there are any, or were a second ago: a look costs a query."""
+        now = time.monotonic()
+        if now > self._looked_at + _LOOK_EVERY:
+            self._looked_at, self._is_shared = now, bool(self._living())
+        return self._is_shared
+
+    def _before(self) -> list[Mapping[str, Any]]:
+        own = self._number, self.holder
+        return [lease for token, lease in self._living().items() if (lease["number"], token) < own]
+
+    def _living(self) -> dict[str, Mapping[str, Any]]:
+        leases = {
+            name.removeprefix(_PREFIX): lease
+            for name, lease in self._study.user_attrs.items()
+            if name.startswith(_PREFIX) and lease is not None
+        }
+        return {token: lease for token, lease in leases.items() if token != self.holder and _is_alive(lease)}
+
+    def _write(self) -> None:
+        with self._writing:  # one thread after the other, so that what is older is not written later
+            lease = {"number": self._number, "departure": self._departure, **_THIS_PROCESS, "beat": time.time()}
+            self._study.set_user_attr(_PREFIX + self.holder, lease)
+
+    def _beat(self) -> None:
+        while not self._ended.wait(_BEAT):
+            try:
+                self._write()
+            except StorageError:  # the sweep itself will say so
+                return
+
+
+def _is_alive(lease: Mapping[str, Any]) -> bool:
+    """A process of this machine is looked up; of another, its signs of life have to do."""
+    if lease["host"] != _THIS_PROCESS["host"]:
+        return time.time() - float(lease["beat"]) < _STALE
+    try:
+        return abs(psutil.Process(lease["pid"]).create_time() - float(lease["started"])) < 1.0
+    except psutil.NoSuchProcess:
+        return False
+
+
+_THIS_PROCESS = {"host": socket.gethostname(), "pid": os.getpid(), "started": psutil.Process().create_time()}

@@ -1,0 +1,304 @@
+"""The story of a sweep, from the first trial to the last. No Hydra and no MLflow in it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+from optuna import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from sweeps.base.errors import ClusterError, Interrupted, StorageError
+from sweeps.base.signals import Interrupts
+from sweeps.execution.outcome import Failure, TrialOutcome
+from sweeps.execution.workers import TrialTimeoutError, WorkerDiedError, Workers
+from sweeps.study.asking import Agenda, Asked
+from sweeps.study.attribute import Attribute, is_counted
+from sweeps.study.best import best_trial
+from sweeps.study.lease import Lease
+from sweeps.study.pruning import judge_of
+from sweeps.study.stopping import Budget, Outcome, Stop, Tally
+from sweeps.study.trial_record import CUT_OFF, tell, tell_failure
+
+_log = logging.getLogger(__name__)
+_SURPLUS = "another process has asked the last trial at the same moment"
+_LOOK_AROUND = 5.0  # seconds without a finished trial, after which others may have changed the study or the cluster
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """How a sweep ended.
+
+    Attributes:
+        reason: why it ended early, empty otherwise.
+        best: the best trial, if any completed.
+        interrupt: what interrupted it, for the caller to raise when it has cleaned up.
+        is_last: whether no other process is at work on the study, so that its end is up to this one.
+    """
+
+    outcome: Outcome
+    reason: str
+    best: FrozenTrial | None
+    interrupt: KeyboardInterrupt | None = None
+    is_last: bool = True
+
+
+class Callback(Protocol):
+    """Told what happens; must not raise for trouble of its own."""
+
+    def on_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """A trial has been told."""
+
+    def on_end(self, study: Study, result: SweepResult) -> object:
+        """The sweep is over, whatever ended it."""
+
+
+class _GraceOverError(Exception):
+    """An interrupted sweep has waited long enough for the trials in flight."""
+
+
+class Sweep:
+    """A study on its way to its end, whether new or cut off before.
+
+    Args:
+        study: where trials are asked and told.
+        agenda: what is tried next.
+        workers: where trials run; closed at the end.
+        budget: when to stop.
+        metric: the metric that is told.
+        callbacks: told of every trial and of the end.
+        lease: this process's hold on the study; None where no other process can have one.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        agenda: Agenda,
+        workers: Workers,
+        budget: Budget,
+        metric: str,
+        callbacks: Sequence[Callback] = (),
+        lease: Lease | None = None,
+    ) -> None:
+        self._study = study
+        self._agenda = agenda
+        self._workers = workers
+        self._budget = budget
+        self._metric = metric
+        self._callbacks = callbacks
+        self._lease = lease
+        self._tally = Tally(study.direction, budget)
+        self._events: SimpleQueue[Future[TrialOutcome] | None] = SimpleQueue()  # None: look at the signals
+        self._interrupts = Interrupts(lambda: self._events.put(None))
+        self._in_flight: dict[Future[TrialOutcome], Asked] = {}
+        self._unheard: dict[int, Asked | None] = {}  # trials of which the callbacks have not heard
+        self._stop: Stop | None = None
+        self._has_said_that_it_waits = False
+        self._is_shared = False  # whether other processes work on the study
+
+    def run(self) -> SweepResult:
+        """Run it to its end.
+
+        Returns:
+            How it ended. An interrupt is an outcome, too; any other exception is raised after the trials in flight have
+            been failed and the callbacks told.
+        """
+        end: Stop = Outcome.FAILED, "an error of the sweep itself"
+        cause: BaseException | None = None
+        try:
+            with self._interrupts:
+                self._take_up()
+                while self._refill() or self._in_flight:
+                    done = self._wait()
+                    if done is not None:
+                        self._tell(done)
+                end = self._stop or end
+        except _GraceOverError:
+            end = self._stop or end
+        except KeyboardInterrupt as error:
+            end, cause = (Outcome.INTERRUPTED, "interrupted"), error
+        except (StorageError, ClusterError) as error:
+            end, cause = (Outcome.FAILED, str(error).splitlines()[0]), error
+        finally:
+            self._workers.close()
+            result = self._close(end, cause)
+        if cause is not None and not isinstance(cause, KeyboardInterrupt):
+            raise cause
+        return result
+
+    def _take_up(self) -> None:
+        """Fail the trials that dead processes left RUNNING, so that their parameters are tried again first."""
+        in_flight = {asked.trial.number for asked in self._in_flight.values()}
+        cut_off = self._agenda.take_up(self._lease.others() if self._lease else (), in_flight)
+        self._tally.recount(self._study.get_trials(deepcopy=False))
+        for trial in cut_off:
+            self._notify(trial)
+
+    def _refill(self) -> bool:
+        """Ask and start trials until the workers are full.
+
+        Returns:
+            Whether the sweep goes on; if not, `_stop` says why, and trials may still be in flight.
+        """
+        was_shared = self._is_shared
+        self._is_shared = self._lease is not None and self._lease.is_shared()
+        if self._is_shared or was_shared:  # also what the last of the others told, or left, before it went
+            self._take_up()
+        while self._may_start():
+            if len(self._in_flight) >= self._workers.capacity:
+                break
+            asked = self._agenda.ask(self._tally.accepted + len(self._in_flight))
+            if asked is None:
+                self._stop = Outcome.COMPLETED, "every point of the grid has run"
+                break
+            self._unheard[asked.trial.number] = asked
+            if self._is_surplus(asked.trial.number):
+                self._is_shared = True
+                told = tell_failure(self._study, asked.trial, _SURPLUS, "", interrupted=True)
+                if told is not None:
+                    self._notify(told)
+                continue
+            judge = judge_of(self._study, asked.trial, self._metric)
+            future = self._workers.submit(asked.trial.number, asked.proposal, judge)
+            self._in_flight[future] = asked
+            future.add_done_callback(self._events.put)
+        if self._interrupts.received is not None:
+            for future in tuple(self._in_flight):
+                future.cancel()  # only those that have not begun can be
+        elif self._events.empty():
+            self._workers.start()
+        return self._stop is None
+
+    def _may_start(self) -> bool:
+        """Whether another trial may start. A stop for failures holds whatever the trials in flight still bring."""
+        if self._stop is None or self._stop[0] is Outcome.COMPLETED:
+            self._stop = self._tally.reason_to_stop(self._n_running())
+        if self._interrupts.received is not None:
+            self._stop = Outcome.INTERRUPTED, f"interrupted by {self._interrupts.received.name}"
+        return self._stop is None
+
+    def _n_running(self) -> int:
+        """How many trials run; of a shared study, the tally is made in the same view, as some may have just ended."""
+        if not self._is_shared:
+            return len(self._in_flight)
+        trials = self._study.get_trials(deepcopy=False)
+        self._tally.recount(trials)
+        return sum(trial.state == TrialState.RUNNING for trial in trials)
+
+    def _is_surplus(self, number: int) -> bool:
+        """Whether others, that joined at any moment, have asked the last of `n_trials` before this one was."""
+        if number < self._budget.n_trials:
+            return False  # too few came before it
+        before = self._study.get_trials(deepcopy=False)[:number]
+        return sum(is_counted(trial) or not trial.state.is_finished() for trial in before) >= self._budget.n_trials
+
+    def _wait(self) -> Future[TrialOutcome] | None:
+        """The next trial that has finished; None when a signal came or it is time to look around."""
+        if not self._in_flight:
+            return None
+        patience = _LOOK_AROUND
+        if self._interrupts.received is not None:
+            self._say_that_it_waits()
+            patience = max(0.0, self._interrupts.received_at + self._budget.grace_period - time.monotonic())
+        try:
+            return self._events.get(timeout=patience)
+        except Empty:
+            if self._interrupts.received is not None:
+                raise _GraceOverError from None
+            return None
+
+    def _say_that_it_waits(self) -> None:
+        n_running = sum(not future.done() for future in self._in_flight)
+        if n_running and not self._has_said_that_it_waits:
+            self._has_said_that_it_waits = True
+            _log.warning(
+                "Interrupted: %d trials in flight have up to %g s to end; Ctrl-C again ends them at once.",
+                n_running,
+                self._budget.grace_period,
+            )
+
+    def _tell(self, done: Future[TrialOutcome]) -> None:
+        """Tell a finished trial; of one whose process died, the parameters may be tried again."""
+        asked = self._in_flight.pop(done)
+        if done.cancelled():
+            return  # told with the others that were cut off
+        trial, error = asked.trial, done.exception()
+        if isinstance(error, WorkerDiedError):
+            attempt = trial.user_attrs.get(Attribute.ATTEMPT, 0) + 1
+            again = attempt <= self._budget.max_retries
+            reason = f"{error} (attempt {attempt})"
+            told = tell_failure(self._study, trial, reason, "", interrupted=again, attempt=attempt)
+            if again and told is not None:
+                self._agenda.owe_again(told)
+        elif isinstance(error, TrialTimeoutError):
+            told = tell_failure(self._study, trial, str(error), "")
+        elif error is not None:
+            raise error
+        else:
+            outcome = done.result()
+            if isinstance(outcome, Failure) and outcome.is_disk_full:
+                tell_failure(self._study, trial, outcome.error, outcome.traceback, interrupted=True)
+                raise StorageError(f"{outcome.error}. Make space, then go on with the sweep.")
+            told = tell(self._study, trial, outcome, self._metric)
+        if told is None:  # another process had given it up, and has told of it
+            del self._unheard[trial.number]
+            return
+        self._tally.add(told)
+        self._notify(told)
+
+    def _notify(self, told: FrozenTrial) -> None:
+        self._unheard.setdefault(told.number, None)
+        for callback in self._callbacks:
+            callback.on_trial(self._study, told)
+        del self._unheard[told.number]
+
+    def _close(self, end: Stop, cause: BaseException | None) -> SweepResult:
+        """Leave nothing RUNNING, and tell every callback, even where one of them raises."""
+        outcome, reason = end
+        errors: list[Exception] = []
+        best, is_last = None, True
+        try:
+            for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                asked = self._unheard.get(trial.number)
+                if asked is not None:
+                    tell_failure(self._study, asked.trial, CUT_OFF, "", interrupted=True)
+            self._agenda.take_up(self._lease.others() if self._lease else ())  # one cut off while it was drawn
+            trials = self._study.get_trials(deepcopy=False)
+            unheard = [trials[number] for number in sorted(self._unheard) if trials[number].state.is_finished()]
+            best = best_trial(self._study)
+            is_last = self._lease is None or self._lease.depart()
+        except StorageError as error:  # whoever takes the study up again tells them
+            errors.append(error)
+            unheard = []
+        if outcome is Outcome.COMPLETED and best is None:
+            outcome, reason = (
+                Outcome.FAILED,
+                ", and ".join(part for part in (reason, _why_none_completed(self._study)) if part),
+            )
+        interrupt = cause if isinstance(cause, KeyboardInterrupt) else None
+        if interrupt is None and outcome is Outcome.INTERRUPTED and self._interrupts.received is not None:
+            interrupt = Interrupted(self._interrupts.received)
+        result = SweepResult(outcome, reason, best, interrupt, is_last)
+        calls: list[Callable[[], object]] = [
+            partial(callback.on_trial, self._study, told) for told in unheard for callback in self._callbacks
+        ]
+        calls += [partial(callback.on_end, self._study, result) for callback in self._callbacks]
+        for call in calls:
+            try:
+                call()
+            except Exception as error:  # noqa: BLE001 - raised below, when all have been told
+                errors.append(error)
+        if errors and cause is None:
+            raise errors[0]
+        return result
+
+
+def _why_none_completed(study: Study) -> str:
+    n_pruned = len(study.get_trials(deepcopy=False, states=(TrialState.PRUNED,)))
+    return "no trial completed" + (f"; the pruner stopped {n_pruned}, so loosen it" if n_pruned else "")

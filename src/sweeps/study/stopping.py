@@ -1,0 +1,104 @@
+"""When a sweep ends: its budget, and the tally of its trials that is held against it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from sweeps.study.attribute import is_counted
+
+_MIN_TRIALS_TO_JUDGE = 5
+
+
+class Outcome(Enum):
+    """How a sweep ended."""
+
+    COMPLETED = "COMPLETED"
+    INTERRUPTED = "INTERRUPTED"
+    FAILED = "FAILED"
+
+
+Stop = tuple[Outcome, str]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When to stop.
+
+    Attributes:
+        n_trials: trials in all that count: complete, pruned, and failed by raising.
+        timeout: seconds after which no new trial starts, or None.
+        max_failure_rate: share of failed trials, judged after five, above which the sweep stops.
+        patience: trials without a better value after which the sweep stops, or None.
+        target: the value at which the sweep stops, or None.
+        max_retries: how often the parameters of a trial whose process died are tried again.
+        grace_period: seconds that an interrupted sweep gives the trials in flight.
+    """
+
+    n_trials: int
+    timeout: float | None = None
+    max_failure_rate: float = 1.0
+    patience: int | None = None
+    target: float | None = None
+    max_retries: int = 1
+    grace_period: float = 30.0
+
+
+class Tally:
+    """Finished trials that count, those that failed, and the best value.
+
+    Args:
+        direction: of the study.
+        budget: when to stop.
+
+    Attributes:
+        accepted: how many trials count.
+    """
+
+    def __init__(self, direction: StudyDirection, budget: Budget) -> None:
+        self._sign = -1.0 if direction == StudyDirection.MAXIMIZE else 1.0
+        self._budget = budget
+        self._deadline = None if budget.timeout is None else time.monotonic() + budget.timeout
+        self.recount(())
+
+    def recount(self, trials: Iterable[FrozenTrial]) -> None:
+        """Begin anew with these trials."""
+        self.accepted = 0
+        self._failed = 0
+        self._best: float | None = None
+        self._since_best = 0
+        finished = [trial for trial in trials if trial.datetime_complete is not None]
+        for trial in sorted(finished, key=lambda trial: (trial.datetime_complete, trial.number)):
+            self.add(trial)
+
+    def add(self, trial: FrozenTrial) -> None:
+        """Count a trial that was told."""
+        if not is_counted(trial):
+            return
+        self.accepted += 1
+        self._failed += trial.state == TrialState.FAIL
+        self._since_best += 1
+        if trial.state == TrialState.COMPLETE and (self._best is None or self._sign * trial.values[0] < self._best):
+            self._best = self._sign * trial.values[0]
+            self._since_best = 0
+
+    def reason_to_stop(self, n_in_flight: int) -> Stop | None:
+        """Why no further trial may start, None if one may."""
+        budget, accepted = self._budget, self.accepted
+        if accepted >= _MIN_TRIALS_TO_JUDGE and self._failed > budget.max_failure_rate * accepted:
+            rate = f"{self._failed} of {accepted} trials failed, more than max_failure_rate={budget.max_failure_rate}"
+            return Outcome.FAILED, rate
+        if accepted + n_in_flight >= budget.n_trials:
+            return Outcome.COMPLETED, ""
+        if budget.target is not None and self._best is not None and self._best <= self._sign * budget.target:
+            return Outcome.COMPLETED, f"target={budget.target:g} is reached"
+        if budget.patience is not None and self._best is not None and self._since_best >= budget.patience:
+            return Outcome.COMPLETED, f"the last {self._since_best} trials brought nothing better (patience)"
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            return Outcome.COMPLETED, f"timeout={budget.timeout:g} s is over"
+        return None

@@ -1,0 +1,157 @@
+"""What a study keeps of a trial beside its parameters and its value: all that is shown of it anywhere.
+
+Everything stands in two user attributes: what the trial is to run, written when it is asked, and what came of it,
+written when it is told.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from optuna import Study, Trial
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState
+
+from sweeps.base.redact import without_passwords
+from sweeps.compose.search_space import Proposal
+from sweeps.execution.outcome import Failure, Pruned, TrialOutcome, TrialResult
+from sweeps.study.attribute import Attribute, was_cut_off
+from sweeps.study.storage import together
+
+CUT_OFF = "interrupted before it finished"
+_MAX_ERROR = 2_000  # characters kept of an error message
+_MAX_TRACEBACK = 20_000  # characters kept of a failure, the end of it
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of one trial.
+
+    Attributes:
+        choices: the option of each group; empty for a trial that was cut off while it was drawn.
+        overrides: the trial as Hydra overrides.
+        hyperparameters: every active one by config key, searched or not.
+        coordinator: the process that asked it.
+        metrics: by name; finite ones only.
+        params: more params, by the names that `also_log` gives them.
+        seconds: wall time by phase.
+        warnings: as text.
+        error: why it failed, empty otherwise.
+        traceback: of the failure.
+        interrupted: whether it was cut off from outside, so that it does not count.
+    """
+
+    choices: Mapping[str, str] = field(default_factory=dict)
+    overrides: Sequence[str] = ()
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    coordinator: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+    error: str = ""
+    traceback: str = ""
+    interrupted: bool = False
+
+    @classmethod
+    def of(cls, trial: FrozenTrial) -> Record:
+        """Read a trial's attributes."""
+        attributes = trial.user_attrs
+        return cls(
+            **{**attributes.get(Attribute.PROPOSAL, {}), **attributes.get(Attribute.RESULT, {})},
+            error=attributes.get(Attribute.ERROR, CUT_OFF if was_cut_off(trial) else ""),
+            traceback=attributes.get(Attribute.TRACEBACK, ""),
+            interrupted=was_cut_off(trial),
+        )
+
+
+def record_proposal(trial: Trial, proposal: Proposal, hyperparameters: Mapping[str, Any], coordinator: str) -> None:
+    """Write what a trial is to run."""
+    described = {
+        "choices": dict(proposal.choices),
+        "overrides": proposal.override_texts(),
+        "hyperparameters": dict(hyperparameters),
+        "coordinator": coordinator,
+    }
+    trial.set_user_attr(Attribute.PROPOSAL, described)
+
+
+def tell(study: Study, trial: Trial, outcome: TrialOutcome, metric: str) -> FrozenTrial | None:
+    """Write everything about a finished trial, then tell its value, its failure or that it was pruned.
+
+    Returns:
+        The trial; None where another process had given it up and told it, so that this outcome is ignored.
+    """
+    if isinstance(outcome, Failure):
+        return tell_failure(study, trial, outcome.error, outcome.traceback)
+    if isinstance(outcome, Pruned):
+        return _tell_with(study, trial, {}, TrialState.PRUNED)
+    try:
+        metrics = {name: float(value) for name, value in outcome.metrics.items()}
+        described = _described(outcome, metrics)
+        json.dumps(described)
+    except (TypeError, ValueError, OverflowError) as problem:
+        return tell_failure(study, trial, f"the trial's result cannot be recorded: {problem}", "")
+    result = {Attribute.RESULT: described}
+    score = metrics.get(metric)
+    if score is None or not math.isfinite(score):
+        error = f"the objective {metric} is {'missing' if score is None else score}"
+        return _tell_with(study, trial, {**result, Attribute.ERROR: error}, TrialState.FAIL)
+    return _tell_with(study, trial, result, TrialState.COMPLETE, score)
+
+
+def tell_failure(
+    study: Study, trial: Trial, error: str, text: str, *, interrupted: bool = False, attempt: int | None = None
+) -> FrozenTrial | None:
+    """Tell that a trial failed, and why.
+
+    Args:
+        error: one line or a few.
+        text: the traceback, or nothing.
+        interrupted: whether it was cut off from outside, so that it does not count.
+        attempt: how often processes have died of its parameters, if its own did.
+
+    Returns:
+        The trial; None as for `tell`.
+    """
+    attributes: dict[str, Any] = {Attribute.ERROR: without_passwords(error)[:_MAX_ERROR]}
+    if text:
+        attributes[Attribute.TRACEBACK] = without_passwords(text)[-_MAX_TRACEBACK:]
+    if attempt is not None:
+        attributes[Attribute.ATTEMPT] = attempt
+    if interrupted:
+        attributes[Attribute.INTERRUPTED] = True
+    return _tell_with(study, trial, attributes, TrialState.FAIL)
+
+
+def _tell_with(
+    study: Study, trial: Trial, attributes: Mapping[str, Any], state: TrialState, value: float | None = None
+) -> FrozenTrial | None:
+    try:
+        with together(study):
+            for name, content in attributes.items():
+                trial.set_user_attr(name, content)
+            return study.tell(trial, value, state=state)
+    except (UpdateFinishedTrialError, ValueError):
+        if _is_given_up(study, trial):
+            return None
+        raise
+
+
+def _is_given_up(study: Study, trial: Trial) -> bool:
+    """Whether another process has told a trial meanwhile."""
+    return study.get_trials(deepcopy=False)[trial.number].state.is_finished()
+
+
+def _described(result: TrialResult, metrics: Mapping[str, float]) -> dict[str, Any]:
+    return {
+        "hyperparameters": dict(result.hyperparameters),
+        "params": dict(result.params),
+        "metrics": {name: value for name, value in metrics.items() if math.isfinite(value)},
+        "seconds": dict(result.seconds),
+        "warnings": [without_passwords(message) for message in result.warnings],
+    }

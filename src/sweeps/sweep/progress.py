@@ -1,0 +1,67 @@
+"""Trials as they end: a progress bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+
+from optuna import Study
+from optuna.trial import FrozenTrial, TrialState
+from tqdm import tqdm
+
+from sweeps.base.say import say
+from sweeps.study.attribute import is_counted
+from sweeps.study.best import best_trial, better_trial
+from sweeps.study.loop import SweepResult
+from sweeps.study.trial_record import CUT_OFF, Record
+
+
+class Progress:
+    """Trial count, best value and time left; a callback of the sweep.
+
+    Args:
+        study: the study; it may have trials already.
+        n_trials: its total.
+        metric: the objective's name.
+    """
+
+    def __init__(self, study: Study, n_trials: int, metric: str) -> None:
+        self._metric = metric
+        self._best = best_trial(study)
+        n_before = sum(is_counted(trial) for trial in study.get_trials(deepcopy=False))
+        is_shown = sys.stderr.isatty()
+        self._bar = tqdm(
+            total=n_trials, initial=n_before, unit="trial", file=sys.stderr, disable=not is_shown, leave=False
+        )
+
+    def on_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Advance the bar, or write a line."""
+        if trial.state == TrialState.COMPLETE:
+            self._best = better_trial(study.direction, self._best, trial)
+        if self._bar.disable:
+            say(f"trial {trial.number}: {_describe(trial, self._metric)}{_shown(self._best)}")
+        elif trial.state == TrialState.FAIL:
+            say(f"trial {trial.number}: {_describe(trial, self._metric)}")
+        if is_counted(trial):
+            self._bar.update()
+        if self._best is not None:
+            self._bar.set_postfix_str(f"best {self._metric} {self._best.values[0]:.4f}")
+
+    def on_end(self, study: Study, result: SweepResult) -> None:
+        """Take the bar away."""
+        self._bar.close()
+
+
+def _describe(trial: FrozenTrial, metric: str) -> str:
+    what = " ".join(Record.of(trial).choices.values())
+    if trial.state == TrialState.COMPLETE:
+        return f"{what}, {metric} {trial.values[0]:.4f}"
+    if trial.state == TrialState.PRUNED:
+        return f"{what}, pruned after step {len(trial.intermediate_values)}"
+    record = Record.of(trial)
+    state = "INTERRUPTED" if record.interrupted else "FAILED"
+    reason = (record.error.splitlines() or [""])[0][:200]
+    return f"{what}, {state}" if reason == CUT_OFF else f"{what}, {state}: {reason}"
+
+
+def _shown(best: FrozenTrial | None) -> str:
+    return "" if best is None else f" (best {best.values[0]:.4f}, trial {best.number})"

@@ -1,0 +1,64 @@
+"""One run of a composed config, tracked as a run of its own: `sweeps.run` without `-m`, and `sweeps.rerun`."""
+
+from __future__ import annotations
+
+import traceback
+from datetime import datetime
+from typing import Any
+
+from omegaconf import DictConfig
+
+from sweeps.base.errors import SweepFailedError, SweepsError
+from sweeps.base.say import say
+from sweeps.compose.plan import Combination, parameter_names, space_as_written
+from sweeps.compose.settings import SWEPT_GROUPS, Settings
+from sweeps.execution.outcome import TrialResult
+from sweeps.execution.trial import candidate_of, load_task, run_trial
+from sweeps.sweep.space_table import describe_space
+from sweeps.sweep.tables import table
+
+
+def run_single(config: DictConfig, runtime: Any) -> TrialResult | None:
+    """Run a composed config once and log it.
+
+    Args:
+        config: the composed config, without `hydra`.
+        runtime: Hydra's `hydra.runtime` of the composition: the options chosen and the search path.
+
+    Returns:
+        What was measured; None for `dry_run=true`.
+
+    Raises:
+        SweepsError: anything that the user can mend; nothing has been logged then, unless the model itself raised.
+    """
+    choices = {group: str(runtime.choices[group]) for group in SWEPT_GROUPS}
+    combination = Combination(choices, config)
+    space = space_as_written(combination, runtime.config_sources)
+    if config.dry_run:
+        say(describe_space(space, str(runtime.choices.dataset)))
+        return None
+    settings = Settings.from_config(config)
+    task = load_task(config)
+    task.check(candidate_of(config))
+
+    from sweeps.tracking import client as tracking
+    from sweeps.tracking.entries import command_tags, log_failed_run, log_single_run
+
+    client = tracking.connect()
+    experiment = tracking.experiment_id(client, settings.experiment_name)
+    tags = command_tags(task.fingerprint)
+    names = parameter_names([combination])
+    started = datetime.now()
+    try:
+        result = run_trial(config)
+    except SweepsError:
+        raise
+    except Exception as error:
+        run = log_failed_run(client, experiment, choices, tags, started, traceback.format_exc())
+        raise SweepFailedError(
+            f"The run failed: {type(error).__name__}: {error}\nIts traceback is an artifact of MLflow run {run}."
+        ) from error
+    run = log_single_run(client, experiment, choices, str(config.dataset.name), names, result, tags, started)
+    say(table([[name, f"{value:.6g}"] for name, value in result.metrics.items()], ["metric", "value"]))
+    say(f"MLflow: experiment {settings.experiment_name}, run {run}, at {tracking.shown_uri()}")
+    return result

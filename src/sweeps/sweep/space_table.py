@@ -1,0 +1,37 @@
+"""The search space as a table, for `dry_run=true`."""
+
+from __future__ import annotations
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from sweeps.compose.search_space import SearchSpace
+from sweeps.sweep.tables import as_typed, table
+
+
+def describe_space(space: SearchSpace, dataset: str) -> str:
+    """The search space as a table: name, distribution, default, condition, file."""
+    rows = [
+        [group, f"one of {', '.join(options)}", options[0], "", "command line"]
+        for group, options in space.swept_groups().items()
+    ]
+    for leaf in space.all_leaves():
+        when = ", ".join(
+            f"{key.partition('.')[2]} is {' or '.join(map(as_typed, values))}" for key, values in leaf.when.items()
+        )
+        rows.append([leaf.name, _describe_distribution(leaf.distribution), as_typed(leaf.default), when, leaf.source])
+    fixed = ", ".join(f"{group}={options[0]}" for group, options in space.groups.items() if len(options) == 1)
+    head = f"dataset={dataset}" + (f", {fixed}" if fixed else "")
+    if not rows:
+        return f"{head}: nothing to search."
+    return f"{head}\n{table(rows, ['name', 'distribution', 'default', 'when', 'from'])}"
+
+
+def _describe_distribution(distribution: BaseDistribution) -> str:
+    if isinstance(distribution, CategoricalDistribution):
+        return f"one of {', '.join(map(as_typed, distribution.choices))}"
+    assert isinstance(  # noqa: S101 - for mypy: no third kind
+        distribution, FloatDistribution | IntDistribution
+    )
+    kind = "int" if isinstance(distribution, IntDistribution) else "float"
+    step = f" step {distribution.step:g}" if distribution.step is not None and not distribution.log else ""
+    return f"{kind} {distribution.low:g} to {distribution.high:g}{' log' if distribution.log else ''}{step}"

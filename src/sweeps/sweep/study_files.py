@@ -1,0 +1,80 @@
+"""What is filed of a study: `trials.csv` and `sweep_result.yaml`."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from optuna import Study
+from optuna.trial import FrozenTrial
+
+from sweeps.base.atomic_file import write_text
+from sweeps.study.attribute import is_counted
+from sweeps.study.loop import SweepResult
+from sweeps.study.trial_record import Record
+
+
+def write_trials(study: Study, path: Path, names: Mapping[str, str]) -> None:
+    """Write every trial as one row: state, value, choices, hyperparameters, metrics, times and error.
+
+    Args:
+        study: the study.
+        path: the CSV file, replaced at once when it is complete.
+        names: how a hyperparameter is called, by config key.
+    """
+    rows = [_row(trial, names) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+    columns = list(dict.fromkeys(column for row in rows for column in row if column not in _LAST)) + list(_LAST)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def describe_result(study: Study, result: SweepResult, metric: str) -> dict[str, Any]:
+    """The end of a sweep as plain data."""
+    described: dict[str, Any] = {
+        "study_name": study.study_name,
+        "outcome": result.outcome.value,
+        "reason": result.reason,
+        "metric": metric,
+        "n_trials": sum(is_counted(trial) for trial in study.get_trials(deepcopy=False)),
+    }
+    if result.best is not None:
+        record = Record.of(result.best)
+        described["best"] = {
+            "trial": result.best.number,
+            "value": result.best.values[0],
+            "choices": record.choices,
+            "overrides": record.overrides,
+            "metrics": record.metrics,
+        }
+    return described
+
+
+_LAST = ("start", "end", "warnings", "error")
+
+
+def _row(trial: FrozenTrial, names: Mapping[str, str]) -> dict[str, Any]:
+    record = Record.of(trial)
+    row: dict[str, Any] = {
+        "number": trial.number,
+        "state": "INTERRUPTED" if record.interrupted else trial.state.name,
+        "value": trial.values[0] if trial.values else "",
+        **record.choices,
+    }
+    taken = {*row, *record.metrics, *_LAST}
+    for key, value in record.hyperparameters.items():
+        name = names.get(key, key)
+        row[key if name in taken or name.startswith("seconds_") else name] = value
+    row |= record.metrics
+    row |= {f"seconds_{phase}": round(value, 4) for phase, value in record.seconds.items()}
+    return row | {
+        "start": trial.datetime_start.isoformat() if trial.datetime_start else "",
+        "end": trial.datetime_complete.isoformat() if trial.datetime_complete else "",
+        "warnings": "; ".join(record.warnings),
+        "error": record.error,
+    }

@@ -1,0 +1,1 @@
+"""k-NN with the predictions of Surprise, from an engine whose work trials share."""

@@ -1,0 +1,260 @@
+"""Recommendation: rating prediction with scikit-surprise, selected by cross-validation inside the training part."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+from surprise import AlgoBase
+
+from sweeps.base.build import TARGET, build, locate, parameters_of
+from sweeps.base.errors import ConfigError, DataError
+from sweeps.tasks.base import Candidate, Evaluation, Predictor, Report, Task, Tried, no_report
+from sweeps.tasks.clock import Clock
+from sweeps.tasks.metrics import Direction, rating_errors
+from sweeps.tasks.ratings.curves import draw_curves
+from sweeps.tasks.ratings.data import RatingsData
+from sweeps.tasks.ratings.knn.algorithm import KNN
+from sweeps.tasks.ratings.knn.arrays import ArrayTrainset, InnerIds
+from sweeps.tasks.ratings.model import Recommender, estimates
+
+if TYPE_CHECKING:  # it is slow to import, and only plots need it
+    from matplotlib.figure import Figure
+
+_CHECK_ROWS = 500
+_KNN = f"{KNN.__module__}.{KNN.__qualname__}"
+_CURVE_KS = [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100]
+_CURVE_PAIRS = 200_000
+
+
+class Recommendation(Task):
+    """Random or temporal hold-out with its own seed; k-fold, or growing windows of time, inside the training part.
+
+    The random hold-out is that of `surprise.model_selection.train_test_split(data, test_size, random_state=split_seed)`
+    and the folds are those of `surprise.model_selection.KFold(n_folds, random_state=split_seed)` on its training part.
+    `split: time` tests on the latest ratings and validates each window on the ratings that follow it.
+
+    Args:
+        data: ratings.
+        test_size: share of the ratings held out for `test_`.
+        split_seed: seed of the split and the folds; not the sweep's `seed`, so that sweeps compare.
+        n_folds: folds for `val_`; 1 holds out `test_size` of the training part once, for large data.
+        split: random or time.
+
+    Raises:
+        ConfigError: an option is out of range, or `split: time` without timestamps.
+        DataError: too few ratings for the split and the folds.
+    """
+
+    directions: ClassVar[Mapping[str, Direction]] = {"val_rmse": "minimize", "val_mae": "minimize"}
+    default_metric: ClassVar[str] = "val_rmse"
+
+    def __init__(
+        self,
+        data: RatingsData,
+        test_size: float = 0.2,
+        split_seed: int = 42,
+        n_folds: int = 3,
+        split: Literal["random", "time"] = "random",
+    ) -> None:
+        _check_options(test_size, split_seed, n_folds, split)
+        if split == "time" and data.timestamps is None:
+            raise ConfigError("dataset.split=time needs timestamps: name their column, dataset.timestamp_column=NAME.")
+        self.data = data
+        self.test_size = test_size
+        self.split_seed = split_seed
+        self.n_folds = n_folds
+        self.split = split
+        train, test = self._hold_out(np.arange(len(data.ratings)), split_seed)
+        if min(len(train), len(test)) < 1 or len(train) <= n_folds:
+            raise DataError(
+                f"{data.source}: {len(data.ratings)} ratings are too few for test_size={test_size} and "
+                f"n_folds={n_folds}."
+            )
+        self._whole = _Part(data, train, test)
+        self._folds = [_Part(data, fit, score) for fit, score in self._fold_rows(train)]
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of ids, ratings, timestamps and scale in order."""
+        return self.data.fingerprint
+
+    def split_options(self) -> Mapping[str, Any]:
+        """Kind, size and seed of the test part."""
+        return {"test_size": float(self.test_size), "split_seed": self.split_seed, "split": self.split}
+
+    def check(self, candidate: Candidate) -> None:
+        """Build the candidate, fit it on a few ratings and store it for a trial."""
+        algorithm = self._build(candidate)
+        few = _Part(self.data, self._whole.fit[:_CHECK_ROWS], self._whole.score[:1])
+        try:
+            algorithm.fit(few.trainset)
+        except Exception:  # noqa: BLE001 - so few ratings may defeat a sound candidate; its trial will tell
+            return
+        with tempfile.TemporaryDirectory() as directory:
+            self._recommender(algorithm).save(Path(directory) / "model", candidate.trusted_types)
+
+    def evaluate(self, candidate: Candidate, report: Report = no_report) -> Evaluation:
+        """Score every fold for `val_` (the mean over folds), then a fit on the whole training part for `test_`."""
+        clock = Clock()
+        fold_scores = []
+        for fold in self._folds:
+            fold_scores.append(self._score(candidate, fold, clock))
+            report({f"val_{name}": value for name, value in fold_scores[-1].items()})
+        metrics = {f"val_{name}": float(np.mean([scores[name] for scores in fold_scores])) for name in fold_scores[0]}
+        test = self._score(candidate, self._whole, clock)
+        return Evaluation(metrics | {f"test_{name}": value for name, value in test.items()}, clock.seconds)
+
+    def refit(self, candidate: Candidate) -> Recommender:
+        """Fit on the whole training part."""
+        return self._recommender(self._build(candidate).fit(self._whole.trainset))
+
+    def test_scores(self, predictor: Predictor) -> dict[str, float]:
+        """The `test_` metrics of a fitted recommender."""
+        rows = self._whole.score
+        columns = {self.data.user_column: self.data.users[rows], self.data.item_column: self.data.items[rows]}
+        predicted = predictor.predict(pd.DataFrame(columns))["prediction"].to_numpy()
+        return {f"test_{name}": value for name, value in rating_errors(self.data.ratings[rows], predicted).items()}
+
+    def example(self) -> pd.DataFrame:
+        """A known pair, without its rating."""
+        first = self._whole.fit[:1]
+        return pd.DataFrame(
+            {self.data.user_column: self.data.users[first], self.data.item_column: self.data.items[first]}
+        )
+
+    @classmethod
+    def load(cls, directory: Path, trusted: Sequence[str] = ()) -> Recommender:
+        """Read a `Recommender` back."""
+        return Recommender.load(directory, trusted)
+
+    def plots(self, tried: Sequence[Tried]) -> Mapping[str, Figure]:
+        """`val_rmse` against k for k-NN, a line for each similarity, with the settings of its best trial otherwise.
+
+        One pass gives the predictions for every k, so a line costs about as much as a trial. On large data it is drawn
+        from a part of the ratings to score.
+        """
+        best: dict[str, Tried] = {}
+        for one in sorted(tried, key=lambda one: one.metrics["val_rmse"]):
+            if one.candidate.model.get(TARGET) == _KNN:
+                best.setdefault(str(one.candidate.model.get("similarity", "cosine")), one)
+        if not best:
+            return {}
+        lines = {similarity: self._curve(one.candidate) for similarity, one in best.items()}
+        return {"rmse_by_k.png": draw_curves(lines, _CURVE_KS, "neighbours k", "val_rmse")}
+
+    def _curve(self, candidate: Candidate) -> np.ndarray:
+        """Mean `val_rmse` over folds for each of `_CURVE_KS`; NaN below `min_k`, where no neighbour counts."""
+        errors = []
+        for fold in self._folds:
+            algorithm = self._build(candidate)
+            assert isinstance(algorithm, KNN)  # noqa: S101 - for mypy: chosen by its target
+            users, items = (ids[:_CURVE_PAIRS] for ids in fold.inner)
+            values = algorithm.fit(fold.trainset).curves(users, items, _CURVE_KS).values
+            truth = self.data.ratings[fold.score[:_CURVE_PAIRS]]
+            errors.append([rating_errors(truth, row)["rmse"] for row in values])
+        mean: np.ndarray = np.asarray(errors).mean(axis=0)
+        mean[np.asarray(_CURVE_KS) < algorithm.min_k] = np.nan
+        return mean
+
+    def _hold_out(self, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows to fit on and rows held out; Surprise's `ShuffleSplit` for one split, or the latest ratings."""
+        n_held_out = math.ceil(self.test_size * len(rows))
+        if self.split == "time":
+            order = self._by_time(rows)
+        else:
+            order = rows[np.random.RandomState(seed).permutation(len(rows))]
+        return order[: len(rows) - n_held_out], order[len(rows) - n_held_out :]
+
+    def _fold_rows(self, train: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        if self.n_folds == 1:
+            return [self._hold_out(train, self.split_seed)]
+        if self.split == "time":
+            windows = np.array_split(self._by_time(train), self.n_folds + 1)
+            return [(np.concatenate(windows[:i]), windows[i]) for i in range(1, self.n_folds + 1)]
+        order = np.arange(len(train))
+        np.random.RandomState(self.split_seed).shuffle(order)  # Surprise's KFold
+        folds = np.array_split(order, self.n_folds)
+        return [(train[np.concatenate([*folds[:i], *folds[i + 1 :]])], train[fold]) for i, fold in enumerate(folds)]
+
+    def _by_time(self, rows: np.ndarray) -> np.ndarray:
+        assert self.data.timestamps is not None  # noqa: S101 - for mypy: checked on construction
+        return rows[np.argsort(self.data.timestamps[rows], kind="stable")]
+
+    def _build(self, candidate: Candidate) -> AlgoBase:
+        if candidate.vectorizer:
+            raise ConfigError("vectorizer: recommendation has nothing to vectorize; leave it out, or vectorizer=none.")
+        config = dict(candidate.model)
+        target = config.get(TARGET)
+        takes_seed = target and "random_state" in parameters_of(locate(target, f"model.{TARGET}"))
+        if takes_seed and config.get("random_state") is None:
+            config["random_state"] = candidate.seed
+        algorithm = build(config, "model")
+        if not isinstance(algorithm, AlgoBase):
+            raise ConfigError(
+                f"model: {target or 'a model without _target_'} is not a Surprise algorithm; recommendation needs one "
+                f"such as model=knn."
+            )
+        return algorithm
+
+    def _score(self, candidate: Candidate, part: _Part, clock: Clock) -> dict[str, float]:
+        algorithm = self._build(candidate)
+        with clock.phase("load"):
+            trainset = part.trainset
+        with clock.phase("fit"):
+            algorithm.fit(trainset)
+        with clock.phase("score"):
+            return rating_errors(self.data.ratings[part.score], part.predict(algorithm))
+
+    def _recommender(self, algorithm: AlgoBase) -> Recommender:
+        return Recommender(algorithm, self.data.user_column, self.data.item_column)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Ratings to fit on and to score.
+
+    Attributes:
+        fit: row numbers in the order that Surprise would fit them.
+        score: row numbers to score.
+    """
+
+    data: RatingsData
+    fit: np.ndarray
+    score: np.ndarray
+
+    @cached_property
+    def trainset(self) -> ArrayTrainset:
+        data, rows = self.data, self.fit
+        return ArrayTrainset.of_ratings(data.users[rows], data.items[rows], data.ratings[rows], data.scale)
+
+    @cached_property
+    def inner(self) -> tuple[np.ndarray, np.ndarray]:
+        """Inner ids of the users and items to score."""
+        users, items = self.data.users[self.score].tolist(), self.data.items[self.score].tolist()
+        return InnerIds(self.trainset).of(users, items)
+
+    def predict(self, algorithm: AlgoBase) -> np.ndarray:
+        """Clipped estimates of the rows to score."""
+        if isinstance(algorithm, KNN):
+            values: np.ndarray = algorithm.predict_inner(*self.inner).values[0]
+            return values
+        return estimates(algorithm, self.data.users[self.score].tolist(), self.data.items[self.score].tolist())[0]
+
+
+def _check_options(test_size: Any, split_seed: Any, n_folds: Any, split: Any) -> None:
+    if isinstance(test_size, bool) or not isinstance(test_size, int | float) or not 0 < test_size < 1:
+        raise ConfigError(f"dataset.test_size={test_size}: a share of the rows above 0 and below 1, such as 0.2.")
+    if isinstance(split_seed, bool) or not isinstance(split_seed, int) or not 0 <= split_seed < 2**32:
+        raise ConfigError(f"dataset.split_seed={split_seed}: a whole number from 0 to {2**32 - 1}.")
+    if isinstance(n_folds, bool) or not isinstance(n_folds, int) or n_folds < 1:
+        raise ConfigError(f"dataset.n_folds={n_folds}: a whole number of folds, at least 1.")
+    if split not in ("random", "time"):
+        raise ConfigError(f"dataset.split={split}: random or time.")

@@ -1,0 +1,65 @@
+"""Checks that the author of a task can run in a test of their own.
+
+from sweeps.tasks.testing import check_task
+
+def test_my_task_keeps_the_rules():
+    check_task(MyTask(my_data), Candidate(model={"_target_": "my_package.MyModel", "depth": 3}))
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+
+from sweeps.tasks.base import Candidate, Task
+
+_PICKLES = {".pkl", ".pickle", ".joblib", ".dill"}
+
+
+def check_task(task: Task, candidate: Candidate) -> None:
+    """Check that a task keeps the rules that a sweep relies on.
+
+    Args:
+        task: loaded and split, small enough to fit `candidate` a few times.
+        candidate: one that fits the task.
+
+    Raises:
+        AssertionError: names the rule that is broken.
+    """
+    _require(task.default_metric in task.directions, "default_metric is one of directions")
+    _require(all(name.startswith("val_") for name in task.directions), "only val_ metrics are objectives")
+    _require(task.evaluation_id() == task.evaluation_id(), "evaluation_id() gives the same id twice")
+    task.check(candidate)
+
+    first, second = task.evaluate(candidate), task.evaluate(candidate)
+    for metric in task.directions:
+        counterpart = metric.replace("val_", "test_", 1)
+        _require(metric in first.metrics, f"evaluate() measures {metric}")
+        _require(counterpart in first.metrics, f"evaluate() measures {counterpart}, which the gate compares")
+    _require(all(math.isfinite(value) for value in first.metrics.values()), "every metric is a finite number")
+    _require(first.metrics == second.metrics, "evaluate() gives the same metrics for the same candidate")
+
+    predictor = task.refit(candidate)
+    scores = task.test_scores(predictor)
+    measured = {name: value for name, value in first.metrics.items() if name in scores}
+    _require(bool(scores) and scores == measured, "test_scores() of the refitted model are the trial's test_ metrics")
+    example = task.example()
+    predicted = predictor.predict(example)
+    _require(len(predicted) == len(example), "predict() gives one row for each row of its input")
+    _require("prediction" in predicted.columns, "predict() gives a column named prediction")
+
+    with tempfile.TemporaryDirectory() as folder:
+        stored = Path(folder) / "model"
+        predictor.save(stored, candidate.trusted_types)
+        files = [file for file in stored.rglob("*") if file.is_file()]
+        _require(not any(file.suffix in _PICKLES for file in files), "save() writes no pickle")
+        loaded = type(task).load(stored, candidate.trusted_types)
+    pd.testing.assert_frame_equal(loaded.predict(example), predicted, obj="predictions after save() and load()")
+
+
+def _require(holds: bool, rule: str) -> None:
+    if not holds:
+        raise AssertionError(f"broken rule: {rule}")

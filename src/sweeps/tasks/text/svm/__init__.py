@@ -1,0 +1,1 @@
+"""SVC on sparse text: a solver that takes the steps of LIBSVM on rows of dot products."""

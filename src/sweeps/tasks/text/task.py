@@ -1,0 +1,289 @@
+"""Text classification: a vectorizer and a classifier, selected by cross-validation inside the training part."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.model_selection import StratifiedKFold, train_test_split
+from threadpoolctl import threadpool_limits
+
+from sweeps.base.build import build
+from sweeps.base.cache import SHARED, Key
+from sweeps.base.errors import ConfigError, DataError, ModelError
+from sweeps.tasks.base import Candidate, Evaluation, Predictor, Report, Task, no_report
+from sweeps.tasks.clock import Clock
+from sweeps.tasks.metrics import Direction, classification_scores
+from sweeps.tasks.text.data import TextData
+from sweeps.tasks.text.model import TextModel
+from sweeps.tasks.text.svm import sparse_svc
+from sweeps.tasks.text.svm.sparse_svc import SparseSVC
+
+_CHECK_ROWS_PER_CLASS = 50
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a vectorizer that is fitted on one part makes of it and of the part to score.
+
+    Attributes:
+        x_fit: of the rows to fit on, shape (n_fit, n_features).
+        x_score: of the rows to score, with the same columns.
+    """
+
+    x_fit: Any
+    x_score: Any
+
+
+class TextClassification(Task):
+    """Stratified train/test split with its own seed; stratified k-fold inside the training part selects.
+
+    Args:
+        data: texts and labels.
+        test_size: share of the rows held out for `test_`.
+        split_seed: seed of the split and the folds; not the sweep's `seed`, so that sweeps compare.
+        n_folds: folds for `val_`, at least 2.
+
+    Raises:
+        ConfigError: a share or a number of folds out of range.
+        DataError: a class with too few rows for the split and the folds.
+    """
+
+    directions: ClassVar[Mapping[str, Direction]] = {
+        "val_f1": "maximize",
+        "val_accuracy": "maximize",
+        "val_precision": "maximize",
+        "val_recall": "maximize",
+    }
+    default_metric: ClassVar[str] = "val_f1"
+
+    def __init__(self, data: TextData, test_size: float = 0.2, split_seed: int = 42, n_folds: int = 3) -> None:
+        _check_options(test_size, split_seed, n_folds)
+        self.data = data
+        self.test_size = test_size
+        self.split_seed = split_seed
+        self.n_folds = n_folds
+        self._train, self._test = self._split()
+        folds = StratifiedKFold(n_folds, shuffle=True, random_state=split_seed)
+        self._parts = [
+            (self._train[fit], self._train[score])
+            for fit, score in folds.split(self._train, self.data.labels[self._train])
+        ]
+        """Rows to fit on and to score: of each fold, then of training and test part."""
+        self._parts.append((self._train, self._test))
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of texts and labels in order."""
+        return self.data.fingerprint
+
+    def split_options(self) -> Mapping[str, Any]:
+        """Size and seed of the test part, and the class that its scores are of."""
+        return {
+            "test_size": float(self.test_size),
+            "split_seed": self.split_seed,
+            "positive_label": None if self.data.positive_label is None else str(self.data.positive_label),
+        }
+
+    def check(self, candidate: Candidate) -> None:
+        """Build the candidate, fit it on a few rows and store it for a trial."""
+        vectorizer, model = self._build(candidate)
+        labels = self.data.labels[self._train]
+        rows = np.concatenate([self._train[labels == c][:_CHECK_ROWS_PER_CLASS] for c in np.unique(labels)])
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # its trial will tell
+                fitted = TextModel.fit(
+                    vectorizer,
+                    model,
+                    self.data.texts[rows],
+                    self.data.labels[rows],
+                    text_column=self.data.text_column,
+                    seed=candidate.seed,
+                    n_folds=2,
+                )
+        except Exception as error:
+            if isinstance(error, ValueError) and isinstance(error, TypeError):  # scikit-learn's "invalid parameter"
+                raise ConfigError(str(error)) from error
+            return
+        with tempfile.TemporaryDirectory() as directory:
+            try:
+                fitted.save(Path(directory) / "model", candidate.trusted_types)
+            except ModelError as error:
+                raise ModelError(f"model {candidate.model.get('_target_')}: {error}") from error
+
+    def evaluate(self, candidate: Candidate, report: Report = no_report) -> Evaluation:
+        """Score every fold for `val_` (the mean over folds), then a fit on the whole training part for the others."""
+        clock = Clock()
+        with _one_blas_thread():
+            return Evaluation(self._metrics(candidate, report, clock), clock.seconds)
+
+    def _metrics(self, candidate: Candidate, report: Report, clock: Clock) -> dict[str, float]:
+        fold_scores = []
+        for index, (_, score) in enumerate(self._parts[:-1]):
+            fitted, features = self._fit(candidate, index, clock)
+            with clock.phase("score"):
+                fold_scores.append(self._scores(score, fitted.predict(features.x_score.copy())))
+            report({f"val_{name}": value for name, value in fold_scores[-1].items()})
+        metrics = {f"val_{name}": float(np.mean([scores[name] for scores in fold_scores])) for name in fold_scores[0]}
+        fitted, features = self._fit(candidate, self.n_folds, clock)
+        with clock.phase("score"):
+            parts = {"train": (self._train, features.x_fit), "test": (self._test, features.x_score)}
+            for part, (rows, x) in parts.items():
+                scores = self._scores(rows, fitted.predict(x.copy()))
+                metrics |= {f"{part}_{name}": value for name, value in scores.items()}
+        metrics["overfitting"] = metrics["train_f1"] - metrics["test_f1"]
+        return metrics
+
+    def refit(self, candidate: Candidate) -> Predictor:
+        """Fit vectorizer and model, and a calibration where the model has no probabilities, on the training part."""
+        vectorizer, model = self._build(candidate)
+        with _one_blas_thread():
+            return TextModel.fit(
+                vectorizer,
+                model,
+                self.data.texts[self._train],
+                self.data.labels[self._train],
+                text_column=self.data.text_column,
+                seed=candidate.seed,
+                n_folds=self.n_folds,
+            )
+
+    def test_scores(self, predictor: Predictor) -> dict[str, float]:
+        """The `test_` metrics of a fitted model."""
+        frame = pd.DataFrame({self.data.text_column: self.data.texts[self._test]})
+        scores = self._scores(self._test, predictor.predict(frame)["prediction"].to_numpy())
+        return {f"test_{name}": value for name, value in scores.items()}
+
+    def example(self) -> pd.DataFrame:
+        """Two made-up texts."""
+        return pd.DataFrame({self.data.text_column: ["A first text.", "Another, somewhat longer text."]})
+
+    @classmethod
+    def load(cls, directory: Path, trusted: Sequence[str] = ()) -> Predictor:
+        """Read a `TextModel` back."""
+        return TextModel.load(directory, trusted)
+
+    def _split(self) -> tuple[np.ndarray, np.ndarray]:
+        labels = self.data.labels
+        counts = Counter(labels.tolist())
+        needed = self.n_folds + 1
+        rare = {label: count for label, count in counts.items() if count < needed}
+        n_test = math.ceil(len(labels) * self.test_size)
+        if not rare and len(counts) <= n_test <= len(labels) - len(counts):
+            train, test = train_test_split(
+                np.arange(len(labels)), test_size=self.test_size, stratify=labels, random_state=self.split_seed
+            )
+            in_train, in_test = Counter(labels[train].tolist()), Counter(labels[test].tolist())
+            rare = {
+                label: count for label, count in counts.items() if in_train[label] < self.n_folds or not in_test[label]
+            }
+            if not rare:
+                return train, test
+        shown = ", ".join(
+            f"{label!r} has {count}" for label, count in sorted((rare or counts).items(), key=lambda x: x[1])[:5]
+        )
+        raise DataError(
+            f"{self.data.source}: too few rows in some classes ({shown}). With dataset.n_folds={self.n_folds} and "
+            f"dataset.test_size={self.test_size} every class needs {self.n_folds} rows in the training part and one in "
+            f"the test part: add rows, merge or leave out rare classes, or lower dataset.n_folds (at least 2)."
+        )
+
+    def _build(self, candidate: Candidate) -> tuple[Any, Any]:
+        if not candidate.vectorizer:
+            raise ConfigError("vectorizer=none does not fit text classification; choose vectorizer=tfidf or count.")
+        vectorizer, model = build(candidate.vectorizer, "vectorizer"), build(candidate.model, "model")
+        if not (hasattr(vectorizer, "fit_transform") and hasattr(vectorizer, "transform")):
+            raise ConfigError(
+                f"vectorizer: {candidate.vectorizer.get('_target_')} does not turn texts into features (no "
+                f"fit_transform and transform); text classification needs one such as vectorizer=tfidf."
+            )
+        if not (isinstance(model, BaseEstimator) and is_classifier(model)):
+            raise ConfigError(
+                f"model: {candidate.model.get('_target_', 'a model without _target_')} is not a classifier in "
+                f"scikit-learn's sense; text classification needs one such as model=svm."
+            )
+        return _seeded(vectorizer, candidate.seed), _seeded(model, candidate.seed)
+
+    def _fit(self, candidate: Candidate, index: int, clock: Clock) -> tuple[Any, Features]:
+        """Fit on one part.
+
+        Returns:
+            What predicts labels from features, and the part's features.
+        """
+        _, model = self._build(candidate)
+        with clock.phase("vectorize"):
+            features = self._features(candidate, index)
+        if sparse_svc.fits(model, features.x_fit):
+            model = SparseSVC(model)
+        with clock.phase("fit"):
+            # A copy, since a model may change its input in place, and the features are other trials', too.
+            return model.fit(features.x_fit.copy(), self.data.labels[self._parts[index][0]]), features
+
+    def _features(self, candidate: Candidate, index: int) -> Features:
+        """Features of one part, computed once for each vectorizer setting."""
+
+        def compute() -> Features:
+            fit, score = self._parts[index]
+            vectorizer, _ = self._build(candidate)
+            x_fit = vectorizer.fit_transform(self.data.texts[fit], self.data.labels[fit])
+            return Features(x_fit, vectorizer.transform(self.data.texts[score]))
+
+        return SHARED.get_or_share(self._key(candidate, index), Features, compute)
+
+    def _key(self, candidate: Candidate, index: int) -> Key:
+        """All that decides what the vectorizer makes of a part."""
+        vectorizer = json.dumps(candidate.vectorizer, sort_keys=True, default=repr)
+        split = (float(self.test_size), self.split_seed, self.n_folds)
+        return (self._content, *split, index, vectorizer, candidate.seed)
+
+    @cached_property
+    def _content(self) -> str:
+        """A hash of texts and labels in order; not the data set's `fingerprint`, which anyone may have made."""
+        texts, labels = self.data.texts.tolist(), self.data.labels.tolist()
+        digest = hashlib.blake2b(repr(labels).encode(), digest_size=16)
+        digest.update(np.fromiter(map(len, texts), np.int64).data)
+        digest.update("".join(texts).encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+
+    def _scores(self, rows: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+        return classification_scores(self.data.labels[rows], predicted, self.data.positive_label)
+
+
+def _one_blas_thread() -> threadpool_limits:
+    """While solvers on sparse text call BLAS on short vectors: threads cost more than they bring, and with one the sums
+    and metrics do not depend on the number of processors."""
+    return threadpool_limits(1, user_api="blas")
+
+
+def _check_options(test_size: Any, split_seed: Any, n_folds: Any) -> None:
+    if isinstance(test_size, bool) or not isinstance(test_size, int | float) or not 0 < test_size < 1:
+        raise ConfigError(f"dataset.test_size={test_size}: a share of the rows above 0 and below 1, such as 0.2.")
+    if isinstance(split_seed, bool) or not isinstance(split_seed, int) or not 0 <= split_seed < 2**32:
+        raise ConfigError(f"dataset.split_seed={split_seed}: a whole number from 0 to {2**32 - 1}.")
+    if isinstance(n_folds, bool) or not isinstance(n_folds, int) or n_folds < 2:
+        raise ConfigError(f"dataset.n_folds={n_folds}: a whole number of folds, at least 2.")
+
+
+def _seeded(model: Any, seed: int) -> Any:
+    """Give the seed to every `random_state` that the YAML leaves open, so that one seed means one result."""
+    if not hasattr(model, "get_params"):
+        return model
+    open_states = {
+        name: seed
+        for name, value in model.get_params(deep=True).items()
+        if value is None and (name == "random_state" or name.endswith("__random_state"))
+    }
+    return model.set_params(**open_states)

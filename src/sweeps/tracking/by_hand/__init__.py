@@ -1,0 +1,1 @@
+"""Runs that somebody makes by hand, beside those of sweeps."""

@@ -1,0 +1,1 @@
+"""Models in the registry: stored as plain data, gated, found and loaded."""

@@ -1,0 +1,308 @@
+"""The model registry: the winner of a sweep becomes a version, and the gate decides whether it becomes champion."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import mlflow
+import mlflow.pyfunc
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModelStatus
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, infer_signature
+
+from sweeps.base.errors import ModelError, TrackingError
+from sweeps.compose.settings import Promote
+from sweeps.tasks.base import Predictor, Task
+from sweeps.tasks.metrics import Direction, is_better
+from sweeps.tracking.client import unreachable
+from sweeps.tracking.models.load import known_model
+from sweeps.tracking.models.pyfunc import load_predictor, save_predictor
+from sweeps.tracking.patience import patiently
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+_REASON = "sweeps.promotion.reason"  # tag of a version, the last thing that is written when it is made
+PROMOTED_AT = "sweeps.promoted_at"
+POSITIVE_LABEL = "sweeps.positive_label"
+
+
+@dataclass(frozen=True)
+class Winner:
+    """A refitted model and what is known of it.
+
+    Attributes:
+        predictor: fitted on the training part.
+        trusted_types: what its YAML allows in the stored form.
+        test_scores: its `test_` metrics.
+        metric: the `test_` counterpart of the sweep's objective, which the gate compares.
+        direction: which way that metric is better.
+        run_id: the child run of the trial.
+        tags: more tags for the version.
+    """
+
+    predictor: Predictor
+    trusted_types: Sequence[str]
+    test_scores: Mapping[str, float]
+    metric: str
+    direction: Direction
+    run_id: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the gate decided.
+
+    Attributes:
+        name: the registered model.
+        version: the new version.
+        promoted: whether `champion` moved to it.
+        message: both scores and the reason, in a sentence.
+    """
+
+    name: str
+    version: str
+    promoted: bool
+    message: str
+
+
+def register(client: MlflowClient, task: Task, winner: Winner, name: str, promote: Promote) -> Decision:
+    """Log the winner's model, register it, point `challenger` at it, and let the gate decide on `champion`.
+
+    Same evaluation id as the incumbent: strictly better moves `champion`, a tie keeps it. Another id: `champion` stays.
+    What an earlier call that was cut off has done is not done again.
+
+    Raises:
+        ModelError: the model cannot be stored as plain data.
+        TrackingError: the registry is out of reach, or refuses.
+    """
+    try:
+        _ensure_registered(client, name)
+        version = version_of(client, name, winner.run_id)
+        if version is None:
+            model_uri, model_id = _logged_model(client, task, winner)
+            version = client.create_model_version(
+                name, source=model_uri, run_id=winner.run_id, model_id=model_id, tags=_version_tags(task, winner)
+            )
+        client.set_registered_model_alias(name, CHALLENGER, version.version)
+        decision = _gate(client, task, winner, name, str(version.version), promote)
+        if decision.promoted:
+            _promote(client, name, str(version.version))
+        for key, value in (
+            ("sweeps.promotion", "promoted" if decision.promoted else "kept"),
+            (_REASON, decision.message),
+        ):
+            client.set_model_version_tag(name, version.version, key, value)
+    except (ModelError, TrackingError):
+        raise
+    except Exception as error:
+        raise unreachable(error) from error
+    return decision
+
+
+def version_of(client: MlflowClient, name: str, run_id: str) -> ModelVersion | None:
+    """The version that was made of a run's model, None if there is none."""
+    found = client.search_model_versions(f"{_of_model(name)} and run_id = '{run_id}'")
+    return min(found, key=lambda version: int(version.version), default=None)
+
+
+def decision_on(version: ModelVersion) -> str | None:
+    """What the gate said of a version, None if it was cut off before."""
+    said: str | None = version.tags.get(_REASON)
+    return said
+
+
+def promote_by_hand(client: MlflowClient, name: str, version: str) -> str:
+    """Point `champion` at a version.
+
+    Returns:
+        A sentence on what changed.
+
+    Raises:
+        TrackingError: no such model or version.
+    """
+    known_model(client, name)
+    try:
+        version = str(client.get_model_version(name, version).version)
+    except MlflowException as error:
+        known = sorted(int(v.version) for v in client.search_model_versions(_of_model(name)))
+        raise TrackingError(
+            f"{name} has no version {version!r}; it has: {', '.join(map(str, known)) or 'none'}."
+        ) from error
+    before = champion_of(client, name)
+    _promote(client, name, version)
+    client.set_model_version_tag(name, version, "sweeps.promotion", "promoted by hand")
+    client.set_model_version_tag(name, version, _REASON, "promoted by hand")
+    was = f"it was version {before.version}" if before else "it was not set"
+    return f"champion of {name} is version {version} now ({was})."
+
+
+def _promote(client: MlflowClient, name: str, version: str) -> None:
+    client.set_model_version_tag(name, version, PROMOTED_AT, datetime.now(UTC).isoformat(timespec="seconds"))
+    client.set_registered_model_alias(name, CHAMPION, version)
+
+
+def champion_of(client: MlflowClient, name: str) -> ModelVersion | None:
+    """The version that `champion` points at, if any."""
+    version = client.get_registered_model(name).aliases.get(CHAMPION)
+    return None if version is None else client.get_model_version(name, version)
+
+
+def _logged_model(client: MlflowClient, task: Task, winner: Winner) -> tuple[str, str]:
+    """Address and id of the winner's model, logged unless it is; what was logged in part is deleted."""
+    experiment = client.get_run(winner.run_id).info.experiment_id
+    for model in client.search_logged_models([experiment], f"source_run_id = '{winner.run_id}'"):
+        if model.status == LoggedModelStatus.READY:
+            return str(model.model_uri), str(model.model_id)
+        client.delete_logged_model(model.model_id)
+    return patiently(
+        log_predictor, client, winner.run_id, type(task), winner.predictor, task.example(), winner.trusted_types
+    )
+
+
+def log_predictor(
+    client: MlflowClient,
+    run_id: str,
+    task: type[Task],
+    predictor: Predictor,
+    example: pd.DataFrame,
+    trusted_types: Sequence[str] = (),
+) -> tuple[str, str]:
+    """Log a fitted model as plain data, with signature, input example and requirements.
+
+    Args:
+        client: connected.
+        run_id: the run it belongs to.
+        task: the task that reads it back.
+        predictor: fitted.
+        example: a small input.
+        trusted_types: what is allowed in the stored form beyond the built-in list.
+
+    Returns:
+        The model's address and its id.
+
+    Raises:
+        ModelError: it cannot be stored as plain data.
+    """
+    trusted = [*trusted_types, f"{task.__module__}.{task.__qualname__}"]
+    run = client.get_run(run_id)
+    mlflow.set_experiment(experiment_id=run.info.experiment_id)  # where MLflow files the model; no run is opened
+    with tempfile.TemporaryDirectory() as folder, _trusting(trusted), warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "Hint: Inferred schema contains integer", UserWarning
+        )  # ids are never missing
+        data = Path(folder) / "model"
+        save_predictor(predictor, task, data, trusted_types)
+        logged = Model.log(
+            artifact_path=None,
+            name="model",
+            flavor=mlflow.pyfunc,
+            run_id=run_id,
+            loader_module=load_predictor.__module__,
+            data_path=str(data),
+            signature=infer_signature(example, predictor.predict(example)),
+            input_example=example,
+            pip_requirements=[f"mlflow=={mlflow.__version__}", *predictor.pip_requirements()],
+        )
+    return logged.model_uri, logged.model_id
+
+
+@contextmanager
+def _trusting(types: Sequence[str]) -> Iterator[None]:
+    """MLflow loads the model once to try its example; what the YAML allows holds for that load, in this process."""
+    before = os.environ.get("SWEEPS_TRUST")
+    os.environ["SWEEPS_TRUST"] = ",".join([*([before] if before else []), *types])
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["SWEEPS_TRUST"]
+        else:
+            os.environ["SWEEPS_TRUST"] = before
+
+
+def _ensure_registered(client: MlflowClient, name: str) -> None:
+    try:
+        client.get_registered_model(name)
+    except MlflowException:
+        try:
+            client.create_registered_model(name)
+        except MlflowException:  # another process may just have made it
+            client.get_registered_model(name)
+
+
+def _version_tags(task: Task, winner: Winner) -> dict[str, str]:
+    positive = task.split_options().get("positive_label")
+    return {
+        **winner.tags,
+        **({} if positive is None else {POSITIVE_LABEL: str(positive)}),
+        **{f"sweeps.{metric}": repr(score) for metric, score in winner.test_scores.items()},
+        "sweeps.metric": winner.metric,
+        "sweeps.score": repr(winner.test_scores[winner.metric]),
+        "sweeps.evaluation_id": task.evaluation_id(),
+    }
+
+
+def _gate(client: MlflowClient, task: Task, winner: Winner, name: str, version: str, promote: Promote) -> Decision:
+    score = winner.test_scores[winner.metric]
+    command = f"python -m sweeps.promote {shlex.quote(name)} {version}"
+    incumbent = champion_of(client, name)
+    mine = f"version {version} has {winner.metric} {score:.6g}"
+    if promote is Promote.never:
+        return Decision(
+            name, version, False, f"champion stays as it is (promote=never); {mine}. To promote it: {command}"
+        )
+    if incumbent is None:
+        return Decision(name, version, True, f"champion is version {version}, the first; {mine}")
+    if str(incumbent.version) == version:
+        return Decision(name, version, True, f"champion is version {version}; {mine}")
+    theirs = _number(incumbent.tags.get(f"sweeps.{winner.metric}"))
+    client.set_model_version_tag(name, version, "sweeps.incumbent.version", str(incumbent.version))
+    if theirs is not None:
+        client.set_model_version_tag(name, version, "sweeps.incumbent.score", repr(theirs))
+    if incumbent.tags.get("sweeps.evaluation_id") != task.evaluation_id() or theirs is None:
+        return Decision(
+            name,
+            version,
+            False,
+            f"champion stays version {incumbent.version}: it was measured on other data, another split or another "
+            f"metric, so the scores do not compare ({mine}, version {incumbent.version} "
+            f"{'has none' if theirs is None else f'has {theirs:.6g}'}). To promote it all the same: {command}",
+        )
+    if is_better(score, theirs, winner.direction):
+        return Decision(
+            name,
+            version,
+            True,
+            f"champion is version {version}: {mine}, version {incumbent.version} had {theirs:.6g}",
+        )
+    why = "a tie keeps it" if score == theirs else "it is better"
+    return Decision(
+        name,
+        version,
+        False,
+        f"champion stays version {incumbent.version}, {why}: {mine}, version {incumbent.version} has {theirs:.6g}",
+    )
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:  # somebody else's tag
+        return None
+
+
+def _of_model(name: str) -> str:
+    """The filter for a model's versions; MLflow's grammar has no escapes, but two kinds of quotes."""
+    return f'name = "{name}"' if "'" in name else f"name = '{name}'"

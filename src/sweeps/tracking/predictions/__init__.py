@@ -1,0 +1,1 @@
+"""Logs of predictions, from memory over disk to MLflow."""

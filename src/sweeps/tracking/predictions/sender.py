@@ -1,0 +1,105 @@
+"""Sends prediction logs to MLflow from a process of its own: `python -m sweeps.tracking.predictions.sender FOLDER`.
+
+MLflow's client takes milliseconds of Python for each run. In a process of its own that time is not taken from
+predictions, whatever the server does. It ends when its standard input does, after a last round.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from sweeps.base.errors import SweepsError
+from sweeps.base.redact import without_passwords
+from sweeps.tracking.predictions.spool import Spool
+
+_PAUSE = 0.5  # seconds between two looks into the folder
+_LONGEST_PAUSE = 30.0  # after failures
+_NICENESS = 10
+
+_log = logging.getLogger("sweeps.tracking.predictions.sender")
+
+
+def main() -> None:
+    """Send until standard input ends."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # they are meant for the parent, which then closes our input
+        signal.signal(number, signal.SIG_IGN)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    ending = threading.Event()
+    threading.Thread(target=_wait_for_the_end, args=(ending,), daemon=True).start()
+    spool = Spool(Path(sys.argv[1]))
+    while True:
+        with spool.sending() as is_ours:
+            if is_ours:
+                _send(spool, ending, _NICENESS)
+                return
+        if ending.wait(_PAUSE):
+            return
+
+
+def _send(spool: Spool, ending: threading.Event, niceness: int = 0) -> None:
+    from sweeps.tracking.client import connect
+    from sweeps.tracking.predictions.runs import send_waiting
+
+    if niceness:
+        os.nice(niceness)  # now that what takes seconds on a busy machine has been imported
+    tried = {file.name for file in spool.waiting()}  # an earlier process may have begun to send them
+    client = None
+    pause = _PAUSE
+    while True:
+        last = ending.is_set()
+        try:
+            tried |= spool.adopt()
+            if spool.waiting():
+                client = client or connect()
+                send_waiting(client, spool, tried)
+            pause = _PAUSE
+        except Exception as error:  # noqa: BLE001 - whatever the server does, the logs wait on disk
+            if pause == _PAUSE:
+                _log.warning("%s prediction logs wait in %s: %s", len(spool.waiting()), spool.folder, _reason(error))
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        if last:
+            return
+        ending.wait(pause)
+
+
+def send_soon(spool: Spool, patience: float) -> bool:
+    """Send what waits from this process, for some seconds.
+
+    Returns:
+        Whether nothing waits any more.
+    """
+    ending = threading.Event()
+    ending.set()
+
+    def send() -> None:
+        while spool.waiting():
+            with spool.sending() as is_ours:
+                if is_ours:
+                    _send(spool, ending)
+                    return
+            time.sleep(_PAUSE)  # a service in this folder is at it
+
+    thread = threading.Thread(target=send, daemon=True)  # a server that hangs shall not keep the process
+    thread.start()
+    thread.join(patience)
+    return not spool.waiting()
+
+
+def _wait_for_the_end(ending: threading.Event) -> None:
+    sys.stdin.buffer.read()
+    ending.set()
+
+
+def _reason(error: Exception) -> str:
+    text = str(error) if isinstance(error, SweepsError) else f"{type(error).__name__}: {error}"
+    return without_passwords(text).splitlines()[0]
+
+
+if __name__ == "__main__":
+    main()

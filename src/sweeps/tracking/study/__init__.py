@@ -1,0 +1,1 @@
+"""A study as MLflow runs: one parent, and a child for each trial."""

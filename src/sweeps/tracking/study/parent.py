@@ -1,0 +1,181 @@
+"""A sweep as MLflow runs: one parent for the study, one child for each trial, all of it read from the study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from optuna import Study
+from optuna.trial import FrozenTrial
+
+from sweeps.base.errors import TrackingError
+from sweeps.base.say import say
+from sweeps.study.folder import StudyFolder
+from sweeps.study.loop import SweepResult
+from sweeps.study.stopping import Outcome
+from sweeps.study.trial_record import Record
+from sweeps.tracking.client import is_refusal, unreachable
+from sweeps.tracking.entries import first_line, identity_tags, metrics_of, milliseconds, params_of, tags_of
+from sweeps.tracking.study.children import ChildRuns, Parent
+from sweeps.tracking.study.log_thread import LoggingQueue
+from sweeps.tracking.study.trial_log import TrialLog
+
+if TYPE_CHECKING:  # it is slow to import, and only plots need it
+    from matplotlib.figure import Figure
+
+# User attributes of the study
+PARENT_RUN = "sweeps.parent_run_id"
+TRACKING = "sweeps.tracking"  # its experiment, its dataset's name, how hyperparameters are called, the parent's tags
+END = "sweeps.end"  # outcome and reason
+
+STUDY_ID = "sweeps.study.id"  # tag of the parent run: finds the one of a sweep that died before its study knew it
+
+_PARENT_STATUS = {Outcome.COMPLETED: "FINISHED", Outcome.INTERRUPTED: "KILLED", Outcome.FAILED: "FAILED"}
+
+
+class StudyRuns:
+    """Projects a study into MLflow; a callback of the sweep.
+
+    Trials are logged by a thread, so that no trial waits for the server, and one that is down does not stop a sweep:
+    what could not be logged is tried again, and once more at the end. The parent run is remembered by the study, and a
+    child is known by its parent and its trial's number, so nothing is there twice, however often a study
+    is gone on with.
+
+    Args:
+        client: connected.
+        experiment: the experiment's id.
+        study: the study.
+        folder: the study's files, logged with the parent.
+
+    Attributes:
+        parent_id: the parent run.
+        is_answered: whether the server answered to the end.
+    """
+
+    def __init__(self, client: MlflowClient, experiment: str, study: Study, folder: StudyFolder) -> None:
+        self.client = client
+        self._experiment = experiment
+        self._folder = folder
+        described = study.user_attrs[TRACKING]
+        self._dataset: str = described["dataset"]
+        self._names: Mapping[str, str] = described["names"]
+        known = self._known_parent(study, described["tags"])
+        self.parent_id = known or self._new_parent(study, described["tags"])
+        parent = Parent(experiment, self.parent_id, self._dataset, described["metric"], self._names)
+        self._children = ChildRuns(client, parent)
+        if known is not None:
+            self._children.find()
+        self.is_answered = True
+        self._log = TrialLog(self._children)
+        self._queue = LoggingQueue(self._log.log)
+
+    def on_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Have a told trial logged as a child run."""
+        self._queue.put(trial)
+
+    def on_end(self, study: Study, result: SweepResult) -> bool:
+        """Log what is missing, mark the best trial and end the parent run as the sweep ended.
+
+        Returns:
+            Whether MLflow has everything.
+        """
+        try:
+            self.is_answered = self._queue.close()
+        finally:
+            self._log.end_process()
+        if not result.is_last:  # the last process logs what is missing, and ends the parent run
+            return self.is_answered
+        errors: list[Exception] = [] if self.is_answered else [TrackingError("the server does not answer")]
+        finished = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+        steps: list[Callable[[], None]] = []
+        if any(trial.number not in self._children.complete for trial in finished):
+            steps += [self._children.find]  # other processes may have logged theirs
+            steps += [partial(self._log.log, trial) for trial in finished]
+        steps += [partial(self._log_best, result), self._log_files, partial(self._log_outcome, result)]
+        for step in steps if self.is_answered else ():
+            try:
+                step()
+            except Exception as error:  # noqa: BLE001 - the study has everything; MLflow is its projection
+                errors.append(error)
+                if not is_refusal(error):
+                    self.is_answered = False
+                    break  # each further step would wait for the server as long
+        if errors:
+            say(
+                f"MLflow is incomplete: {first_line(errors[0])}. Every trial is in {self._folder.trials}; when the "
+                f"server is back: python -m sweeps.sync {self._folder.path}"
+            )
+        return not errors
+
+    def child_id(self, number: int) -> str | None:
+        """The run of a trial, None if it could not be logged."""
+        return self._children.run_ids.get(number) if number in self._children.complete else None
+
+    @property
+    def seconds(self) -> float:
+        """Spent on logging trials."""
+        return self._log.seconds
+
+    def set_parent_tags(self, tags: Mapping[str, str]) -> None:
+        """Add tags to the parent run."""
+        self.client.log_batch(self.parent_id, tags=tags_of(tags))
+
+    def log_figures(self, figures: Mapping[str, Figure]) -> None:
+        """Add figures to the parent run's artifacts, under `plots`."""
+        for name, figure in figures.items():
+            self.client.log_figure(self.parent_id, figure, f"plots/{name}")
+
+    def _known_parent(self, study: Study, tags: Mapping[str, str]) -> str | None:
+        """The study's parent run, RUNNING again; None where the server does not know it."""
+        known = study.user_attrs.get(PARENT_RUN) or self._parent_tagged(tags.get(STUDY_ID, ""))
+        if known is None:
+            return None
+        try:
+            if self.client.get_run(known).info.lifecycle_stage != "active":
+                return None
+        except MlflowException as error:
+            if not is_refusal(error):
+                raise unreachable(error) from error
+            return None
+        study.set_user_attr(PARENT_RUN, known)
+        self.client.update_run(known, status="RUNNING")
+        return str(known)
+
+    def _new_parent(self, study: Study, tags: Mapping[str, str]) -> str:
+        everything = {**identity_tags("sweep"), "sweeps.study": study.study_name, **tags}
+        run = self.client.create_run(self._experiment, tags=everything, run_name=study.study_name)
+        study.set_user_attr(PARENT_RUN, run.info.run_id)
+        return str(run.info.run_id)
+
+    def _parent_tagged(self, study_id: str) -> str | None:
+        found = self.client.search_runs([self._experiment], f"tags.`{STUDY_ID}` = '{study_id}'", max_results=1)
+        return str(found[0].info.run_id) if found else None
+
+    def _log_best(self, result: SweepResult) -> None:
+        best = result.best
+        if best is None:
+            return
+        marked = self.client.search_runs(
+            [self._experiment], f"tags.mlflow.parentRunId = '{self.parent_id}' and tags.`sweeps.best` = 'true'"
+        )
+        for run in marked:  # the best of this study before it was gone on with
+            if run.info.run_id != self._children.run_ids[best.number]:
+                self.client.delete_tag(run.info.run_id, "sweeps.best")
+        self.client.set_tag(self._children.run_ids[best.number], "sweeps.best", "true")
+        record = Record.of(best)
+        params = params_of(record.choices, self._dataset, record.hyperparameters, self._names)
+        tags = {"sweeps.best.trial": str(best.number)} | {f"sweeps.best.{key}": value for key, value in params.items()}
+        metrics = metrics_of(record.metrics, milliseconds(None))
+        self.client.log_batch(self.parent_id, metrics=metrics, tags=tags_of(tags))
+
+    def _log_outcome(self, result: SweepResult) -> None:
+        self.set_parent_tags({"sweeps.outcome": result.outcome.value, "sweeps.reason": result.reason})
+        self.client.set_terminated(self.parent_id, _PARENT_STATUS[result.outcome])
+
+    def _log_files(self) -> None:
+        for file in (self._folder.config, self._folder.trials, self._folder.result):
+            if file.exists():
+                self.client.log_artifact(self.parent_id, str(file))

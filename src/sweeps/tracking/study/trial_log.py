@@ -1,0 +1,95 @@
+"""Logs trials in the thread that calls it, or by a process of its own where that would take too much of its time."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from pathlib import Path
+
+from optuna.trial import FrozenTrial
+
+from sweeps.base.say import say
+from sweeps.tracking.study.children import ChildRuns, Logged
+from sweeps.tracking.study.logging_process import LoggingProcess, LoggingProcessDiedError
+
+_RECENT = 20  # trials
+_BUSY = 0.5  # of the time of the recent trials; a process takes seconds to start
+
+
+class TrialLog:
+    """Logs each trial once.
+
+    Args:
+        children: the runs of the study's trials.
+
+    Attributes:
+        seconds: spent on it.
+        process: that logs, if there is one.
+    """
+
+    def __init__(self, children: ChildRuns) -> None:
+        self._children = children
+        self._folder = Path.cwd()  # a trial in this process may change it for its time
+        self._recent: deque[tuple[float, float]] = deque(maxlen=_RECENT)  # when logging a trial began and ended
+        self._may_have_process = True
+        self._is_in_doubt = False
+        self.seconds = 0.0
+        self.process: LoggingProcess | None = None
+
+    def log(self, trial: FrozenTrial) -> None:
+        """Log a trial unless that is done.
+
+        Raises:
+            Exception: whatever MLflow raises when it does not answer; to call again goes on with it.
+        """
+        if trial.number in self._children.complete:
+            return
+        started = time.monotonic()
+        logged = self._by_process(trial) or self._here(trial)
+        self._recent.append((started, time.monotonic()))
+        self.seconds += logged.seconds
+        if logged.note:
+            say(logged.note)
+
+    def end_process(self) -> None:
+        """End the process at once, and have no other: nobody but the log is busy any more."""
+        self._may_have_process = False
+        process, self.process = self.process, None
+        if process is not None:
+            process.end()
+
+    def _by_process(self, trial: FrozenTrial) -> Logged | None:
+        """Log a trial by the process; None while there is none, or it is not ready."""
+        if self._may_have_process and self.process is None and self._is_busy():
+            self.process = self._started()
+        process = self.process
+        try:
+            if process is not None and process.is_ready():
+                logged = process.log(trial, self._children.run_ids.get(trial.number))
+                self._children.run_ids[trial.number] = logged.run_id
+                self._children.complete.add(trial.number)
+                return logged
+        except LoggingProcessDiedError:
+            if not self._may_have_process:  # it was ended while it waited for a server that hangs
+                raise
+            self.process, self._may_have_process, self._is_in_doubt = None, False, True
+        return None
+
+    def _started(self) -> LoggingProcess | None:
+        try:
+            return LoggingProcess(self._children.parent, self._folder)
+        except Exception:  # noqa: BLE001 - as a daemon, or without memory; this thread logs as well
+            self._may_have_process = False
+            return None
+
+    def _here(self, trial: FrozenTrial) -> Logged:
+        if self._is_in_doubt:  # the process may have made the trial's run
+            self._children.find()
+            self._is_in_doubt = False
+        return self._children.log(trial)
+
+    def _is_busy(self) -> bool:
+        if len(self._recent) < _RECENT:
+            return False
+        spent = sum(ended - started for started, ended in self._recent)
+        return spent > _BUSY * (time.monotonic() - self._recent[0][0])
