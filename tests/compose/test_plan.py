@@ -18,14 +18,13 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import RandomSampler
 
-import sweeps.compose.settings
 from sweeps.base.build import build
 from sweeps.base.errors import ConfigError
 from sweeps.compose.option_file import locate_option
 from sweeps.compose.plan import Combination, StudyPlan, plan_study, space_as_written
 from sweeps.compose.request import Request
 from sweeps.compose.search_space import Leaf, Proposal
-from sweeps.compose.settings import SWEPT_GROUPS
+from sweeps.compose.settings import SWEPT_GROUPS, RootConfig
 from sweeps.compose.space_yaml import flatten, inactive_keys
 from sweeps.execution.trial import candidate_of
 
@@ -588,7 +587,7 @@ def test_every_search_space_collects_and_its_defaults_and_draws_build(
 
 
 def test_the_root_config_refuses_a_key_that_it_does_not_know_and_a_value_of_a_wrong_type(loader: ConfigLoader) -> None:
-    assert set(sweeps.config.RootConfig.__dataclass_fields__) >= {"n_trials", "timeout", "seed", "metric"}
+    assert set(RootConfig.__dataclass_fields__) >= {"n_trials", "timeout", "seed", "metric"}
     for text in ("n_trial=3", "n_trials=abc", "seed=1.5", "promote=maybe", "dry_run=perhaps"):
         with pytest.raises(ConfigCompositionException, match=text.partition("=")[0]):
             loader.load_configuration("config", [text], RunMode.MULTIRUN)

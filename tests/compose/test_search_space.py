@@ -19,7 +19,6 @@ from sweeps.base.errors import ConfigError
 from sweeps.compose import override_text as overrides
 from sweeps.compose.search_space import Leaf, Proposal, SearchSpace, drop_unreachable, is_active
 from sweeps.compose.space_yaml import collect, flatten, inactive_keys
-from sweeps.study.attribute import Attribute
 
 FILE = "conf/model/svm.yaml"
 SVM = """
@@ -448,8 +447,8 @@ def enqueued(space: SearchSpace) -> list[tuple[optuna.Trial, Proposal]]:
     """The default trials as a sweep runs them."""
     study = study_with()
     for parameters in space.defaults():
-        study.enqueue_trial(parameters, user_attrs={Attribute.DEFAULT: 0})
-    return [(trial, space.suggest(trial)) for trial in (study.ask() for _ in space.defaults())]
+        study.enqueue_trial(parameters)
+    return [(trial, space.suggest(trial, is_default=True)) for trial in (study.ask() for _ in space.defaults())]
 
 
 def test_the_first_trials_are_the_defaults_of_each_option_in_the_order_typed() -> None:
