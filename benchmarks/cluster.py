@@ -36,9 +36,9 @@ from sweeps.compose.search_space import Proposal, SearchSpace
 from sweeps.compose.space_yaml import collect
 from sweeps.execution.dask_cluster import DaskWorkers
 from sweeps.execution.outcome import TrialOutcome, TrialResult
-from sweeps.execution.workers import Judge
-from sweeps.study.asking import Agenda
-from sweeps.study.loop import Sweep
+from sweeps.execution.workers import PruningCheck
+from sweeps.study.asking import TrialQueue
+from sweeps.study.loop import StudyLoop
 from sweeps.study.samplers import SamplerFactory
 from sweeps.study.stopping import Budget
 from sweeps.study.storage import open_storage
@@ -55,7 +55,9 @@ class SleepingChild:
     def __init__(self, packed: bytes) -> None:
         self._seconds = float(os.environ["SIMULATED_SECONDS"])
 
-    def run(self, number: int, proposal: Proposal, judge: Judge | None, timeout: float | None) -> TrialOutcome:
+    def run(
+        self, number: int, proposal: Proposal, should_prune: PruningCheck | None, timeout: float | None
+    ) -> TrialOutcome:
         begun = time.time()
         time.sleep(self._seconds)
         return TrialResult({"val_f1": proposal.values["model.a"]}, {}, {"begun": begun, "ended": time.time()})
@@ -83,9 +85,9 @@ class Clocked:
     def capacity(self) -> int:
         return self._inner.capacity
 
-    def submit(self, number: int, proposal: Proposal, judge: Judge | None) -> Future[TrialOutcome]:
+    def submit(self, number: int, proposal: Proposal, should_prune: PruningCheck | None) -> Future[TrialOutcome]:
         self.last_submitted = time.time()
-        return self._inner.submit(number, proposal, judge)
+        return self._inner.submit(number, proposal, should_prune)
 
     def start(self) -> None:
         self._inner.start()
@@ -138,7 +140,7 @@ def measure(n_slots: int, seconds: float, per_slot: int, storage: str | None) ->
         url = storage or f"sqlite:///{Path(folder) / 'study.db'}"
         study = optuna.create_study(storage=open_storage(url), study_name=f"{time.time()}", direction="maximize")
         before = resource.getrusage(resource.RUSAGE_SELF)
-        Sweep(study, Agenda(study, space, samplers), workers, Budget(per_slot * n_slots), "val_f1").run()
+        StudyLoop(study, TrialQueue(study, space, samplers), workers, Budget(per_slot * n_slots), "val_f1").run()
         after = resource.getrusage(resource.RUSAGE_SELF)
         trials = study.get_trials(deepcopy=False)
     spans: list[dict[str, Any]] = [trial.user_attrs["sweeps.result"]["seconds"] for trial in trials]

@@ -25,8 +25,8 @@ from sweeps.compose.search_space import Proposal, SearchSpace
 from sweeps.compose.space_yaml import collect
 from sweeps.execution.in_process import InProcess
 from sweeps.execution.outcome import REPORT, TrialResult
-from sweeps.study.asking import Agenda
-from sweeps.study.loop import Sweep
+from sweeps.study.asking import TrialQueue
+from sweeps.study.loop import StudyLoop
 from sweeps.study.pruning import build_pruner
 from sweeps.study.samplers import SamplerFactory
 from sweeps.study.stopping import Budget
@@ -85,7 +85,9 @@ def main() -> None:
         for seed in range(arguments.seeds):
             study = optuna.create_study(direction="maximize", pruner=build_pruner(option("pruner", name)))
             sampler = SamplerFactory({"_target_": "optuna.samplers.RandomSampler", "seed": seed}, space())
-            Sweep(study, Agenda(study, space(), sampler), InProcess(job), Budget(arguments.trials), "val_f1").run()
+            StudyLoop(
+                study, TrialQueue(study, space(), sampler), InProcess(job), Budget(arguments.trials), "val_f1"
+            ).run()
             stopped = study.get_trials(states=(TrialState.PRUNED,))
             pruned += len(stopped)
             fits += sum(len(trial.intermediate_values) for trial in stopped)

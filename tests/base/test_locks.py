@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.base.locks import alone
+from sweeps.base.locks import machine_lock
 
 
 def test_one_process_at_a_time_holds_a_lock_and_none_leaves_a_file(
@@ -20,7 +20,7 @@ def test_one_process_at_a_time_holds_a_lock_and_none_leaves_a_file(
 
     def count() -> None:
         for _ in range(100):
-            with alone("counter"):
+            with machine_lock("counter"):
                 before = int(counter.read_text())
                 time.sleep(0)  # lets another thread in, if the lock does
                 counter.write_text(str(before + 1))

@@ -101,7 +101,7 @@ class Workbench:
         """`python -m sweeps.run` in this process; its trials, too, unless the arguments say where."""
         if not any(argument.startswith(("n_jobs=", "hydra/launcher=")) for argument in arguments):
             arguments = (*arguments, "n_jobs=0")
-        return self._in_process("run", lambda _: sweeps.run.main(), arguments, environ)
+        return self._in_process("run", lambda _: sweeps.cli.run.main(), arguments, environ)
 
     def sweep(self, *arguments: str, environ: Mapping[str, str] | None = None) -> Finished:
         """`python -m sweeps.run -m`, which has to succeed."""
@@ -110,17 +110,17 @@ class Workbench:
         return finished
 
     def predict(self, *arguments: str, environ: Mapping[str, str] | None = None) -> Finished:
-        return self._in_process("predict", sweeps.predict.main, arguments, environ)
+        return self._in_process("predict", sweeps.cli.predict.main, arguments, environ)
 
     def promote(self, *arguments: str) -> Finished:
-        return self._in_process("promote", sweeps.promote.main, arguments, None)
+        return self._in_process("promote", sweeps.cli.promote.main, arguments, None)
 
     def serve(self, *arguments: str) -> Finished:
         """`python -m sweeps.serve` with arguments that it refuses."""
         return self._in_process("serve", sweeps.serve.__main__.main, arguments, None)
 
     def rerun(self, *arguments: str) -> Finished:
-        return self._in_process("rerun", sweeps.rerun.main, arguments, None)
+        return self._in_process("rerun", sweeps.cli.rerun.main, arguments, None)
 
     def command(
         self, module: str, *arguments: str, environ: Mapping[str, str] | None = None, text: str | None = None

@@ -25,8 +25,8 @@ MOMENTS = [
     "after optuna:Study.enqueue_trial 1",
     "before optuna.trial:Trial._suggest 2",  # between two suggests of the defaults
     "before optuna.trial:Trial._suggest 8",  # and of a trial that the sampler draws
-    "before sweeps.agenda:record_proposal 3",
-    "after sweeps.agenda:record_proposal 3",
+    "before sweeps.queue:record_proposal 3",
+    "after sweeps.queue:record_proposal 3",
     "before sweeps.sweep:tell 3",
     "before optuna:Study.tell 3",  # when everything else of the trial has been written
     "after optuna:Study.tell 3",
@@ -94,7 +94,7 @@ def test_a_sweep_killed_again_and_again_in_every_phase_ends_as_if_nothing_had_be
     for moment in (
         "before optuna.trial:Trial._suggest 2",
         "before optuna.trial:Trial._suggest 2",
-        "after sweeps.agenda:record_proposal 2",
+        "after sweeps.queue:record_proposal 2",
         "before optuna:Study.tell 2",
         "after optuna:Study.tell 1",
         f"after {MLFLOW}.create_run 1",

@@ -188,9 +188,9 @@ def test_what_a_killed_process_had_gathered_is_adopted_and_what_a_living_one_hol
         )
         subprocess.run([sys.executable, "-c", code], check=False)
         assert len(held(spool)) == 2
-        (adopted,) = Spool(spool.folder).adopt()
-        assert [file.name for file in spool.waiting()] == [adopted]
-        assert batch_of(spool.folder / adopted).n_predictions == 2
+        (reclaimed,) = Spool(spool.folder).reclaim()
+        assert [file.name for file in spool.waiting()] == [reclaimed]
+        assert batch_of(spool.folder / reclaimed).n_predictions == 2
         log.close()
     assert sorted(batch_of(file).n_predictions for file in spool.waiting()) == [1, 2]
     assert [file.name for file in spool.folder.iterdir() if file.name.startswith(".")] == [".lock"]

@@ -21,9 +21,9 @@ from sweeps.compose.space_yaml import collect
 from sweeps.execution.dask_cluster import DaskWorkers, connect, start_cluster
 from sweeps.execution.outcome import Failure, Pruned, TrialResult
 from sweeps.execution.workers import TrialTimeoutError, WorkerDiedError
-from sweeps.study.asking import Agenda
+from sweeps.study.asking import TrialQueue
 from sweeps.study.attribute import Attribute
-from sweeps.study.loop import Sweep, SweepResult
+from sweeps.study.loop import StudyLoop, StudyResult
 from sweeps.study.samplers import SamplerFactory
 from sweeps.study.stopping import Budget
 
@@ -54,9 +54,9 @@ def proposal(c: float = 1.0) -> Proposal:
     return Proposal({"model": "m", "vectorizer": "none"}, {"model.C": c})
 
 
-def sweep(study: optuna.Study, workers: DaskWorkers, n_trials: int, **budget: Any) -> SweepResult:
+def sweep(study: optuna.Study, workers: DaskWorkers, n_trials: int, **budget: Any) -> StudyResult:
     samplers = SamplerFactory({"_target_": "optuna.samplers.RandomSampler", "seed": 1}, SPACE)
-    return Sweep(study, Agenda(study, SPACE, samplers), workers, Budget(n_trials, **budget), "val_f1").run()
+    return StudyLoop(study, TrialQueue(study, SPACE, samplers), workers, Budget(n_trials, **budget), "val_f1").run()
 
 
 def new_study(folder: Path) -> optuna.Study:
@@ -149,16 +149,16 @@ def test_steps_reach_the_judge_and_its_verdict_comes_back(
 
     heard: dict[int, list[float]] = {0: [], 10: []}
 
-    def judge_of(number: int) -> Callable[[Mapping[str, float]], bool]:
-        def judge(scores: Mapping[str, float]) -> bool:
+    def pruning_check(number: int) -> Callable[[Mapping[str, float]], bool]:
+        def should_prune(scores: Mapping[str, float]) -> bool:
             heard[number].append(scores["val_f1"])
             return scores["val_f1"] == 2.0
 
-        return judge
+        return should_prune
 
     workers = workers_of(cluster, job)
-    hopeless = workers.submit(0, proposal(), judge_of(0))
-    good = workers.submit(10, proposal(), judge_of(10))
+    hopeless = workers.submit(0, proposal(), pruning_check(0))
+    good = workers.submit(10, proposal(), pruning_check(10))
     assert hopeless.result(120) == Pruned()
     assert isinstance(good.result(120), TrialResult)
     assert heard == {0: [0.0, 1.0, 2.0], 10: [10.0, 11.0, 12.0, 13.0, 14.0]}
@@ -173,11 +173,11 @@ def test_a_judge_that_raises_is_the_sweeps_to_handle(
         trial.REPORT.get()({"val_f1": 1.0})
         return TrialResult({"val_f1": 1.0}, {}, {})
 
-    def judge(scores: Mapping[str, float]) -> bool:
+    def should_prune(scores: Mapping[str, float]) -> bool:
         raise LookupError("no such database")
 
     with pytest.raises(LookupError, match="no such database"):
-        workers_of(cluster, job).submit(0, proposal(), judge).result(120)
+        workers_of(cluster, job).submit(0, proposal(), should_prune).result(120)
 
 
 def test_closing_ends_the_trials_that_run(

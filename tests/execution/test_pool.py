@@ -150,7 +150,7 @@ def steps(number: int, asked: Proposal) -> TrialResult:
 def test_a_judge_hears_every_step_and_its_verdict_stops_the_trial():
     heard: list[float] = []
 
-    def judge(scores):
+    def should_prune(scores):
         heard.append(scores["val"])
         return scores["val"] == 3.0
 
@@ -158,9 +158,9 @@ def test_a_judge_hears_every_step_and_its_verdict_stops_the_trial():
     try:
         long = Proposal({"model": "m"}, {"model.n": 10})
         short = Proposal({"model": "m"}, {"model.n": 2})
-        assert isinstance(pool.submit(0, long, judge).result(), Pruned)
+        assert isinstance(pool.submit(0, long, should_prune).result(), Pruned)
         assert heard == [0.0, 1.0, 2.0, 3.0]
-        assert isinstance(pool.submit(1, short, judge).result(), TrialResult)
+        assert isinstance(pool.submit(1, short, should_prune).result(), TrialResult)
         assert isinstance(pool.submit(2, long, None).result(), TrialResult)
     finally:
         pool.close()

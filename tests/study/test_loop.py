@@ -20,13 +20,13 @@ from sweeps.compose.search_space import Proposal, SearchSpace
 from sweeps.compose.space_yaml import collect
 from sweeps.execution.in_process import InProcess
 from sweeps.execution.outcome import TrialOutcome, TrialResult, attempt
-from sweeps.execution.workers import Judge, Workers
-from sweeps.study.asking import Agenda
+from sweeps.execution.workers import PruningCheck, Workers
+from sweeps.study.asking import TrialQueue
 from sweeps.study.attribute import Attribute, is_counted
 from sweeps.study.best import best_trial
 from sweeps.study.lease import Lease
-from sweeps.study.loop import Sweep, SweepResult
-from sweeps.study.pruning import judge_of
+from sweeps.study.loop import StudyLoop, StudyResult
+from sweeps.study.pruning import pruning_check
 from sweeps.study.samplers import SamplerFactory
 from sweeps.study.stopping import Budget, Outcome
 from sweeps.study.trial_record import Record, tell
@@ -60,14 +60,14 @@ class Recorder:
     def __init__(self) -> None:
         self.told: list[FrozenTrial] = []
         self.stored: list[FrozenTrial] = []
-        self.ends: list[SweepResult] = []
+        self.ends: list[StudyResult] = []
         self.states_at_end: list[TrialState] = []
 
     def on_trial(self, study: Study, trial: FrozenTrial) -> None:
         self.told.append(trial)
         self.stored.append(study.get_trials()[trial.number])
 
-    def on_end(self, study: Study, result: SweepResult) -> None:
+    def on_end(self, study: Study, result: StudyResult) -> None:
         self.ends.append(result)
         self.states_at_end = [trial.state for trial in study.get_trials()]
 
@@ -110,14 +110,14 @@ def sweep(new_study: Callable[..., Study]) -> Callable[..., Any]:
         sampler: str = "RandomSampler",
         seed: int = 1,
         callbacks: Sequence[Any] = (),
-    ) -> tuple[Study, SweepResult, Recorder]:
+    ) -> tuple[Study, StudyResult, Recorder]:
         space = space or space_of("logistic")
         study = study or new_study()
         recorder = Recorder()
         samplers = SamplerFactory({"_target_": f"optuna.samplers.{sampler}", "seed": seed}, space)
-        outcome = Sweep(
+        outcome = StudyLoop(
             study,
-            Agenda(study, space, samplers),
+            TrialQueue(study, space, samplers),
             workers or InProcess(job or scored),
             Budget(n_trials, timeout, max_failure_rate),
             "val_f1",
@@ -328,7 +328,7 @@ class OneAtATime(Recorder):
         self._job = job
         self._running: list[tuple[Future[TrialOutcome], int, Proposal]] = []
 
-    def submit(self, number: int, proposal: Proposal, judge: Judge | None) -> Future[TrialOutcome]:
+    def submit(self, number: int, proposal: Proposal, should_prune: PruningCheck | None) -> Future[TrialOutcome]:
         future: Future[TrialOutcome] = Future()
         self._running.append((future, number, proposal))
         if number == self.capacity - 1:
@@ -371,7 +371,7 @@ def test_a_sweep_without_any_complete_trial_has_failed(sweep):
         raise ValueError("no")
 
     _, outcome, recorder = sweep(job, n_trials=3)
-    assert outcome == SweepResult(Outcome.FAILED, "no trial completed", None)
+    assert outcome == StudyResult(Outcome.FAILED, "no trial completed", None)
     assert recorder.ends == [outcome]
 
 
@@ -393,7 +393,7 @@ def test_a_sweep_that_the_timeout_ends_before_any_trial_completed_names_the_time
 
     study, outcome, _ = sweep(job, n_trials=1000, timeout=0.2)
     assert states(study) == [TrialState.FAIL]
-    assert outcome == SweepResult(Outcome.FAILED, "timeout=0.2 s is over, and no trial completed", None)
+    assert outcome == StudyResult(Outcome.FAILED, "timeout=0.2 s is over, and no trial completed", None)
 
 
 def test_a_study_that_has_all_its_trials_runs_nothing_more(sweep):
@@ -519,7 +519,7 @@ class BreakingThroughout(Recorder):
     def on_trial(self, study: Study, trial: FrozenTrial) -> None:
         raise RuntimeError("a defect in a callback")
 
-    def on_end(self, study: Study, result: SweepResult) -> None:
+    def on_end(self, study: Study, result: StudyResult) -> None:
         raise RuntimeError("a defect at the end")
 
 
@@ -628,7 +628,7 @@ class NewestFirst:
         self._running: dict[int, tuple[Future[TrialOutcome], Proposal]] = {}
         self._changed = threading.Condition()
 
-    def submit(self, number: int, proposal: Proposal, judge: Judge | None) -> Future[TrialOutcome]:
+    def submit(self, number: int, proposal: Proposal, should_prune: PruningCheck | None) -> Future[TrialOutcome]:
         future: Future[TrialOutcome] = Future()
         with self._changed:
             assert len(self._running) < self.capacity
@@ -708,10 +708,10 @@ def test_a_step_that_is_reported_after_its_trial_was_given_up_stops_the_trial(ne
     study = new_study()
     study.pruner = optuna.pruners.MedianPruner()
     trial = study.ask()
-    judge = judge_of(study, trial, "val_f1")
-    assert judge is not None
+    should_prune = pruning_check(study, trial, "val_f1")
+    assert should_prune is not None
     study.tell(trial.number, state=TrialState.FAIL)
-    assert judge({"val_f1": 0.5})
+    assert should_prune({"val_f1": 0.5})
 
 
 # Shared with other processes
@@ -725,7 +725,7 @@ def test_the_last_trial_is_asked_once_whatever_the_others_do_while_it_is_drawn(n
     samplers = SamplerFactory({"_target_": "optuna.samplers.RandomSampler", "seed": 1}, space)
     lease, other = Lease(study), Lease(optuna.load_study(study_name="study", storage=study._storage))
     lease.acquire(join=False)
-    others_agenda = Agenda(study, space, samplers, other.holder)
+    others_agenda = TrialQueue(study, space, samplers, other.holder)
     others_trials: list[Any] = []
 
     def join() -> None:
@@ -745,9 +745,9 @@ def test_the_last_trial_is_asked_once_whatever_the_others_do_while_it_is_drawn(n
     overtaken = Overtaken({"_target_": "optuna.samplers.RandomSampler", "seed": 1}, space)
     if joins == "before":
         join()
-    ended = Sweep(
+    ended = StudyLoop(
         study,
-        Agenda(study, space, overtaken, lease.holder),
+        TrialQueue(study, space, overtaken, lease.holder),
         InProcess(scored),
         Budget(2),
         "val_f1",

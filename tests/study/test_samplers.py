@@ -16,9 +16,9 @@ from sweeps.compose.search_space import Proposal, SearchSpace
 from sweeps.compose.space_yaml import collect
 from sweeps.execution.in_process import InProcess
 from sweeps.execution.outcome import TrialResult
-from sweeps.study.asking import Agenda
+from sweeps.study.asking import TrialQueue
 from sweeps.study.attribute import Attribute
-from sweeps.study.loop import Sweep, SweepResult
+from sweeps.study.loop import StudyLoop, StudyResult
 from sweeps.study.samplers import SamplerFactory
 from sweeps.study.stopping import Budget, Outcome
 from sweeps.study.trial_record import Record
@@ -126,12 +126,12 @@ def sweep(
     seed: int = 7,
     study: optuna.Study | None = None,
     job: Any = cheap_job,
-) -> tuple[optuna.Study, SweepResult, SamplerFactory]:
+) -> tuple[optuna.Study, StudyResult, SamplerFactory]:
     """A whole sweep with a sampler of the package."""
     samplers = SamplerFactory(sampler_config(name, seed), space)
     if study is None:
         study = optuna.create_study(direction="maximize", sampler=samplers.sampler_for(0))
-    result = Sweep(study, Agenda(study, space, samplers), InProcess(job), Budget(n_trials), "val_f1").run()
+    result = StudyLoop(study, TrialQueue(study, space, samplers), InProcess(job), Budget(n_trials), "val_f1").run()
     return study, result, samplers
 
 

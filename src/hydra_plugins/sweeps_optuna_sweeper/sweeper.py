@@ -55,9 +55,9 @@ class SweepsOptunaSweeper(Sweeper):
             KeyboardInterrupt: the sweep was interrupted; its runs are closed.
         """
         from sweeps.compose.override_text import to_text
-        from sweeps.sweep.run_sweep import conduct
+        from sweeps.sweep.run_sweep import run_sweep
 
         params: Any = OmegaConf.to_container(OmegaConf.create(dict(self._params)), resolve=True)
         params = {key: value if isinstance(value, str) else to_text(value) for key, value in params.items()}
         texts = [f"{key}={text}" for key, text in params.items()] + arguments
-        return conduct(texts, self.config, self.hydra_context, self.task_function)
+        return run_sweep(texts, self.config, self.hydra_context, self.task_function)

@@ -13,11 +13,11 @@ from typing import IO
 
 
 @contextmanager
-def alone(name: str) -> Iterator[None]:
+def machine_lock(name: str) -> Iterator[None]:
     """Hold the lock of a name, such as a database's path; who comes second waits."""
     key = hashlib.sha256(name.encode()).hexdigest()[:16]
     path = Path(tempfile.gettempdir()) / f"sweeps-{os.getuid()}-{key}.lock"
-    with locked(path):
+    with file_lock(path):
         try:
             yield
         finally:
@@ -25,7 +25,7 @@ def alone(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def file_lock(path: Path) -> Iterator[None]:
     """Hold the lock of a file, which its holder may remove before it lets go."""
     while True:
         with path.open("w") as lock:

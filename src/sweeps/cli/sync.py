@@ -14,7 +14,7 @@ from sweeps.study.best import best_trial
 from sweeps.study.command_file import recall, storage_of
 from sweeps.study.folder import StudyFolder
 from sweeps.study.lease import Lease
-from sweeps.study.loop import SweepResult
+from sweeps.study.loop import StudyResult
 from sweeps.study.stopping import Outcome
 from sweeps.study.storage import find_study
 
@@ -46,7 +46,7 @@ def _sync(folder: StudyFolder, given: str | None) -> None:
         experiment = tracking.experiment_id(client, study.user_attrs[TRACKING]["experiment"])
         outcome, reason = study.user_attrs.get(END, (Outcome.INTERRUPTED.value, "cut off"))
         runs = StudyRuns(client, experiment, study, folder)
-        is_whole = runs.on_end(study, SweepResult(Outcome(outcome), reason, best_trial(study)))
+        is_whole = runs.on_end(study, StudyResult(Outcome(outcome), reason, best_trial(study)))
     finally:
         lease.release()
     if not is_whole:

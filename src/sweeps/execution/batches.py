@@ -11,7 +11,7 @@ from sweeps.compose._hydra_compat import redact_folder, value_of
 from sweeps.compose.search_space import Proposal
 from sweeps.execution.job import TrialJob
 from sweeps.execution.outcome import TrialOutcome, attempt
-from sweeps.execution.workers import Judge, WorkerDiedError
+from sweeps.execution.workers import PruningCheck, WorkerDiedError
 from sweeps.tasks.base import no_report
 
 
@@ -30,7 +30,7 @@ class Batches:
         self._job = job
         self._batch: list[tuple[int, Proposal, Future[TrialOutcome]]] = []
 
-    def submit(self, number: int, proposal: Proposal, judge: Judge | None) -> Future[TrialOutcome]:
+    def submit(self, number: int, proposal: Proposal, should_prune: PruningCheck | None) -> Future[TrialOutcome]:
         """Put a trial into the next batch; nobody can prune it there."""
         future: Future[TrialOutcome] = Future()
         self._batch.append((number, proposal, future))

@@ -23,7 +23,7 @@ import cloudpickle
 
 from sweeps.compose.search_space import Proposal
 from sweeps.execution.outcome import Failure, TrialOutcome, TrialResult, attempt
-from sweeps.execution.workers import Job, Judge, TrialTimeoutError, WorkerDiedError
+from sweeps.execution.workers import Job, PruningCheck, TrialTimeoutError, WorkerDiedError
 from sweeps.tasks.base import PrunedError, no_report
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -79,7 +79,7 @@ def pack(enter: Callable[[], None], prepare: Callable[[], None], job: Job) -> by
     return packed
 
 
-def adopt(environment: Mapping[str, str]) -> None:
+def copy_environment(environment: Mapping[str, str]) -> None:
     """Take over the environment variables of another process on this machine."""
     os.environ.clear()
     os.environ.update(environment)
@@ -123,20 +123,22 @@ class Child:
         if self._is_closed:  # meanwhile
             self.kill()
 
-    def run(self, number: int, proposal: Proposal, judge: Judge | None, timeout: float | None) -> TrialOutcome:
+    def run(
+        self, number: int, proposal: Proposal, should_prune: PruningCheck | None, timeout: float | None
+    ) -> TrialOutcome:
         """Run one trial.
 
         Args:
             number: of the trial.
             proposal: what it is to run.
-            judge: prunes it, None where nobody does.
+            should_prune: prunes it, None where nobody does.
             timeout: seconds until the process is ended, or None.
 
         Raises:
             WorkerDiedError: the process died.
             TrialTimeoutError: the trial took too long; the process was ended.
         """
-        self._hand_over((number, proposal, judge is not None))
+        self._hand_over((number, proposal, should_prune is not None))
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             try:
@@ -150,7 +152,7 @@ class Child:
             if not isinstance(received, _Step):
                 outcome: TrialOutcome = received
                 return outcome
-            self._send(judge is not None and judge(received.scores))
+            self._send(should_prune is not None and should_prune(received.scores))
 
     def close(self) -> None:
         """End the process for good."""
@@ -222,11 +224,11 @@ def _serve(pipe: Connection, packed: bytes) -> None:
     pipe.send(None)  # it is ready: the time that imports take is no trial's
     while True:
         try:
-            number, proposal, is_judged = pipe.recv()
+            number, proposal, reports_steps = pipe.recv()
         except EOFError:
             return
         pipe.send(None)  # it is taken
-        report = partial(_report, pipe) if is_judged else no_report
+        report = partial(_report, pipe) if reports_steps else no_report
         outcome = attempt(partial(_run, load, number, proposal), report)
         try:
             pipe.send(outcome)

@@ -34,7 +34,7 @@ from sweeps.execution.dask_worker import (
     versions,
 )
 from sweeps.execution.outcome import TrialOutcome
-from sweeps.execution.workers import Job, Judge, TrialTimeoutError, WorkerDiedError
+from sweeps.execution.workers import Job, PruningCheck, TrialTimeoutError, WorkerDiedError
 
 _LOOK_EVERY = 0.5  # seconds between two looks at the scheduler
 _LOST_AFTER = 3.0  # seconds without a connection to it
@@ -92,7 +92,7 @@ class _InFlight:
     """
 
     number: int
-    judge: Judge | None
+    should_prune: PruningCheck | None
     future: Future[TrialOutcome]
     task: Task[Any] | None = None
     worker: str = ""
@@ -138,7 +138,7 @@ class DaskWorkers:
         self._lost: ClusterError | None = None
         self._is_closed = threading.Event()
         self._answering = ThreadPoolExecutor(8, thread_name_prefix="answers")
-        self._judging = ThreadPoolExecutor(4, thread_name_prefix="judges")
+        self._pruning = ThreadPoolExecutor(4, thread_name_prefix="pruning")
         try:
             self.capacity = self._capacity(self._check_workers())
         except ClusterError:
@@ -147,12 +147,12 @@ class DaskWorkers:
         client.subscribe_topic(self._sweep, self._hear)
         threading.Thread(target=self._tend, name="cluster", daemon=True).start()
 
-    def submit(self, number: int, proposal: Proposal, judge: Judge | None) -> Future[TrialOutcome]:
+    def submit(self, number: int, proposal: Proposal, should_prune: PruningCheck | None) -> Future[TrialOutcome]:
         """Start a trial on whichever worker Dask chooses."""
-        trial = _InFlight(number, judge, Future())
+        trial = _InFlight(number, should_prune, Future())
         run = uuid.uuid4().hex
-        is_judged = judge is not None
-        ticket = Ticket(self._sweep, run, number, is_judged, self._timeout, self._versions, self._folder)
+        reports_steps = should_prune is not None
+        ticket = Ticket(self._sweep, run, number, reports_steps, self._timeout, self._versions, self._folder)
         trial.future.add_done_callback(partial(self._withdraw, run))
         with self._lock:
             self._in_flight[run] = trial
@@ -182,7 +182,7 @@ class DaskWorkers:
                 self._client.cancel([trial.task for trial in in_flight.values() if trial.task is not None], force=True)
                 wait([self._answering.submit(self._client.run, end, self._sweep, on_error="ignore")], _ENDED_WITHIN)
         self._answering.shutdown(wait=False, cancel_futures=True)
-        self._judging.shutdown(wait=False, cancel_futures=True)
+        self._pruning.shutdown(wait=False, cancel_futures=True)
         self._disconnect()
 
     def _disconnect(self) -> None:
@@ -278,7 +278,7 @@ class DaskWorkers:
     def _hear(self, event: tuple[float, Mapping[str, Any]]) -> None:
         """A worker asks; called in the client's event loop."""
         message = event[1]
-        pool = self._judging if message["what"] == "step" else self._answering
+        pool = self._pruning if message["what"] == "step" else self._answering
         with suppress(RuntimeError):  # closed
             pool.submit(self._answer, message)
 
@@ -287,7 +287,7 @@ class DaskWorkers:
         if message["what"] == "begin":
             given = self._begin(message)
         elif message["what"] == "step":
-            given = self._judge(message)
+            given = self._check(message)
         with suppress(Exception):  # a worker that is lost needs no answer
             self._client.run(answer, message["question"], given, workers=[message["worker"]])
 
@@ -306,13 +306,13 @@ class DaskWorkers:
             may_begin = trial is not None and not is_again and trial.future.set_running_or_notify_cancel()
         return may_begin, None if message["has_job"] or not may_begin else self._packed
 
-    def _judge(self, message: Mapping[str, Any]) -> bool:
+    def _check(self, message: Mapping[str, Any]) -> bool:
         with self._lock:
             trial = self._in_flight.get(message["run"])
-        if trial is None or trial.judge is None or trial.worker != message["worker"]:
+        if trial is None or trial.should_prune is None or trial.worker != message["worker"]:
             return True
         try:
-            return trial.judge(message["scores"])
+            return trial.should_prune(message["scores"])
         except Exception as error:  # noqa: BLE001 - of the study's database: the sweep's to handle
             self._give_up(message["run"], error)
             return True

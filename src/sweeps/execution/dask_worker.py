@@ -28,7 +28,7 @@ from distributed.worker import Worker
 from sweeps.compose.search_space import Proposal
 from sweeps.execution.child import Child, prepare_server
 from sweeps.execution.outcome import TrialOutcome
-from sweeps.execution.workers import Judge, WorkerDiedError
+from sweeps.execution.workers import PruningCheck, WorkerDiedError
 
 _PACKAGES = ("sweeps", "optuna", "scikit-learn", "scikit-surprise")
 _ASK_EVERY = 10.0  # seconds between two looks whether the coordinator is there
@@ -61,7 +61,7 @@ class Ticket:
         sweep: stands for the sweep, and is the topic of its questions.
         run: stands for this trial.
         number: of the trial.
-        is_judged: whether it reports its steps.
+        reports_steps: whether it reports its steps.
         timeout: seconds that it may take, or None.
         versions: what the worker must have, from `versions`.
         folder: where the coordinator runs.
@@ -70,7 +70,7 @@ class Ticket:
     sweep: str
     run: str
     number: int
-    is_judged: bool
+    reports_steps: bool
     timeout: float | None
     versions: Mapping[str, str]
     folder: str
@@ -177,12 +177,12 @@ class _Trials:
             return None
         child = self._take_child(packed)
 
-        def judge(scores: Mapping[str, float]) -> bool:
+        def should_prune(scores: Mapping[str, float]) -> bool:
             return bool(self._ask("step", ticket.run, scores={name: float(score) for name, score in scores.items()}))
 
         try:
-            judged: Judge | None = judge if ticket.is_judged else None
-            return child.run(ticket.number, proposal, judged, ticket.timeout)
+            check: PruningCheck | None = should_prune if ticket.reports_steps else None
+            return child.run(ticket.number, proposal, check, ticket.timeout)
         finally:
             with _lock:
                 self._idle.append(child)

@@ -8,7 +8,7 @@ from functools import partial
 
 from sweeps.compose.search_space import Proposal
 from sweeps.execution.outcome import TrialOutcome, attempt
-from sweeps.execution.workers import Job, Judge
+from sweeps.execution.workers import Job, PruningCheck
 from sweeps.tasks.base import PrunedError, Report, no_report
 
 
@@ -24,10 +24,10 @@ class InProcess:
     def __init__(self, job: Job) -> None:
         self._job = job
 
-    def submit(self, number: int, proposal: Proposal, judge: Judge | None) -> Future[TrialOutcome]:
+    def submit(self, number: int, proposal: Proposal, should_prune: PruningCheck | None) -> Future[TrialOutcome]:
         """Run a trial to its end."""
         future: Future[TrialOutcome] = Future()
-        future.set_result(attempt(partial(self._job, number, proposal), _report_to(judge)))
+        future.set_result(attempt(partial(self._job, number, proposal), _report_to(should_prune)))
         return future
 
     def start(self) -> None:
@@ -37,12 +37,12 @@ class InProcess:
         """Nothing runs."""
 
 
-def _report_to(judge: Judge | None) -> Report:
-    if judge is None:
+def _report_to(should_prune: PruningCheck | None) -> Report:
+    if should_prune is None:
         return no_report
 
     def report(scores: Mapping[str, float]) -> None:
-        if judge(scores):
+        if should_prune(scores):
             raise PrunedError
 
     return report

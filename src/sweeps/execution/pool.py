@@ -9,9 +9,9 @@ from functools import partial
 from queue import SimpleQueue
 
 from sweeps.compose.search_space import Proposal
-from sweeps.execution.child import Child, adopt, pack, prepare_server
+from sweeps.execution.child import Child, copy_environment, pack, prepare_server
 from sweeps.execution.outcome import TrialOutcome
-from sweeps.execution.workers import Job, Judge, WorkerDiedError
+from sweeps.execution.workers import Job, PruningCheck, WorkerDiedError
 
 
 class Pool:
@@ -39,16 +39,16 @@ class Pool:
         self.capacity = n_jobs
         self._timeout = trial_timeout
         prepare_server(preload)
-        packed = pack(partial(adopt, dict(os.environ)), prepare, job)
+        packed = pack(partial(copy_environment, dict(os.environ)), prepare, job)
         self._children = [Child(packed) for _ in range(n_jobs)]
         self._idle: SimpleQueue[Child] = SimpleQueue()
         self._threads = ThreadPoolExecutor(n_jobs, thread_name_prefix="worker")
         for child in self._children:
             self._threads.submit(self._warm_up, child)
 
-    def submit(self, number: int, proposal: Proposal, judge: Judge | None) -> Future[TrialOutcome]:
+    def submit(self, number: int, proposal: Proposal, should_prune: PruningCheck | None) -> Future[TrialOutcome]:
         """Start a trial in an idle worker."""
-        return self._threads.submit(self._run, number, proposal, judge)
+        return self._threads.submit(self._run, number, proposal, should_prune)
 
     def start(self) -> None:
         """Nothing waits for it."""
@@ -68,9 +68,9 @@ class Pool:
         finally:
             self._idle.put(child)
 
-    def _run(self, number: int, proposal: Proposal, judge: Judge | None) -> TrialOutcome:
+    def _run(self, number: int, proposal: Proposal, should_prune: PruningCheck | None) -> TrialOutcome:
         child = self._idle.get()
         try:
-            return child.run(number, proposal, judge, self._timeout)
+            return child.run(number, proposal, should_prune, self._timeout)
         finally:
             self._idle.put(child)

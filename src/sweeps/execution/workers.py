@@ -12,7 +12,7 @@ from sweeps.execution.outcome import TrialOutcome, TrialResult
 Job = Callable[[int, Proposal], TrialResult]
 """Runs the trial of a number; pickled by value to reach other processes."""
 
-Judge = Callable[[Mapping[str, float]], bool]
+PruningCheck = Callable[[Mapping[str, float]], bool]
 """Takes the scores of a trial's next step and says whether the trial shall stop; called from any thread."""
 
 
@@ -33,13 +33,13 @@ class Workers(Protocol):
 
     capacity: int
 
-    def submit(self, number: int, proposal: Proposal, judge: Judge | None) -> Future[TrialOutcome]:
+    def submit(self, number: int, proposal: Proposal, should_prune: PruningCheck | None) -> Future[TrialOutcome]:
         """Start a trial.
 
         Args:
             number: of the trial.
             proposal: what it is to run.
-            judge: prunes it, None where nobody does.
+            should_prune: prunes it, None where nobody does.
 
         Returns:
             Its outcome, or as an exception `WorkerDiedError` or `TrialTimeoutError`.

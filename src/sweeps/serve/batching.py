@@ -14,7 +14,7 @@ _TOGETHER = 64
 R = TypeVar("R")
 
 
-class Together:
+class MicroBatcher:
     """Answers single items together: those that arrive while a prediction runs go into the next one.
 
     An item alone is predicted at once, so nothing waits for company.

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from sweeps.serve.batching import InTurn, Together
+from sweeps.serve.batching import InTurn, MicroBatcher
 from sweeps.serve.holder import ModelHolder, Served
 from sweeps.serve.kinds import Answer
 from sweeps.serve.metrics import Metrics
@@ -34,7 +34,7 @@ class Service:
         self.options = options
         self.metrics = metrics
         self._log = log
-        self._together = Together(self._predict_singles, options.max_waiting)
+        self._together = MicroBatcher(self._predict_singles, options.max_waiting)
         self.in_turn = InTurn(_BATCHES_AT_ONCE, options.max_waiting)
 
     async def predict_one(self, item: Any) -> Answer:

@@ -26,7 +26,7 @@ class Asked:
 
 
 def fail_cut_off(study: Study, alive: Collection[str] = (), in_flight: Collection[int] = ()) -> list[FrozenTrial]:
-    """Fail the trials that a process left RUNNING; see `Agenda.take_up`."""
+    """Fail the trials that a process left RUNNING; see `TrialQueue.requeue_orphans`."""
     cut_off = []
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         if trial.number in in_flight:
@@ -39,7 +39,7 @@ def fail_cut_off(study: Study, alive: Collection[str] = (), in_flight: Collectio
     return cut_off
 
 
-class Agenda:
+class TrialQueue:
     """Asks trials, and remembers which parameters are still owed a trial.
 
     All of it is read from the study, so that a sweep which is taken up again goes on where it was cut off: a trial that
@@ -66,9 +66,9 @@ class Agenda:
         self._samplers = samplers
         self._coordinator = coordinator
         self._describe = describe
-        self._owed: deque[tuple[dict[str, Any], dict[str, Any]]] = deque()  # parameters, user attributes
+        self._queued: deque[tuple[dict[str, Any], dict[str, Any]]] = deque()  # parameters, user attributes
 
-    def take_up(self, alive: Collection[str] = (), in_flight: Collection[int] = ()) -> list[FrozenTrial]:
+    def requeue_orphans(self, alive: Collection[str] = (), in_flight: Collection[int] = ()) -> list[FrozenTrial]:
         """Fail the trials that a process left RUNNING, and list what is owed a trial.
 
         Args:
@@ -80,12 +80,12 @@ class Agenda:
         """
         cut_off = fail_cut_off(self._study, alive, in_flight)
         trials = self._study.get_trials(deepcopy=False)
-        self._owed = deque([*_retries(trials), *self._defaults(trials)])
+        self._queued = deque([*_retries(trials), *self._defaults(trials)])
         return cut_off
 
-    def owe_again(self, trial: FrozenTrial) -> None:
+    def retry(self, trial: FrozenTrial) -> None:
         """Try the parameters of a trial again, whose process died."""
-        self._owed.appendleft(_retry(trial))
+        self._queued.appendleft(_retry(trial))
 
     def ask(self, n_before: int) -> Asked | None:
         """Ask and draw a trial; None if the sampler has nothing left.
@@ -94,8 +94,8 @@ class Agenda:
             n_before: trials that count or are in flight; the random state is a function of the seed and of this.
         """
         self._study.sampler = self._samplers.sampler_for(n_before)
-        if self._owed:
-            parameters, attributes = self._owed.popleft()
+        if self._queued:
+            parameters, attributes = self._queued.popleft()
             self._study.enqueue_trial(parameters, user_attrs=attributes)
         elif self._samplers.exhausted(self._study):
             return None

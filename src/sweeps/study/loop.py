@@ -18,11 +18,11 @@ from sweeps.base.errors import ClusterError, Interrupted, StorageError
 from sweeps.base.signals import Interrupts
 from sweeps.execution.outcome import Failure, TrialOutcome
 from sweeps.execution.workers import TrialTimeoutError, WorkerDiedError, Workers
-from sweeps.study.asking import Agenda, Asked
+from sweeps.study.asking import Asked, TrialQueue
 from sweeps.study.attribute import Attribute, is_counted
 from sweeps.study.best import best_trial
 from sweeps.study.lease import Lease
-from sweeps.study.pruning import judge_of
+from sweeps.study.pruning import pruning_check
 from sweeps.study.stopping import Budget, Outcome, Stop, Tally
 from sweeps.study.trial_record import CUT_OFF, tell, tell_failure
 
@@ -32,7 +32,7 @@ _LOOK_AROUND = 5.0  # seconds without a finished trial, after which others may h
 
 
 @dataclass(frozen=True)
-class SweepResult:
+class StudyResult:
     """How a sweep ended.
 
     Attributes:
@@ -55,7 +55,7 @@ class Callback(Protocol):
     def on_trial(self, study: Study, trial: FrozenTrial) -> None:
         """A trial has been told."""
 
-    def on_end(self, study: Study, result: SweepResult) -> object:
+    def on_end(self, study: Study, result: StudyResult) -> object:
         """The sweep is over, whatever ended it."""
 
 
@@ -63,12 +63,12 @@ class _GraceOverError(Exception):
     """An interrupted sweep has waited long enough for the trials in flight."""
 
 
-class Sweep:
+class StudyLoop:
     """A study on its way to its end, whether new or cut off before.
 
     Args:
         study: where trials are asked and told.
-        agenda: what is tried next.
+        queue: what is tried next.
         workers: where trials run; closed at the end.
         budget: when to stop.
         metric: the metric that is told.
@@ -79,7 +79,7 @@ class Sweep:
     def __init__(
         self,
         study: Study,
-        agenda: Agenda,
+        queue: TrialQueue,
         workers: Workers,
         budget: Budget,
         metric: str,
@@ -87,7 +87,7 @@ class Sweep:
         lease: Lease | None = None,
     ) -> None:
         self._study = study
-        self._agenda = agenda
+        self._queue = queue
         self._workers = workers
         self._budget = budget
         self._metric = metric
@@ -102,7 +102,7 @@ class Sweep:
         self._has_said_that_it_waits = False
         self._is_shared = False  # whether other processes work on the study
 
-    def run(self) -> SweepResult:
+    def run(self) -> StudyResult:
         """Run it to its end.
 
         Returns:
@@ -135,7 +135,7 @@ class Sweep:
     def _take_up(self) -> None:
         """Fail the trials that dead processes left RUNNING, so that their parameters are tried again first."""
         in_flight = {asked.trial.number for asked in self._in_flight.values()}
-        cut_off = self._agenda.take_up(self._lease.others() if self._lease else (), in_flight)
+        cut_off = self._queue.requeue_orphans(self._lease.others() if self._lease else (), in_flight)
         self._tally.recount(self._study.get_trials(deepcopy=False))
         for trial in cut_off:
             self._notify(trial)
@@ -153,7 +153,7 @@ class Sweep:
         while self._may_start():
             if len(self._in_flight) >= self._workers.capacity:
                 break
-            asked = self._agenda.ask(self._tally.accepted + len(self._in_flight))
+            asked = self._queue.ask(self._tally.accepted + len(self._in_flight))
             if asked is None:
                 self._stop = Outcome.COMPLETED, "every point of the grid has run"
                 break
@@ -164,8 +164,8 @@ class Sweep:
                 if told is not None:
                     self._notify(told)
                 continue
-            judge = judge_of(self._study, asked.trial, self._metric)
-            future = self._workers.submit(asked.trial.number, asked.proposal, judge)
+            should_prune = pruning_check(self._study, asked.trial, self._metric)
+            future = self._workers.submit(asked.trial.number, asked.proposal, should_prune)
             self._in_flight[future] = asked
             future.add_done_callback(self._events.put)
         if self._interrupts.received is not None:
@@ -235,7 +235,7 @@ class Sweep:
             reason = f"{error} (attempt {attempt})"
             told = tell_failure(self._study, trial, reason, "", interrupted=again, attempt=attempt)
             if again and told is not None:
-                self._agenda.owe_again(told)
+                self._queue.retry(told)
         elif isinstance(error, TrialTimeoutError):
             told = tell_failure(self._study, trial, str(error), "")
         elif error is not None:
@@ -258,7 +258,7 @@ class Sweep:
             callback.on_trial(self._study, told)
         del self._unheard[told.number]
 
-    def _close(self, end: Stop, cause: BaseException | None) -> SweepResult:
+    def _close(self, end: Stop, cause: BaseException | None) -> StudyResult:
         """Leave nothing RUNNING, and tell every callback, even where one of them raises."""
         outcome, reason = end
         errors: list[Exception] = []
@@ -268,7 +268,7 @@ class Sweep:
                 asked = self._unheard.get(trial.number)
                 if asked is not None:
                     tell_failure(self._study, asked.trial, CUT_OFF, "", interrupted=True)
-            self._agenda.take_up(self._lease.others() if self._lease else ())  # one cut off while it was drawn
+            self._queue.requeue_orphans(self._lease.others() if self._lease else ())  # one cut off while it was drawn
             trials = self._study.get_trials(deepcopy=False)
             unheard = [trials[number] for number in sorted(self._unheard) if trials[number].state.is_finished()]
             best = best_trial(self._study)
@@ -284,7 +284,7 @@ class Sweep:
         interrupt = cause if isinstance(cause, KeyboardInterrupt) else None
         if interrupt is None and outcome is Outcome.INTERRUPTED and self._interrupts.received is not None:
             interrupt = Interrupted(self._interrupts.received)
-        result = SweepResult(outcome, reason, best, interrupt, is_last)
+        result = StudyResult(outcome, reason, best, interrupt, is_last)
         calls: list[Callable[[], object]] = [
             partial(callback.on_trial, self._study, told) for told in unheard for callback in self._callbacks
         ]

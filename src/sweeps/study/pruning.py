@@ -12,7 +12,7 @@ from optuna.pruners import BasePruner, NopPruner, WilcoxonPruner
 
 from sweeps.base.build import TARGET, build
 from sweeps.base.errors import ConfigError
-from sweeps.execution.workers import Judge
+from sweeps.execution.workers import PruningCheck
 
 
 def build_pruner(config: Mapping[str, Any]) -> BasePruner:
@@ -29,7 +29,7 @@ def build_pruner(config: Mapping[str, Any]) -> BasePruner:
     return pruner
 
 
-def judge_of(study: Study, trial: Trial, metric: str) -> Judge | None:
+def pruning_check(study: Study, trial: Trial, metric: str) -> PruningCheck | None:
     """What judges the steps of one trial, None where the study has no pruner.
 
     The first step is 1. Pruners compare trials at the same step, so they are given the mean of the steps so far;
@@ -40,7 +40,7 @@ def judge_of(study: Study, trial: Trial, metric: str) -> Judge | None:
         return None
     scores: list[float] = []
 
-    def judge(of_step: Mapping[str, float]) -> bool:
+    def should_prune(of_step: Mapping[str, float]) -> bool:
         scores.append(of_step[metric])
         value = scores[-1] if isinstance(pruner, WilcoxonPruner) else sum(scores) / len(scores)
         try:
@@ -49,4 +49,4 @@ def judge_of(study: Study, trial: Trial, metric: str) -> Judge | None:
             return True
         return trial.should_prune()
 
-    return judge
+    return should_prune

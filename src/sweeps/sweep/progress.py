@@ -11,7 +11,7 @@ from tqdm import tqdm
 from sweeps.base.say import say
 from sweeps.study.attribute import is_counted
 from sweeps.study.best import best_trial, better_trial
-from sweeps.study.loop import SweepResult
+from sweeps.study.loop import StudyResult
 from sweeps.study.trial_record import CUT_OFF, Record
 
 
@@ -46,7 +46,7 @@ class Progress:
         if self._best is not None:
             self._bar.set_postfix_str(f"best {self._metric} {self._best.values[0]:.4f}")
 
-    def on_end(self, study: Study, result: SweepResult) -> None:
+    def on_end(self, study: Study, result: StudyResult) -> None:
         """Take the bar away."""
         self._bar.close()
 

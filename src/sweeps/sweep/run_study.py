@@ -23,12 +23,12 @@ from sweeps.compose.settings import Settings
 from sweeps.execution.trial import hyperparameters, load_task
 from sweeps.execution.workers import Workers
 from sweeps.study import command_file
-from sweeps.study.asking import Agenda
+from sweeps.study.asking import TrialQueue
 from sweeps.study.attribute import Attribute, is_counted
 from sweeps.study.folder import StudyFolder
 from sweeps.study.identity import DEFINITION, check_same
 from sweeps.study.lease import Lease
-from sweeps.study.loop import Callback, Sweep, SweepResult
+from sweeps.study.loop import Callback, StudyLoop, StudyResult
 from sweeps.study.stopping import Budget, Outcome
 from sweeps.study.storage import open_storage
 from sweeps.study.trial_record import Record
@@ -45,7 +45,7 @@ from sweeps.tracking.study.parent import END, PARENT_RUN, STUDY_ID, TRACKING, St
 _LOOK_AGAIN = 0.2  # seconds
 
 
-def run_study(checked: CheckedStudy, workers: Workers) -> SweepResult:
+def run_study(checked: CheckedStudy, workers: Workers) -> StudyResult:
     """Run a study to its end: trials, runs in MLflow, files, summary, and the winner in the registry.
 
     Args:
@@ -74,9 +74,9 @@ def run_study(checked: CheckedStudy, workers: Workers) -> SweepResult:
             described: dict[str, Any] = json.loads(json.dumps(active, default=str))
             return described
 
-        agenda = Agenda(study, plan.space, checked.samplers, lease.holder, describe)
+        queue = TrialQueue(study, plan.space, checked.samplers, lease.holder, describe)
         try:
-            result = Sweep(study, agenda, workers, _budget(settings), metric, callbacks, lease).run()
+            result = StudyLoop(study, queue, workers, _budget(settings), metric, callbacks, lease).run()
         except (StorageError, ClusterError):
             _say_how_to_go_on(folder)
             raise
@@ -167,7 +167,7 @@ class _Files:
     def on_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Nothing to do: the study itself keeps the trial."""
 
-    def on_end(self, study: Study, result: SweepResult) -> None:
+    def on_end(self, study: Study, result: StudyResult) -> None:
         """Write both files."""
         write_trials(study, self._folder.trials, self._names)
         write_yaml(self._folder.result, describe_result(study, result, self._metric))
@@ -195,7 +195,7 @@ def _announce(checked: CheckedStudy, study: Study) -> None:
         say(f"Note: {checked.samplers.warning}")
 
 
-def _report(study: Study, metric: str, result: SweepResult, names: Mapping[str, str]) -> None:
+def _report(study: Study, metric: str, result: StudyResult, names: Mapping[str, str]) -> None:
     if result.reason:
         say(f"The sweep ended early: {result.reason}.")
     trials = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))

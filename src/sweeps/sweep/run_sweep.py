@@ -14,15 +14,15 @@ from sweeps.base.errors import SweepsError
 from sweeps.base.say import say
 from sweeps.compose.plan import plan_study
 from sweeps.compose.request import Request
-from sweeps.study.loop import SweepResult
+from sweeps.study.loop import StudyResult
 from sweeps.sweep.choose_workers import choose_workers
 from sweeps.sweep.preflight import check_study
 from sweeps.sweep.space_table import describe_space
 
 
-def conduct(
+def run_sweep(
     arguments: Sequence[str], master: DictConfig, hydra_context: HydraContext, task_function: TaskFunction
-) -> list[SweepResult]:
+) -> list[StudyResult]:
     """Run the sweep that the overrides ask for, one study for each dataset.
 
     Args:
@@ -45,7 +45,7 @@ def conduct(
     base = Path(master.hydra.sweep.dir)
     studies = [check_study(plan, base, several_datasets=len(plans) > 1) for plan in plans]
 
-    results: list[SweepResult] = []
+    results: list[StudyResult] = []
     errors: list[SweepsError] = []
     for study in studies:
         try:

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial
 
 from sweeps.base.atomic_file import write_text
 from sweeps.study.attribute import is_counted
-from sweeps.study.loop import SweepResult
+from sweeps.study.loop import StudyResult
 from sweeps.study.trial_record import Record
 
 
@@ -34,7 +34,7 @@ def write_trials(study: Study, path: Path, names: Mapping[str, str]) -> None:
     write_text(path, text.getvalue())
 
 
-def describe_result(study: Study, result: SweepResult, metric: str) -> dict[str, Any]:
+def describe_result(study: Study, result: StudyResult, metric: str) -> dict[str, Any]:
     """The end of a sweep as plain data."""
     described: dict[str, Any] = {
         "study_name": study.study_name,

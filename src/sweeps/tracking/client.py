@@ -19,7 +19,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from sweeps.base.errors import TrackingError
-from sweeps.base.locks import alone
+from sweeps.base.locks import machine_lock
 from sweeps.base.redact import without_passwords
 from sweeps.tracking.patience import PatientClient, patiently
 
@@ -64,7 +64,7 @@ def connect(*, must_exist: bool = False) -> MlflowClient:
             f"MLFLOW_TRACKING_URI."
         )
     try:
-        with alone(str(Path(file).resolve())) if separator else _impatient():
+        with machine_lock(str(Path(file).resolve())) if separator else _impatient():
             mlflow.set_tracking_uri(uri)
             client: MlflowClient = patiently(PatientClient)
             client.search_experiments(max_results=1)

@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sweeps.study.attribute import Attribute
 from sweeps.study.best import best_trial
 from sweeps.study.folder import StudyFolder
-from sweeps.study.loop import SweepResult
+from sweeps.study.loop import StudyResult
 from sweeps.study.stopping import Outcome
 from sweeps.study.storage import open_storage
 from sweeps.tracking.client import connect, experiment_id
@@ -76,7 +76,7 @@ def test_a_trial_whose_logging_was_cut_off_has_one_run_in_the_end(
     monkeypatch.setattr(client, call, fails_once)
     for trial in study.trials:
         runs.on_trial(study, trial)
-    runs.on_end(study, SweepResult(Outcome.COMPLETED, "", best_trial(study)))
+    runs.on_end(study, StudyResult(Outcome.COMPLETED, "", best_trial(study)))
     assert raised
     logged = children(client, experiment, runs.parent_id)
     assert sorted(run.data.tags["sweeps.trial.number"] for run in logged) == ["0", "1", "2"]
@@ -91,7 +91,7 @@ def test_a_trial_that_is_told_twice_is_logged_once(client: MlflowClient, tmp_pat
     runs = StudyRuns(client, experiment, study, StudyFolder(tmp_path))
     runs.on_trial(study, study.trials[0])
     runs.on_trial(study, study.trials[0])
-    runs.on_end(study, SweepResult(Outcome.COMPLETED, "", best_trial(study)))
+    runs.on_end(study, StudyResult(Outcome.COMPLETED, "", best_trial(study)))
     assert len(children(client, experiment, runs.parent_id)) == 1
     assert study.trials[0].state == TrialState.COMPLETE
 
@@ -100,7 +100,7 @@ def test_a_hyperparameter_named_like_a_param_of_ours_keeps_its_group(client: Mlf
     study = finished_study(1)
     experiment = experiment_id(client, "x")
     runs = StudyRuns(client, experiment, study, StudyFolder(tmp_path))
-    runs.on_end(study, SweepResult(Outcome.COMPLETED, "", best_trial(study)))
+    runs.on_end(study, StudyResult(Outcome.COMPLETED, "", best_trial(study)))
     (child,) = children(client, experiment, runs.parent_id)
     assert child.data.params["dataset"] == "d"
     assert child.data.params["model.dataset"] == "a"
@@ -123,7 +123,7 @@ def test_trials_that_come_quickly_are_logged_by_a_process_once_each(
         while runs.child_id(by_process[5].number) is None:
             time.sleep(0.01)
         os.kill(process._process.pid or 0, signal.SIGKILL)
-    assert runs.on_end(study, SweepResult(Outcome.COMPLETED, "", None)) is True
+    assert runs.on_end(study, StudyResult(Outcome.COMPLETED, "", None)) is True
     assert process_is_gone(process._process.pid)
     assert_each_trial_is_logged_once(experiment, runs.parent_id, n_trials)
 
@@ -142,7 +142,7 @@ def test_without_a_process_the_thread_logs(
     runs = StudyRuns(client, experiment, study, StudyFolder(tmp_path))
     for trial in study.get_trials():
         runs.on_trial(study, trial)
-    assert runs.on_end(study, SweepResult(Outcome.COMPLETED, "", None)) is True
+    assert runs.on_end(study, StudyResult(Outcome.COMPLETED, "", None)) is True
     assert not runs._log._may_have_process
     assert_each_trial_is_logged_once(experiment, runs.parent_id, 60)
 
@@ -213,5 +213,5 @@ def test_the_process_ends_with_a_coordinator_that_is_killed_and_nothing_is_there
     assert n_before < n_trials
     runs = StudyRuns(client, experiment, study, StudyFolder(tmp_path))
     assert runs.parent_id == parent.info.run_id
-    assert runs.on_end(study, SweepResult(Outcome.COMPLETED, "", None)) is True
+    assert runs.on_end(study, StudyResult(Outcome.COMPLETED, "", None)) is True
     assert_each_trial_is_logged_once(experiment, runs.parent_id, n_trials)

@@ -16,7 +16,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
 from sweeps.base.errors import ConfigError
-from sweeps.base.locks import alone
+from sweeps.base.locks import machine_lock
 from sweeps.base.redact import without_passwords
 from sweeps.study.storage.patient import refused
 from sweeps.study.storage.remembering import RememberingStorage, together
@@ -50,7 +50,7 @@ def open_storage(url: str) -> BaseStorage:
         parsed = parsed.set(drivername=driver)
     try:
         if backend == "sqlite":
-            with alone(str(Path(parsed.database or "").resolve())):
+            with machine_lock(str(Path(parsed.database or "").resolve())):
                 inner = _connect(parsed.render_as_string(hide_password=False), _SQLITE)
         else:
             inner = _connect(parsed.render_as_string(hide_password=False), {"pool_pre_ping": True})

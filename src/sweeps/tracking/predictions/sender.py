@@ -54,7 +54,7 @@ def _send(spool: Spool, ending: threading.Event, niceness: int = 0) -> None:
     while True:
         last = ending.is_set()
         try:
-            tried |= spool.adopt()
+            tried |= spool.reclaim()
             if spool.waiting():
                 client = client or connect()
                 send_waiting(client, spool, tried)

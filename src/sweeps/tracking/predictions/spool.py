@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sweeps.base.errors import ConfigError
-from sweeps.base.locks import locked
+from sweeps.base.locks import file_lock
 from sweeps.tracking.predictions.batch import PredictionBatch
 
 FOLDER = "predictions-waiting"
@@ -91,7 +91,7 @@ class Spool:
         if not self._lock_of(self._owner).exists():  # not yet, or somebody has removed it
             self.close()
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._owning.enter_context(locked(self._lock_of(self._owner)))
+            self._owning.enter_context(file_lock(self._lock_of(self._owner)))
         self._write(batch.to_json().encode(), self._held(batch.id))
 
     def close(self) -> None:
@@ -99,13 +99,13 @@ class Spool:
         self._lock_of(self._owner).unlink(missing_ok=True)
         self._owning.close()
 
-    def adopt(self) -> set[str]:
+    def reclaim(self) -> set[str]:
         """Let what processes held that are dead now wait like the rest.
 
         Returns:
             The names of the files; of a batch that was about to be put there may be a second one.
         """
-        adopted = set()
+        reclaimed = set()
         for lock in self.folder.glob(".*.holding"):
             owner = lock.name[1:].removesuffix(".holding")
             with lock.open("w") as stream:
@@ -116,9 +116,9 @@ class Spool:
                 for held in self.folder.glob(f".{owner}-*.held"):
                     name = _name_of(held.name.removesuffix(".held").rpartition("-")[2])
                     held.replace(self.folder / name)
-                    adopted.add(name)
+                    reclaimed.add(name)
                 lock.unlink(missing_ok=True)
-        return adopted
+        return reclaimed
 
     def _held(self, batch_id: str) -> Path:
         return self.folder / f".{self._owner}-{batch_id}.held"

@@ -16,7 +16,7 @@ _LONGEST_PAUSE = 60.0  # seconds before a server that failed is asked again; the
 _LAST_CALL = 60.0  # seconds that one trial may take at the end; a call that takes longer hangs
 
 
-class LoggingQueue:
+class LogThread:
     """Logs trials in the order they come.
 
     Args:

@@ -14,7 +14,7 @@ from pathlib import Path
 from optuna.trial import FrozenTrial
 
 from sweeps.base.errors import TrackingError
-from sweeps.execution.child import adopt, detach, ensure_server
+from sweeps.execution.child import copy_environment, detach, ensure_server
 from sweeps.tracking.client import connect
 from sweeps.tracking.entries import first_line
 from sweeps.tracking.study.children import ChildRuns, Logged, Parent
@@ -92,7 +92,7 @@ class LoggingProcess:
 
 def _serve(pipe: Connection, environment: dict[str, str], folder: str, parent: Parent) -> None:
     detach()
-    adopt(environment)
+    copy_environment(environment)
     os.chdir(folder)
     os.nice(_NICENESS)
     try:

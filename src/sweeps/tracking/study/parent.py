@@ -14,13 +14,13 @@ from optuna.trial import FrozenTrial
 from sweeps.base.errors import TrackingError
 from sweeps.base.say import say
 from sweeps.study.folder import StudyFolder
-from sweeps.study.loop import SweepResult
+from sweeps.study.loop import StudyResult
 from sweeps.study.stopping import Outcome
 from sweeps.study.trial_record import Record
 from sweeps.tracking.client import is_refusal, unreachable
 from sweeps.tracking.entries import first_line, identity_tags, metrics_of, milliseconds, params_of, tags_of
 from sweeps.tracking.study.children import ChildRuns, Parent
-from sweeps.tracking.study.log_thread import LoggingQueue
+from sweeps.tracking.study.log_thread import LogThread
 from sweeps.tracking.study.trial_log import TrialLog
 
 if TYPE_CHECKING:  # it is slow to import, and only plots need it
@@ -70,13 +70,13 @@ class StudyRuns:
             self._children.find()
         self.is_answered = True
         self._log = TrialLog(self._children)
-        self._queue = LoggingQueue(self._log.log)
+        self._queue = LogThread(self._log.log)
 
     def on_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Have a told trial logged as a child run."""
         self._queue.put(trial)
 
-    def on_end(self, study: Study, result: SweepResult) -> bool:
+    def on_end(self, study: Study, result: StudyResult) -> bool:
         """Log what is missing, mark the best trial and end the parent run as the sweep ended.
 
         Returns:
@@ -154,7 +154,7 @@ class StudyRuns:
         found = self.client.search_runs([self._experiment], f"tags.`{STUDY_ID}` = '{study_id}'", max_results=1)
         return str(found[0].info.run_id) if found else None
 
-    def _log_best(self, result: SweepResult) -> None:
+    def _log_best(self, result: StudyResult) -> None:
         best = result.best
         if best is None:
             return
@@ -171,7 +171,7 @@ class StudyRuns:
         metrics = metrics_of(record.metrics, milliseconds(None))
         self.client.log_batch(self.parent_id, metrics=metrics, tags=tags_of(tags))
 
-    def _log_outcome(self, result: SweepResult) -> None:
+    def _log_outcome(self, result: StudyResult) -> None:
         self.set_parent_tags({"sweeps.outcome": result.outcome.value, "sweeps.reason": result.reason})
         self.client.set_terminated(self.parent_id, _PARENT_STATUS[result.outcome])
 
