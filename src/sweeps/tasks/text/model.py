@@ -29,7 +29,7 @@ from sklearn.pipeline import Pipeline
 
 from sweeps.base.errors import DataError, ModelError
 from sweeps.tasks.text import quick_text
-from sweeps.tasks.text.svm.sparse_svc import make_ordinary, quickened
+from sweeps.tasks.text.svm.sparse_svc import ordinary, quickened
 from sweeps.tasks.trusted import load_skops, save_skops
 
 __all__ = ["TextModel"]
@@ -98,8 +98,25 @@ class TextModel:
         Raises:
             DataError: an entry of `texts` is neither a string nor missing.
         """
-        texts, labels = _as_texts(texts), np.asarray(labels)
-        pipeline = Pipeline([("vectorizer", clone(vectorizer)), ("model", quickened(model))])
+        fitted = cls._fit(
+            vectorizer, quickened(model), _as_texts(texts), np.asarray(labels), text_column, seed, n_folds
+        )
+        for pipeline in [fitted.pipeline] + ([fitted.calibrated.estimator] if fitted.calibrated else []):
+            pipeline.set_params(model=ordinary(pipeline["model"]))
+        return fitted
+
+    @classmethod
+    def _fit(
+        cls,
+        vectorizer: Any,
+        model: Any,
+        texts: npt.NDArray[Any],
+        labels: npt.NDArray[Any],
+        text_column: str,
+        seed: int,
+        n_folds: int,
+    ) -> Self:
+        pipeline = Pipeline([("vectorizer", clone(vectorizer)), ("model", model)])
         if hasattr(pipeline, "predict_proba"):
             return cls(pipeline.fit(texts, labels), text_column)
         if not hasattr(pipeline, "decision_function"):
@@ -118,7 +135,6 @@ class TextModel:
                 reason = f"calibration failed, with {smallest_class} examples of the rarest label: {error}"
                 pipeline.fit(texts, labels)
             else:
-                make_ordinary(pipeline["model"])  # only its clones have been fitted
                 return cls(_calibrated_pipeline(calibrated), text_column, calibrated)
         _log.warning("Predictions will have no confidence: %s", reason)
         return cls(pipeline, text_column, no_confidence=reason)

@@ -47,21 +47,22 @@ def fits(model: Any, x_fit: Any) -> bool:
 
 
 def quickened(model: Any) -> Any:
-    """A clone of a model; an SVC's fits with this solver where it can, and is an ordinary SVC then."""
+    """A clone of a model; an SVC's fits with this solver where it can."""
     quick = clone(model)
-    if type(quick) is SVC:
-        quick.__class__ = _QuickSVC
-    return quick
+    return _QuickSVC(**quick.get_params(deep=False)) if type(quick) is SVC else quick
 
 
-def make_ordinary(model: Any) -> None:
-    """Make a quickened SVC one of scikit-learn's own."""
-    if type(model) is _QuickSVC:
-        model.__class__ = SVC
+def ordinary(model: Any) -> Any:
+    """The model itself, but for a quickened SVC: scikit-learn's own, as its `fit` would have left it."""
+    if type(model) is not _QuickSVC:
+        return model
+    svc = SVC(**model.get_params(deep=False))
+    vars(svc).update(vars(model))
+    return svc
 
 
 class _QuickSVC(SVC):  # type: ignore[misc]  # scikit-learn ships no types
-    """An SVC that `SparseSVC` fits, where it can; fitted, it is the SVC that scikit-learn would have left."""
+    """An SVC that `SparseSVC` fits, where it can; its attributes are those that scikit-learn would have left."""
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SVC:
         plain = SVC(**self.get_params(deep=False))
@@ -69,8 +70,7 @@ class _QuickSVC(SVC):  # type: ignore[misc]  # scikit-learn ships no types
         if sample_weight is not None or not fits(plain, X) or X.shape[0] < _WORTH_IT:
             super().fit(X, y, sample_weight)
         else:
-            self.__dict__.update(vars(SparseSVC(plain).fit(X, np.asarray(y)).as_svc()))
-        make_ordinary(self)
+            vars(self).update(vars(SparseSVC(plain).fit(X, np.asarray(y)).as_svc()))
         return self
 
 
