@@ -20,10 +20,11 @@ from optuna.samplers import RandomSampler
 
 from sweeps.base.build import build
 from sweeps.base.errors import ConfigError
+from sweeps.compose.leaf import Leaf, is_unconditional
 from sweeps.compose.option_file import locate_option
 from sweeps.compose.plan import Combination, StudyPlan, plan_study, space_as_written
 from sweeps.compose.request import Request
-from sweeps.compose.search_space import Leaf, Proposal
+from sweeps.compose.search_space import Proposal
 from sweeps.compose.settings import SWEPT_GROUPS, RootConfig
 from sweeps.compose.space_yaml import flatten, inactive_keys
 from sweeps.execution.trial import candidate_of
@@ -141,12 +142,12 @@ def own(tmp_path: Path) -> Iterator[Planner]:
 
 def leaf(plan: StudyPlan, name: str) -> Leaf:
     """A leaf by its Optuna name."""
-    return next(leaf for leaf in plan.space.all_leaves() if leaf.name == name)
+    return next(leaf for leaf in plan.space.searched_leaves() if leaf.name == name)
 
 
 def names(plan: StudyPlan, group: str = "model") -> list[str]:
     """The Optuna names of a group's leaves."""
-    return [leaf.name for leaf in plan.space.all_leaves() if leaf.name.startswith(f"{group}/")]
+    return [leaf.name for leaf in plan.space.searched_leaves() if leaf.name.startswith(f"{group}/")]
 
 
 def draws(plan: StudyPlan, count: int) -> list[Proposal]:
@@ -293,7 +294,7 @@ def test_a_fixed_override_drops_the_leaves_that_can_no_longer_become_active(plan
     assert names(plan("model.kernel=linear")) == ["model/svm.C"]
     rbf = plan("model.kernel=rbf")
     assert names(rbf) == ["model/svm.C", "model/svm.gamma"]
-    assert leaf(rbf, "model/svm.gamma").when == {}
+    assert is_unconditional(leaf(rbf, "model/svm.gamma"), rbf.space.leaves[("model", "svm")])
 
 
 def test_swept_choices_that_leave_out_a_condition_drop_its_leaf(plan: Planner) -> None:
@@ -576,7 +577,7 @@ def test_every_search_space_collects_and_its_defaults_and_draws_build(
     combination = next(iter(planned.combinations.values()))
     written = space_as_written(combination, planned.config.hydra.runtime.config_sources)
     assert written.leaves[group, option] == planned.space.leaves[group, option]
-    assert set(inactive_keys(combination.option(group))) <= set(flatten(combination.option(group)))
+    assert set(inactive_keys(combination.option(group), group)) <= set(flatten(combination.option(group)))
     configs = [planned.config, *(planned.trial_config(proposal) for proposal in draws(planned, 5))]
     for config in configs:
         candidate = candidate_of(config)

@@ -2,8 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
@@ -17,7 +17,8 @@ from optuna.trial import TrialState
 
 from sweeps.base.errors import ConfigError
 from sweeps.compose import override_text as overrides
-from sweeps.compose.search_space import Leaf, Proposal, SearchSpace, drop_unreachable, is_active
+from sweeps.compose.leaf import Leaf, is_unconditional, reachable
+from sweeps.compose.search_space import Proposal, SearchSpace
 from sweeps.compose.space_yaml import collect, flatten, inactive_keys
 
 FILE = "conf/model/svm.yaml"
@@ -353,8 +354,8 @@ def test_a_condition_on_a_list_names_it_in_a_list_of_values() -> None:
           df: {type: int, low: 1, high: 5, when: {ngrams: [[1, 2]]}}}}
         """
     )
-    assert is_active(second.when, {first.key: [1, 2]})
-    assert not is_active(second.when, {first.key: [1, 1]})
+    assert second.is_active({first.key: [1, 2]})
+    assert not second.is_active({first.key: [1, 1]})
 
 
 # Drawing, conditions included
@@ -529,7 +530,7 @@ def test_a_default_counts_as_inside_only_where_the_distribution_holds_that_very_
 ) -> None:
     option = {"x": default, "search_space": {"x": option_of(distribution)}}
     (leaf,) = collect(option, "model", "m", FILE)
-    inside, value = leaf.encode_default()
+    inside, value = leaf.encode(leaf.default)
     assert inside == (encoded is not None)
     assert repr(value) == repr(encoded)
 
@@ -626,7 +627,7 @@ def brute_force(specs: Sequence[Spec]) -> set[str]:
 
 def decoded(space: SearchSpace, point: Mapping[str, Any]) -> tuple[str, str]:
     """A grid point as its option and its values in the config."""
-    by_name = {leaf.name: leaf for leaf in space.all_leaves()}
+    by_name = {leaf.name: leaf for leaf in space.searched_leaves()}
     option = point.get("model", space.groups["model"][0])
     values = {name.rpartition(".")[2]: by_name[name].decode(value) for name, value in point.items() if name != "model"}
     return option, repr(sorted(values.items()))
@@ -685,7 +686,7 @@ def test_what_a_trials_own_config_switches_off_is_what_was_not_drawn(specs: list
         option |= {key.removeprefix("model."): value for key, value in proposal.values.items()}
         option["search_space"] = {spec.name: spec.yaml for spec in specs}
         drawn = {key.removeprefix("model.") for key in proposal.values}
-        assert inactive_keys(option) == {spec.name for spec in specs} - drawn
+        assert inactive_keys(option, "model") == {spec.name for spec in specs} - drawn
 
 
 @given(
@@ -711,20 +712,29 @@ def test_numbers_are_drawn_within_their_bounds(low: float, width: float, floor: 
 # After overrides
 
 
-def kept_of(yaml: str, **fixed: Any) -> dict[str, dict[str, tuple[Any, ...]]]:
-    """The conditions of the leaves that are still searched when an override fixes these values."""
-    leaves = collect(option_of(yaml) | fixed, "model", "m", FILE)
-    kept = drop_unreachable(leaves, {f"model.{name}" for name in fixed})
-    return {leaf.key.removeprefix("model."): dict(leaf.when) for leaf in kept}
+def fixing(option: dict[str, Any], fixed: Collection[str]) -> tuple[Leaf, ...]:
+    """The reachable leaves of an option of which an override fixes some keys."""
+    leaves = collect(option, "model", "m", FILE)
+    return reachable([replace(leaf, is_fixed=leaf.key.removeprefix("model.") in fixed) for leaf in leaves])
+
+
+def kept_of(yaml: str, **fixed: Any) -> dict[str, str]:
+    """The leaves that are still searched when an override fixes these values: in every trial, or in some."""
+    kept = fixing(option_of(yaml) | fixed, fixed)
+    return {
+        leaf.key.removeprefix("model."): "every" if is_unconditional(leaf, kept) else "some"
+        for leaf in kept
+        if not leaf.is_fixed
+    }
 
 
 def test_a_leaf_whose_condition_a_fixed_value_rules_out_is_dropped() -> None:
-    assert kept_of(SVM, kernel="linear") == {"C": {}}
+    assert kept_of(SVM, kernel="linear") == {"C": "every"}
 
 
-def test_a_condition_that_a_fixed_value_fulfils_is_forgotten() -> None:
-    assert kept_of(SVM, kernel="rbf") == {"C": {}, "gamma": {}}
-    assert kept_of(CHAIN, a="z", b="p") == {"d": {}}
+def test_a_leaf_whose_condition_a_fixed_value_fulfils_is_in_every_trial() -> None:
+    assert kept_of(SVM, kernel="rbf") == {"C": "every", "gamma": "every"}
+    assert kept_of(CHAIN, a="z", b="p") == {"d": "every"}
 
 
 def test_what_depends_on_a_dropped_leaf_is_dropped_too() -> None:
@@ -732,8 +742,8 @@ def test_what_depends_on_a_dropped_leaf_is_dropped_too() -> None:
 
 
 def test_a_fixed_leaf_hands_its_own_condition_to_its_dependants() -> None:
-    assert kept_of(CHAIN, b="q") == {"a": {}, "c": {"model.a": ("y", "z")}}
-    assert kept_of(CHAIN, b="p") == {"a": {}, "d": {"model.a": ("z",)}}
+    assert kept_of(CHAIN, b="q") == {"a": "every", "c": "some"}
+    assert kept_of(CHAIN, b="p") == {"a": "every", "d": "some"}
 
 
 def test_a_fixed_leaf_that_is_itself_ruled_out_takes_its_dependants_along() -> None:
@@ -742,7 +752,7 @@ def test_a_fixed_leaf_that_is_itself_ruled_out_takes_its_dependants_along() -> N
 
 def test_nothing_is_dropped_or_changed_where_nothing_is_fixed() -> None:
     leaves = leaves_of(CHAIN)
-    assert drop_unreachable(leaves, set()) == leaves
+    assert reachable(leaves) == leaves
 
 
 @given(spec_lists(), st.data())
@@ -754,11 +764,10 @@ def test_what_is_drawn_beside_fixed_values_is_what_the_trials_own_config_leaves_
     fixed = {spec.name: data.draw(st.sampled_from(spec.values)) for spec in names}
     option: dict[str, Any] = {spec.name: spec.default for spec in specs} | fixed
     option["search_space"] = {spec.name: spec.yaml for spec in specs}
-    leaves = collect(option, "model", "m", FILE)
-    kept = drop_unreachable(leaves, {f"model.{name}" for name in fixed})
+    kept = fixing(option, fixed)
     for _, proposal in proposals(SearchSpace({"model": ("m",)}, {("model", "m"): kept}), 4):
         drawn = {key.removeprefix("model."): value for key, value in proposal.values.items()}
-        assert set(drawn) == {spec.name for spec in specs} - set(fixed) - inactive_keys(option | drawn)
+        assert set(drawn) == {spec.name for spec in specs} - set(fixed) - inactive_keys(option | drawn, "model")
 
 
 # The hyperparameters of an option
@@ -777,7 +786,7 @@ def test_hyperparameters_are_flattened_without_the_words_that_are_none() -> None
 
 def test_the_keys_that_conditions_switch_off_follow_the_composed_values() -> None:
     option = option_of(SVM)
-    assert inactive_keys(option) == {"gamma", "degree"}
-    assert inactive_keys(option | {"kernel": "rbf"}) == {"degree"}
-    assert inactive_keys(option | {"kernel": "poly"}) == set()
-    assert inactive_keys({"C": 1}) == set()
+    assert inactive_keys(option, "model") == {"gamma", "degree"}
+    assert inactive_keys(option | {"kernel": "rbf"}, "model") == {"degree"}
+    assert inactive_keys(option | {"kernel": "poly"}, "model") == set()
+    assert inactive_keys({"C": 1}, "model") == set()

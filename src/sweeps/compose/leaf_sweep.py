@@ -12,8 +12,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from optuna.distributions import BaseDistribution
 
 from sweeps.base.errors import ConfigError
-from sweeps.compose import override_text
-from sweeps.compose import space_yaml as option
+from sweeps.compose import override_text, space_yaml
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class LeafSweep:
     def distribution(self, default: Any) -> BaseDistribution:
         """What is drawn from; the default's type decides between int and float."""
         if self.numbers is None:
-            return option.categorical(self.choices, self.text)
+            return space_yaml.categorical(self.choices, self.text)
         is_int = isinstance(default, int) and not isinstance(default, bool)
         if not isinstance(default, int | float) or isinstance(default, bool):
             is_int = all(isinstance(number, int) for number in self.numbers.values())
@@ -69,7 +68,7 @@ class LeafSweep:
         if self.log:
             short["log"] = True
             short.pop("step", None)
-        return option.make_distribution({"type": "int" if is_int else "float", **short}, self.text)
+        return space_yaml.make_distribution({"type": "int" if is_int else "float", **short}, self.text)
 
 
 def choices_of(override: Override) -> tuple[Any, ...]:

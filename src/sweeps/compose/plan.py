@@ -19,11 +19,11 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sweeps.base.errors import ConfigError
-from sweeps.compose import override_text, search_space
-from sweeps.compose import space_yaml as option
+from sweeps.compose import override_text, space_yaml
+from sweeps.compose.leaf import Leaf, reachable
 from sweeps.compose.option_file import ConfigSources, locate_option
 from sweeps.compose.request import Request
-from sweeps.compose.search_space import Leaf, Proposal, SearchSpace
+from sweeps.compose.search_space import Proposal, SearchSpace
 from sweeps.compose.settings import SWEPT_GROUPS
 
 _GROUPS = (*SWEPT_GROUPS, "dataset")
@@ -129,7 +129,7 @@ def parameter_names(combinations: Iterable[Combination]) -> dict[str, str]:
     groups: dict[str, set[str]] = {}
     for combination in combinations:
         for group in SWEPT_GROUPS:
-            for name in option.flatten(combination.option(group)):
+            for name in space_yaml.flatten(combination.option(group)):
                 groups.setdefault(name, set()).add(group)
     return {
         f"{group}.{name}": name if len(of) == 1 else f"{group}.{name}" for name, of in groups.items() for group in of
@@ -182,7 +182,7 @@ def plan_study(request: Request, dataset: str | None, master: DictConfig, config
 def space_as_written(combination: Combination, config_sources: ConfigSources) -> SearchSpace:
     """The search space of one composed config, for a look at it without a sweep."""
     leaves = {
-        (group, choice): option.collect(
+        (group, choice): space_yaml.collect(
             combination.option(group), group, choice, locate_option(config_sources, group, choice)
         )
         for group, choice in combination.choices.items()
@@ -211,7 +211,7 @@ def _unused_message(unused: Sequence[str], combinations: Iterable[Combination]) 
     lines = []
     for key in unused:
         group, _, name = key.partition(".")
-        known = {c.choices[group]: ", ".join(option.flatten(c.option(group))) or "none" for c in combinations}
+        known = {c.choices[group]: ", ".join(space_yaml.flatten(c.option(group))) or "none" for c in combinations}
         lines.append(f"No option of {group} has the key {name!r}. Their keys: ")
         lines += [f"  {group}={choice}: {keys}" for choice, keys in known.items()]
     return "\n".join(lines)
@@ -220,7 +220,7 @@ def _unused_message(unused: Sequence[str], combinations: Iterable[Combination]) 
 def _option_leaves(combination: Combination, group: str, choice: str, request: Request) -> tuple[Leaf, ...]:
     composed = combination.option(group)
     source = locate_option(combination.config.hydra.runtime.config_sources, group, choice)
-    leaves = {leaf.key: leaf for leaf in option.collect(composed, group, choice, source)}
+    leaves = {leaf.key: leaf for leaf in space_yaml.collect(composed, group, choice, source)}
     for key, sweep in request.leaf_sweeps.items():
         if not key.startswith(f"{group}.") or not _has_key(combination.config, key):
             continue
@@ -231,8 +231,9 @@ def _option_leaves(combination: Combination, group: str, choice: str, request: R
         distribution = sweep.distribution(default)
         leaf = leaves.get(key) or Leaf(key, name, distribution, default, {}, "")
         leaves[key] = replace(leaf, distribution=distribution, source=f"command line: {sweep.text}")
-    fixed = {key for key in leaves if request.is_fixed(key)} - set(request.leaf_sweeps)
-    return search_space.drop_unreachable(tuple(leaves.values()), fixed)
+    for key in leaves.keys() - request.leaf_sweeps.keys():
+        leaves[key] = replace(leaves[key], is_fixed=request.is_fixed(key))
+    return reachable(tuple(leaves.values()))
 
 
 def _plain(config: DictConfig, group: str) -> dict[str, Any]:

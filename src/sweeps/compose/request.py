@@ -10,8 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
 from sweeps.base.errors import ConfigError
-from sweeps.compose import override_text
-from sweeps.compose import space_yaml as option
+from sweeps.compose import override_text, space_yaml
 from sweeps.compose.leaf_sweep import LeafSweep, choices_of
 from sweeps.compose.settings import SWEPT_GROUPS
 
@@ -96,7 +95,7 @@ def _group_options(override: Override) -> tuple[str, ...]:
 
 def is_leaf_key(key: str) -> bool:
     group, _, name = key.partition(".")
-    return group in SWEPT_GROUPS and bool(name) and not f"{name}.".startswith(f"{option.SEARCH_SPACE}.")
+    return group in SWEPT_GROUPS and bool(name) and not f"{name}.".startswith(f"{space_yaml.SEARCH_SPACE}.")
 
 
 def _check_sweepable(override: Override) -> None:

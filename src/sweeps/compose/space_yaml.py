@@ -19,7 +19,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, json
 from sweeps.base.build import TARGET
 from sweeps.base.errors import ConfigError
 from sweeps.compose import override_text as overrides
-from sweeps.compose.search_space import Leaf, decode_choice, is_active, same
+from sweeps.compose.leaf import Leaf, branches, decode_choice, same
 
 SEARCH_SPACE = "search_space"
 TRUSTED_TYPES = "trusted_types"
@@ -198,22 +198,11 @@ def flatten(option: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def inactive_keys(option: Mapping[str, Any]) -> set[str]:
+def inactive_keys(option: Mapping[str, Any], group: str) -> set[str]:
     """The dotted keys of a composed option that its own conditions switch off, such as `gamma` of a linear SVM."""
-    return set(_inactive(option.get(SEARCH_SPACE) or {}, option, ""))
-
-
-def _inactive(space: Mapping[str, Any], beside: Mapping[str, Any], prefix: str) -> Iterator[str]:
-    off: set[str] = set()
-    for key, node in space.items():
-        if not isinstance(node.get("type"), str):
-            yield from _inactive(node, beside[key], f"{prefix}{key}.")
-            continue
-        current = {sibling: value for sibling, value in beside.items() if sibling not in off}
-        when = {sibling: _wanted(wanted) for sibling, wanted in (node.get("when") or {}).items()}
-        if not is_active(when, current):
-            off.add(key)
-            yield f"{prefix}{key}"
+    leaves = {leaf.key: leaf for leaf in collect(option, group, "", group)}
+    active = next(branches(tuple(leaves.values()), lambda leaf: [leaf.default]))
+    return {key.removeprefix(f"{group}.") for key in leaves.keys() - active.keys()}
 
 
 def _wanted(wanted: Any) -> tuple[Any, ...]:

@@ -64,7 +64,7 @@ def hyperparameters(config: DictConfig) -> dict[str, Any]:
     active: dict[str, Any] = {}
     for group in SWEPT_GROUPS:
         option = _option(config, group)
-        off = inactive_keys(option)
+        off = inactive_keys(option, group)
         active |= {f"{group}.{name}": value for name, value in flatten(option).items() if name not in off}
     return active
 

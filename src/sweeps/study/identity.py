@@ -30,10 +30,10 @@ def define(plan: StudyPlan, task: Task, metric: str, seed: int) -> dict[str, str
     lines = {"metric": metric, "seed": str(seed), "dataset content": task.fingerprint}
     lines |= {f"dataset.{name}": str(value) for name, value in task_options(plan.config).items()}
     lines |= {group: " | ".join(options) for group, options in plan.space.groups.items()}
-    for leaf in plan.space.all_leaves():
+    for leaf in plan.space.searched_leaves():
         when = "".join(f" when {key} in {list(values)}" for key, values in leaf.when.items())
         lines[leaf.name] = f"{distribution_to_json(leaf.distribution)}, default {leaf.default}{when}"
-    searched = {leaf.name for leaf in plan.space.all_leaves()}
+    searched = {leaf.name for leaf in plan.space.searched_leaves()}
     for combination in plan.combinations.values():
         for group, choice in combination.choices.items():
             option = combination.option(group)

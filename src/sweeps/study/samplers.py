@@ -24,6 +24,7 @@ from optuna.samplers import (
 
 from sweeps.base.build import TARGET, build, locate
 from sweeps.base.errors import ConfigError
+from sweeps.compose.leaf import is_unconditional
 from sweeps.compose.search_space import SearchSpace
 from sweeps.study.grid import ConditionalGrid, build_grid
 
@@ -94,10 +95,10 @@ def _check_space(sampler: type, space: SearchSpace) -> str | None:
     blind = list(swept) if numbers_only else []
     modelled = [] if numbers_only else list(swept)
     for (group, _), leaves in space.leaves.items():
-        for leaf in leaves:
+        for leaf in (leaf for leaf in leaves if not leaf.is_fixed):
             categorical = isinstance(leaf.distribution, CategoricalDistribution) and numbers_only
             # A default outside its distribution is not drawn in the first trial; that hides the leaf from the sampler.
-            is_blind = group in swept or leaf.when or categorical or not leaf.encode_default()[0]
+            is_blind = group in swept or not is_unconditional(leaf, leaves) or categorical or not leaf.holds_default()
             (blind if is_blind else modelled).append(leaf.name)
     if not blind and not (sampler is CmaEsSampler and len(modelled) == 1):
         return None

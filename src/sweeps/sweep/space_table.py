@@ -14,7 +14,7 @@ def describe_space(space: SearchSpace, dataset: str) -> str:
         [group, f"one of {', '.join(options)}", options[0], "", "command line"]
         for group, options in space.swept_groups().items()
     ]
-    for leaf in space.all_leaves():
+    for leaf in space.searched_leaves():
         when = ", ".join(
             f"{key.partition('.')[2]} is {' or '.join(map(as_typed, values))}" for key, values in leaf.when.items()
         )

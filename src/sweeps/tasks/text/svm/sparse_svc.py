@@ -57,7 +57,7 @@ def ordinary(model: Any) -> Any:
     if type(model) is not _QuickSVC:
         return model
     svc = SVC(**model.get_params(deep=False))
-    vars(svc).update(vars(model))
+    svc.__dict__.update(vars(model))
     return svc
 
 
@@ -70,7 +70,7 @@ class _QuickSVC(SVC):  # type: ignore[misc]  # scikit-learn ships no types
         if sample_weight is not None or not fits(plain, X) or X.shape[0] < _WORTH_IT:
             super().fit(X, y, sample_weight)
         else:
-            vars(self).update(vars(SparseSVC(plain).fit(X, np.asarray(y)).as_svc()))
+            self.__dict__.update(vars(SparseSVC(plain).fit(X, np.asarray(y)).as_svc()))
         return self
 
 
