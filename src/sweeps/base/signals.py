@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -55,11 +56,15 @@ def raise_interrupts() -> None:
 
     def send_again(lost: sys.UnraisableHookArgs) -> None:
         """Python drops what is raised in a destructor or a weak reference's callback: there it must come once more."""
-        if isinstance(lost.exc_value, Interrupted):
-            arguments = threading.main_thread().ident, lost.exc_value.received
-            threading.Timer(0.01, signal.pthread_kill, arguments).start()
-        else:
+        if not isinstance(lost.exc_value, Interrupted):
             show(lost)
+            return
+        arguments = threading.main_thread().ident, lost.exc_value.received
+        is_sent = False
+        while not is_sent:
+            with suppress(Interrupted):  # a busy machine may deliver it here, while the timer starts
+                threading.Timer(0.05, signal.pthread_kill, arguments).start()
+                is_sent = True
 
     sys.unraisablehook = send_again
     for number in _SIGNALS:  # also SIGINT: a shell's background jobs start with it ignored
