@@ -23,7 +23,8 @@ from sweeps.execution.outcome import Failure, Pruned, TrialResult
 from sweeps.execution.workers import TrialTimeoutError, WorkerDiedError
 from sweeps.study.asking import TrialQueue
 from sweeps.study.attribute import Attribute
-from sweeps.study.loop import StudyLoop, StudyResult
+from sweeps.study.loop import StudyLoop
+from sweeps.study.result import StudyResult
 from sweeps.study.samplers import SamplerFactory
 from sweeps.study.stopping import Budget
 

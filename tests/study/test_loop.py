@@ -25,8 +25,9 @@ from sweeps.study.asking import TrialQueue
 from sweeps.study.attribute import Attribute, is_counted
 from sweeps.study.best import best_trial
 from sweeps.study.lease import Lease
-from sweeps.study.loop import StudyLoop, StudyResult
+from sweeps.study.loop import StudyLoop
 from sweeps.study.pruning import pruning_check
+from sweeps.study.result import StudyResult
 from sweeps.study.samplers import SamplerFactory
 from sweeps.study.stopping import Budget, Outcome
 from sweeps.study.trial_record import Record, tell

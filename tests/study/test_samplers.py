@@ -18,7 +18,8 @@ from sweeps.execution.in_process import InProcess
 from sweeps.execution.outcome import TrialResult
 from sweeps.study.asking import TrialQueue
 from sweeps.study.attribute import Attribute
-from sweeps.study.loop import StudyLoop, StudyResult
+from sweeps.study.loop import StudyLoop
+from sweeps.study.result import StudyResult
 from sweeps.study.samplers import SamplerFactory
 from sweeps.study.stopping import Budget, Outcome
 from sweeps.study.trial_record import Record

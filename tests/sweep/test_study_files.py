@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 
 from sweeps.base.atomic_file import write_yaml
 from sweeps.study.attribute import Attribute
-from sweeps.study.loop import StudyResult
+from sweeps.study.result import StudyResult
 from sweeps.study.stopping import Outcome
 from sweeps.sweep.study_files import describe_result, write_trials
 

@@ -14,7 +14,7 @@ from sweeps.study.best import best_trial
 from sweeps.study.command_file import recall, storage_of
 from sweeps.study.folder import StudyFolder
 from sweeps.study.lease import Lease
-from sweeps.study.loop import StudyResult
+from sweeps.study.result import StudyResult
 from sweeps.study.stopping import Outcome
 from sweeps.study.storage import find_study
 

@@ -1,4 +1,4 @@
-"""The story of a sweep, from the first trial to the last. No Hydra and no MLflow in it."""
+"""The story of one study, from its first trial to its last. No Hydra and no MLflow in it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Protocol
 
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -19,44 +17,17 @@ from sweeps.base.signals import Interrupts
 from sweeps.execution.outcome import Failure, TrialOutcome
 from sweeps.execution.workers import TrialTimeoutError, WorkerDiedError, Workers
 from sweeps.study.asking import Asked, TrialQueue
-from sweeps.study.attribute import Attribute, is_counted
+from sweeps.study.attribute import Attribute
 from sweeps.study.best import best_trial
 from sweeps.study.lease import Lease
+from sweeps.study.others import SURPLUS, OtherProcesses
 from sweeps.study.pruning import pruning_check
+from sweeps.study.result import Callback, StudyResult
 from sweeps.study.stopping import Budget, Outcome, Stop, Tally
 from sweeps.study.trial_record import CUT_OFF, tell, tell_failure
 
 _log = logging.getLogger(__name__)
-_SURPLUS = "another process has asked the last trial at the same moment"
 _LOOK_AROUND = 5.0  # seconds without a finished trial, after which others may have changed the study or the cluster
-
-
-@dataclass(frozen=True)
-class StudyResult:
-    """How a sweep ended.
-
-    Attributes:
-        reason: why it ended early, empty otherwise.
-        best: the best trial, if any completed.
-        interrupt: what interrupted it, for the caller to raise when it has cleaned up.
-        is_last: whether no other process is at work on the study, so that its end is up to this one.
-    """
-
-    outcome: Outcome
-    reason: str
-    best: FrozenTrial | None
-    interrupt: KeyboardInterrupt | None = None
-    is_last: bool = True
-
-
-class Callback(Protocol):
-    """Told what happens; must not raise for trouble of its own."""
-
-    def on_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """A trial has been told."""
-
-    def on_end(self, study: Study, result: StudyResult) -> object:
-        """The sweep is over, whatever ended it."""
 
 
 class _GraceOverError(Exception):
@@ -92,7 +63,7 @@ class StudyLoop:
         self._budget = budget
         self._metric = metric
         self._callbacks = callbacks
-        self._lease = lease
+        self._others = OtherProcesses(study, lease, budget.n_trials)
         self._tally = Tally(study.direction, budget)
         self._events: SimpleQueue[Future[TrialOutcome] | None] = SimpleQueue()  # None: look at the signals
         self._interrupts = Interrupts(lambda: self._events.put(None))
@@ -100,7 +71,6 @@ class StudyLoop:
         self._unheard: dict[int, Asked | None] = {}  # trials of which the callbacks have not heard
         self._stop: Stop | None = None
         self._has_said_that_it_waits = False
-        self._is_shared = False  # whether other processes work on the study
 
     def run(self) -> StudyResult:
         """Run it to its end.
@@ -113,7 +83,7 @@ class StudyLoop:
         cause: BaseException | None = None
         try:
             with self._interrupts:
-                self._take_up()
+                self._requeue_orphans()
                 while self._refill() or self._in_flight:
                     done = self._wait()
                     if done is not None:
@@ -132,10 +102,10 @@ class StudyLoop:
             raise cause
         return result
 
-    def _take_up(self) -> None:
+    def _requeue_orphans(self) -> None:
         """Fail the trials that dead processes left RUNNING, so that their parameters are tried again first."""
         in_flight = {asked.trial.number for asked in self._in_flight.values()}
-        cut_off = self._queue.requeue_orphans(self._lease.others() if self._lease else (), in_flight)
+        cut_off = self._queue.requeue_orphans(self._others.ids(), in_flight)
         self._tally.recount(self._study.get_trials(deepcopy=False))
         for trial in cut_off:
             self._notify(trial)
@@ -146,10 +116,8 @@ class StudyLoop:
         Returns:
             Whether the sweep goes on; if not, `_stop` says why, and trials may still be in flight.
         """
-        was_shared = self._is_shared
-        self._is_shared = self._lease is not None and self._lease.is_shared()
-        if self._is_shared or was_shared:  # also what the last of the others told, or left, before it went
-            self._take_up()
+        if self._others.have_changed_the_study():
+            self._requeue_orphans()
         while self._may_start():
             if len(self._in_flight) >= self._workers.capacity:
                 break
@@ -158,9 +126,8 @@ class StudyLoop:
                 self._stop = Outcome.COMPLETED, "every point of the grid has run"
                 break
             self._unheard[asked.trial.number] = asked
-            if self._is_surplus(asked.trial.number):
-                self._is_shared = True
-                told = tell_failure(self._study, asked.trial, _SURPLUS, "", interrupted=True)
+            if self._others.have_started_the_last_before(asked.trial.number):
+                told = tell_failure(self._study, asked.trial, SURPLUS, "", interrupted=True)
                 if told is not None:
                     self._notify(told)
                 continue
@@ -185,18 +152,11 @@ class StudyLoop:
 
     def _n_running(self) -> int:
         """How many trials run; of a shared study, the tally is made in the same view, as some may have just ended."""
-        if not self._is_shared:
+        if not self._others.are_at_work:
             return len(self._in_flight)
         trials = self._study.get_trials(deepcopy=False)
         self._tally.recount(trials)
         return sum(trial.state == TrialState.RUNNING for trial in trials)
-
-    def _is_surplus(self, number: int) -> bool:
-        """Whether others, that joined at any moment, have asked the last of `n_trials` before this one was."""
-        if number < self._budget.n_trials:
-            return False  # too few came before it
-        before = self._study.get_trials(deepcopy=False)[:number]
-        return sum(is_counted(trial) or not trial.state.is_finished() for trial in before) >= self._budget.n_trials
 
     def _wait(self) -> Future[TrialOutcome] | None:
         """The next trial that has finished; None when a signal came or it is time to look around."""
@@ -268,11 +228,11 @@ class StudyLoop:
                 asked = self._unheard.get(trial.number)
                 if asked is not None:
                     tell_failure(self._study, asked.trial, CUT_OFF, "", interrupted=True)
-            self._queue.requeue_orphans(self._lease.others() if self._lease else ())  # one cut off while it was drawn
+            self._queue.requeue_orphans(self._others.ids())  # one cut off while it was drawn
             trials = self._study.get_trials(deepcopy=False)
             unheard = [trials[number] for number in sorted(self._unheard) if trials[number].state.is_finished()]
             best = best_trial(self._study)
-            is_last = self._lease is None or self._lease.depart()
+            is_last = self._others.leave_the_end_to_us()
         except StorageError as error:  # whoever takes the study up again tells them
             errors.append(error)
             unheard = []

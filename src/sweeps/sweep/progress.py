@@ -11,7 +11,7 @@ from tqdm import tqdm
 from sweeps.base.say import say
 from sweeps.study.attribute import is_counted
 from sweeps.study.best import best_trial, better_trial
-from sweeps.study.loop import StudyResult
+from sweeps.study.result import StudyResult
 from sweeps.study.trial_record import CUT_OFF, Record
 
 

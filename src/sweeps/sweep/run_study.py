@@ -28,7 +28,8 @@ from sweeps.study.attribute import Attribute, is_counted
 from sweeps.study.folder import StudyFolder
 from sweeps.study.identity import DEFINITION, check_same
 from sweeps.study.lease import Lease
-from sweeps.study.loop import Callback, StudyLoop, StudyResult
+from sweeps.study.loop import StudyLoop
+from sweeps.study.result import Callback, StudyResult
 from sweeps.study.stopping import Budget, Outcome
 from sweeps.study.storage import open_storage
 from sweeps.study.trial_record import Record

@@ -14,7 +14,7 @@ from sweeps.base.errors import SweepsError
 from sweeps.base.say import say
 from sweeps.compose.plan import plan_study
 from sweeps.compose.request import Request
-from sweeps.study.loop import StudyResult
+from sweeps.study.result import StudyResult
 from sweeps.sweep.choose_workers import choose_workers
 from sweeps.sweep.preflight import check_study
 from sweeps.sweep.space_table import describe_space

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial
 
 from sweeps.base.atomic_file import write_text
 from sweeps.study.attribute import is_counted
-from sweeps.study.loop import StudyResult
+from sweeps.study.result import StudyResult
 from sweeps.study.trial_record import Record
 
 

@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sweeps.study.attribute import Attribute
 from sweeps.study.best import best_trial
 from sweeps.study.folder import StudyFolder
-from sweeps.study.loop import StudyResult
+from sweeps.study.result import StudyResult
 from sweeps.study.stopping import Outcome
 from sweeps.study.storage import open_storage
 from sweeps.tracking.client import connect, experiment_id

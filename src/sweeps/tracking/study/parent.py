@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 from sweeps.base.errors import TrackingError
 from sweeps.base.say import say
 from sweeps.study.folder import StudyFolder
-from sweeps.study.loop import StudyResult
+from sweeps.study.result import StudyResult
 from sweeps.study.stopping import Outcome
 from sweeps.study.trial_record import Record
 from sweeps.tracking.client import is_refusal, unreachable
