@@ -79,7 +79,7 @@ def test_the_screen_shows_each_trial_the_best_of_each_model_the_decision_and_whe
     header = next(number for number, line in enumerate(lines) if line.startswith("model "))
     assert {line.split()[0] for line in lines[header + 1 : header + 3]} == {"svm", "logistic"}
     assert any("champion is version 1, the first" in line for line in lines)
-    assert any(line.startswith("Look:") and line.endswith("sqlite:///mlflow.db") for line in lines)
+    assert any(line.startswith("View:") and line.endswith("sqlite:///mlflow.db") for line in lines)
     assert any(line.startswith("Trials:") and line.endswith("trials.csv") for line in lines)
 
 

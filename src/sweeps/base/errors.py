@@ -15,6 +15,8 @@ A message says what is wrong, where (file, key, row), what would be right and wh
 
 import signal
 
+from sweeps.base.redact import without_passwords
+
 
 class SweepsError(Exception):
     """An error that the user can mend; `str()` of it is shown as is."""
@@ -58,3 +60,8 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, received: signal.Signals) -> None:
         super().__init__(received.name)
         self.received = received
+
+
+def first_line(error: BaseException | Warning | str) -> str:
+    """The first line of an error's text, or its type where it has none; without passwords."""
+    return without_passwords((str(error).strip() or type(error).__name__).splitlines()[0])

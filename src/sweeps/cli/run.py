@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from sweeps.base.command import until_nobody_reads
-from sweeps.base.errors import Interrupted, SweepsError
+from sweeps.base.errors import Interrupted, SweepsError, first_line
 from sweeps.base.redact import without_passwords
 from sweeps.base.signals import raise_interrupts
 from sweeps.compose.settings import (  # registers the schema and the resolvers before Hydra composes
@@ -71,7 +71,7 @@ def _exit_with(error: Exception) -> NoReturn:
         parts.insert(0, "A YAML file cannot be read:")
     cause = error.__cause__
     if isinstance(error, HydraException) and cause is not None:
-        parts.append(str(cause).strip().partition("\n")[0])
+        parts.append(first_line(cause))
     if isinstance(error, HydraException):
         parts += _advice(str(error), sys.argv[1:])
     sys.stderr.write(without_passwords("\n".join(dict.fromkeys(part for part in parts if part))) + "\n")

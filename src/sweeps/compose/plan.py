@@ -17,6 +17,7 @@ from typing import Any
 import cloudpickle
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf, open_dict
+from optuna.trial import FrozenTrial
 
 from sweeps.base.errors import ConfigError
 from sweeps.compose import override_text, space_yaml
@@ -94,6 +95,10 @@ class StudyPlan:
         for key, value in proposal.values.items():
             OmegaConf.update(config, key, override_text.stored(value), merge=False)
         return config
+
+    def config_of(self, trial: FrozenTrial) -> DictConfig:
+        """The config that a finished trial ran, without `hydra`."""
+        return self.trial_config(self.space.replay(trial))
 
     def hydra_config(self, number: int, proposal: Proposal, directory: Path) -> DictConfig:
         """`hydra` alone, for one trial as a job in `directory/<number>`."""

@@ -7,6 +7,7 @@ from functools import partial
 
 from hydra.plugins.launcher import Launcher
 
+from sweeps.base.errors import first_line
 from sweeps.compose._hydra_compat import redact_folder, value_of
 from sweeps.compose.search_space import Proposal
 from sweeps.execution.job import TrialJob
@@ -45,9 +46,7 @@ class Batches:
         try:
             returned = self._launcher.launch(overrides, initial_job_idx=batch[0][0])
         except Exception as error:  # noqa: BLE001 - each launcher raises its own when a job of the batch dies
-            reason = (
-                f"its launcher gave the batch up: {type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-            )
+            reason = f"its launcher gave the batch up: {type(error).__name__}: {first_line(error)}"
             for _, _, future in batch:
                 future.set_exception(WorkerDiedError(reason))
             return

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sweeps.base.build import TARGET, build, locate, parameters_of
-from sweeps.base.errors import ConfigError
+from sweeps.base.errors import ConfigError, first_line
 from sweeps.compose.settings import SWEPT_GROUPS
 from sweeps.compose.space_yaml import SEARCH_SPACE, TRUSTED_TYPES, flatten, inactive_keys
 from sweeps.execution.outcome import REPORT, TrialResult
@@ -33,7 +33,7 @@ def run_trial(config: DictConfig) -> TrialResult:
     also = config.get("also_log") or {}
     metrics = dict(evaluation.metrics)
     metrics |= {name: metrics[of] for name, of in (also.get("metrics") or {}).items() if of in metrics}
-    messages = dict.fromkeys(f"{w.category.__name__}: {str(w.message).partition(chr(10))[0]}" for w in caught)
+    messages = dict.fromkeys(f"{w.category.__name__}: {first_line(w.message)}" for w in caught)
     params = {str(name): OmegaConf.select(config, key) for name, key in (also.get("params") or {}).items()}
     seconds = {**evaluation.seconds, "load": evaluation.seconds.get("load", 0.0) + loading}
     return TrialResult(metrics, hyperparameters(config), seconds, tuple(messages), params)

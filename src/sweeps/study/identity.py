@@ -15,10 +15,10 @@ from sweeps.compose.space_yaml import flatten
 from sweeps.execution.trial import task_options
 from sweeps.tasks.base import Task
 
-DEFINITION = "sweeps.definition"  # user attribute of the study
+IDENTITY = "sweeps.identity"  # user attribute of the study
 
 
-def define(plan: StudyPlan, task: Task, metric: str, seed: int) -> dict[str, str]:
+def identity_of(plan: StudyPlan, task: Task, metric: str, seed: int) -> dict[str, str]:
     """Describe a study, one line for each thing that must not change while it lasts.
 
     Args:
@@ -49,7 +49,7 @@ def check_same(study: Study, now: Mapping[str, str]) -> None:
     Raises:
         ConfigError: the dataset, the search space or something fixed has changed; the message says what.
     """
-    before: Mapping[str, Any] | None = study.user_attrs.get(DEFINITION)
+    before: Mapping[str, Any] | None = study.user_attrs.get(IDENTITY)
     if before is None and not study.get_trials(deepcopy=False):
         return  # whoever made it died before it was defined
     if before is None:

@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeps.base.errors import ClusterError, Interrupted, StorageError
+from sweeps.base.errors import ClusterError, Interrupted, StorageError, first_line
 from sweeps.base.signals import Interrupts
 from sweeps.execution.outcome import Failure, TrialOutcome
 from sweeps.execution.workers import TrialTimeoutError, WorkerDiedError, Workers
@@ -94,7 +94,7 @@ class StudyLoop:
         except KeyboardInterrupt as error:
             end, cause = (Outcome.INTERRUPTED, "interrupted"), error
         except (StorageError, ClusterError) as error:
-            end, cause = (Outcome.FAILED, str(error).splitlines()[0]), error
+            end, cause = (Outcome.FAILED, first_line(error)), error
         finally:
             self._workers.close()
             result = self._close(end, cause)

@@ -15,7 +15,7 @@ from sweeps.compose.plan import Combination, StudyPlan
 from sweeps.compose.settings import Settings
 from sweeps.execution.trial import candidate_of, load_task
 from sweeps.study.folder import StudyFolder, new_study_name
-from sweeps.study.identity import check_same, define
+from sweeps.study.identity import check_same, identity_of
 from sweeps.study.pruning import build_pruner
 from sweeps.study.samplers import SamplerFactory
 from sweeps.study.storage import find_study
@@ -33,7 +33,7 @@ class CheckedStudy:
         metric: the objective.
         samplers: the sampler of each trial.
         pruner: stops hopeless trials.
-        definition: what must not change while the study lasts.
+        identity: what must not change while the study lasts.
         folder: its files.
         storage: the URL of its database.
     """
@@ -44,7 +44,7 @@ class CheckedStudy:
     metric: str
     samplers: SamplerFactory
     pruner: BasePruner
-    definition: Mapping[str, str]
+    identity: Mapping[str, str]
     folder: StudyFolder
     storage: str
 
@@ -75,13 +75,13 @@ def check_study(plan: StudyPlan, base: Path, *, several_datasets: bool) -> Check
         name = f"{name}-{plan.dataset}"
     folder = StudyFolder(base / name)
     storage = settings.storage or folder.storage_url
-    definition = define(plan, task, metric, settings.seed)
+    identity = identity_of(plan, task, metric, settings.seed)
     study = find_study(storage, name) if settings.study_name else None
     if study is None:
         folder.check_new()
     else:
-        check_same(study, definition)
-    return CheckedStudy(name, plan, settings, metric, samplers, pruner, definition, folder, storage)
+        check_same(study, identity)
+    return CheckedStudy(name, plan, settings, metric, samplers, pruner, identity, folder, storage)
 
 
 def _mapping(plan: StudyPlan, group: str, example: str) -> dict[str, Any]:

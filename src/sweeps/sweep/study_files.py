@@ -11,10 +11,34 @@ from typing import Any
 from optuna import Study
 from optuna.trial import FrozenTrial
 
-from sweeps.base.atomic_file import write_text
+from sweeps.base.atomic_file import write_text, write_yaml
 from sweeps.study.attribute import is_counted
+from sweeps.study.folder import StudyFolder
 from sweeps.study.result import StudyResult
 from sweeps.study.trial_record import Record
+
+
+class StudyFiles:
+    """Writes `trials.csv` and `sweep_result.yaml` at the end; a callback of the study's loop.
+
+    Args:
+        folder: the study's.
+        metric: the objective's name.
+        names: how a hyperparameter is called, by config key.
+    """
+
+    def __init__(self, folder: StudyFolder, metric: str, names: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._metric = metric
+        self._names = names
+
+    def on_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Nothing to do: the study itself keeps the trial."""
+
+    def on_end(self, study: Study, result: StudyResult) -> None:
+        """Write both files."""
+        write_trials(study, self._folder.trials, self._names)
+        write_yaml(self._folder.result, describe_result(study, result, self._metric))
 
 
 def write_trials(study: Study, path: Path, names: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ from sweeps.compose.settings import SWEPT_GROUPS
 from sweeps.execution.trial import candidate_of
 from sweeps.study.trial_record import Record
 from sweeps.sweep.preflight import CheckedStudy
-from sweeps.tasks.base import Candidate, Task
+from sweeps.tasks.base import Task
 from sweeps.tracking.models import registry
 from sweeps.tracking.study.parent import StudyRuns
 
@@ -55,13 +55,8 @@ def register_winner(checked: CheckedStudy, task: Task, best: FrozenTrial, runs: 
     say(f"Predict: python -m sweeps.predict {address} input.csv -o output.csv")
 
 
-def candidate_of_trial(checked: CheckedStudy, trial: FrozenTrial) -> Candidate:
-    """What a trial ran."""
-    return candidate_of(checked.plan.trial_config(checked.plan.space.replay(trial)))
-
-
 def _refit(checked: CheckedStudy, task: Task, best: FrozenTrial, runs: StudyRuns) -> registry.Winner:
-    candidate = candidate_of_trial(checked, best)
+    candidate = candidate_of(checked.plan.config_of(best))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the trial has recorded what its fit warned of
         predictor = task.refit(candidate)

@@ -169,11 +169,6 @@ def milliseconds(moment: datetime | None) -> int:
     return int((moment or datetime.now()).timestamp() * 1000)
 
 
-def first_line(error: Exception) -> str:
-    """The first line of an error, without passwords."""
-    return without_passwords((str(error).strip() or type(error).__name__).splitlines()[0])
-
-
 def _as_typed() -> str:
     main = sys.modules["__main__"].__spec__  # of `python -m sweeps.rerun`; None for a script or a notebook
     return shlex.join([*(["python", "-m", main.name] if main else ["python", sys.argv[0]]), *sys.argv[1:]])

@@ -12,10 +12,9 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
-from sweeps.base.errors import ModelError, TrackingError
+from sweeps.base.errors import ModelError, TrackingError, first_line
 from sweeps.tasks.base import Predictor
 from sweeps.tracking.client import shown_uri
-from sweeps.tracking.entries import first_line
 from sweeps.tracking.models.pyfunc import load_predictor
 
 

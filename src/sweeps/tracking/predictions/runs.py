@@ -8,8 +8,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
+from sweeps.base.errors import first_line
 from sweeps.tracking.client import experiment_id
-from sweeps.tracking.entries import first_line, identity_tags, log_measured, shown
+from sweeps.tracking.entries import identity_tags, log_measured, shown
 from sweeps.tracking.predictions.batch import PredictionBatch
 from sweeps.tracking.predictions.spool import Spool
 

@@ -11,11 +11,11 @@ from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeps.base.errors import first_line
 from sweeps.study.attribute import Attribute
 from sweeps.study.trial_record import Record
 from sweeps.tracking.client import is_refusal
 from sweeps.tracking.entries import (
-    first_line,
     fit_name,
     identity_tags,
     log_entries,

@@ -9,8 +9,8 @@ from queue import SimpleQueue
 
 from optuna.trial import FrozenTrial
 
+from sweeps.base.errors import first_line
 from sweeps.base.say import say
-from sweeps.tracking.entries import first_line
 
 _LONGEST_PAUSE = 60.0  # seconds before a server that failed is asked again; the first pause is two seconds
 _LAST_CALL = 60.0  # seconds that one trial may take at the end; a call that takes longer hangs

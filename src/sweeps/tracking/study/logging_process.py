@@ -13,10 +13,9 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial
 
-from sweeps.base.errors import TrackingError
+from sweeps.base.errors import TrackingError, first_line
 from sweeps.execution.child import copy_environment, detach, ensure_server
 from sweeps.tracking.client import connect
-from sweeps.tracking.entries import first_line
 from sweeps.tracking.study.children import ChildRuns, Logged, Parent
 
 _NICENESS = 10  # trials come first

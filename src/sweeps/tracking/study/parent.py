@@ -11,14 +11,14 @@ from mlflow.exceptions import MlflowException
 from optuna import Study
 from optuna.trial import FrozenTrial
 
-from sweeps.base.errors import TrackingError
+from sweeps.base.errors import TrackingError, first_line
 from sweeps.base.say import say
 from sweeps.study.folder import StudyFolder
 from sweeps.study.result import StudyResult
 from sweeps.study.stopping import Outcome
 from sweeps.study.trial_record import Record
 from sweeps.tracking.client import is_refusal, unreachable
-from sweeps.tracking.entries import first_line, identity_tags, metrics_of, milliseconds, params_of, tags_of
+from sweeps.tracking.entries import identity_tags, metrics_of, milliseconds, params_of, tags_of
 from sweeps.tracking.study.children import ChildRuns, Parent
 from sweeps.tracking.study.log_thread import LogThread
 from sweeps.tracking.study.trial_log import TrialLog

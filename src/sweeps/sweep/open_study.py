@@ -1,0 +1,74 @@
+"""A study in its storage: made with its folder or opened again, and held while it runs."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import optuna
+from omegaconf import OmegaConf
+from optuna import Study
+
+from sweeps.base.atomic_file import write_text
+from sweeps.base.errors import StorageError
+from sweeps.base.redact import without_passwords
+from sweeps.study import command_file
+from sweeps.study.identity import IDENTITY, check_same
+from sweeps.study.lease import Lease
+from sweeps.study.storage import open_storage
+from sweeps.sweep.preflight import CheckedStudy
+from sweeps.tasks.base import Task
+from sweeps.tracking.entries import command_tags
+from sweeps.tracking.study.parent import PARENT_RUN, STUDY_ID, TRACKING
+
+_LOOK_AGAIN = 0.2  # seconds
+
+
+@contextmanager
+def open_study(checked: CheckedStudy, task: Task) -> Iterator[tuple[Study, Lease]]:
+    """Make a study with its folder, or open it again, and hold it inside a `with` block.
+
+    Raises:
+        ConfigError: the study was begun with something else, or its folder cannot be made.
+        StorageError: the study's database is out of reach or full, or another process is at work on the study.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    plan, folder, settings = checked.plan, checked.folder, checked.settings
+    folder.make()
+    study = optuna.create_study(
+        study_name=checked.name,
+        storage=open_storage(checked.storage),
+        direction=task.directions[checked.metric],
+        sampler=checked.samplers.sampler_for(0),
+        pruner=checked.pruner,
+        load_if_exists=True,
+    )
+    lease = Lease(study)
+    lease.acquire(join=settings.join)
+    try:
+        while PARENT_RUN not in study.user_attrs and not lease.is_first():
+            time.sleep(_LOOK_AGAIN)  # of processes that begin a study together, one describes it and makes its runs
+        check_same(study, checked.identity)
+        command_file.remember(folder, plan.dataset, settings.storage)  # anew each time: n_trials may have grown
+        if IDENTITY not in study.user_attrs:
+            write_text(folder.config, without_passwords(OmegaConf.to_yaml(plan.config)))
+            study.set_user_attr(TRACKING, _shown_in_tracking(checked, task))
+            study.set_user_attr(IDENTITY, dict(checked.identity))  # last: now everything is there to resume it
+        yield study, lease
+    finally:
+        with suppress(StorageError):  # a lease of a dead process holds nobody up
+            lease.release()
+
+
+def _shown_in_tracking(checked: CheckedStudy, task: Task) -> dict[str, Any]:
+    """What the runs in MLflow show of a study beside its trials."""
+    return {
+        "experiment": checked.settings.experiment_name,
+        "dataset": str(checked.plan.config.dataset.name),
+        "metric": checked.metric,
+        "names": checked.plan.parameter_names(),
+        "tags": {**command_tags(task.fingerprint), STUDY_ID: uuid.uuid4().hex},
+    }

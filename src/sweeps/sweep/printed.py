@@ -1,0 +1,69 @@
+"""What a sweep says of a study, before its first trial and after its last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from optuna import Study
+from optuna.trial import TrialState
+
+from sweeps.base.errors import first_line
+from sweeps.base.say import say
+from sweeps.study.attribute import Attribute, is_counted
+from sweeps.study.folder import StudyFolder
+from sweeps.study.result import StudyResult
+from sweeps.sweep.preflight import CheckedStudy
+from sweeps.sweep.tables import summary_table
+from sweeps.tracking import client as tracking
+
+
+def announce(checked: CheckedStudy, study: Study) -> None:
+    """Say what is searched, where, and how much of it is done."""
+    what = ", ".join(f"{group} {' | '.join(options)}" for group, options in checked.plan.space.groups.items())
+    n_trials, dataset = checked.settings.n_trials, checked.plan.dataset
+    say(f"Study {checked.name}: {n_trials} trials on {dataset}, {what}; in {checked.folder.path}")
+    n_before = sum(is_counted(trial) for trial in study.get_trials(deepcopy=False))
+    if n_before:
+        say(f"Resuming: {n_before} of {n_trials} trials are done.")
+    if checked.samplers.warning:
+        say(f"Note: {checked.samplers.warning}")
+
+
+def report(study: Study, metric: str, result: StudyResult, names: Mapping[str, str]) -> None:
+    """Say how a study ended: why early, what failed, and the best trial of each model.
+
+    Args:
+        study: the study.
+        metric: the objective's name.
+        result: how it ended.
+        names: how a hyperparameter is called, by config key.
+    """
+    if result.reason:
+        say(f"The study ended early: {result.reason}.")
+    trials = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
+    n_failed = sum(is_counted(trial) for trial in trials)
+    if n_failed:
+        say(f"{n_failed} trials failed; their tracebacks are artifacts of their runs. {first_error(study)}")
+    if result.best is not None:
+        say(f"\n{summary_table(study, metric, names)}\n")
+
+
+def first_error(study: Study) -> str:
+    """A sentence with the error of the first trial that failed; empty if none did."""
+    for trial in study.get_trials(deepcopy=False):
+        if is_counted(trial) and trial.user_attrs.get(Attribute.ERROR):
+            return f"The first error: {first_line(trial.user_attrs[Attribute.ERROR])}"
+    return ""
+
+
+def say_how_to_resume(folder: StudyFolder) -> None:
+    """Say what to type to resume a study."""
+    say(f"Resume:  python -m sweeps.resume {folder.path}")
+
+
+def say_where(checked: CheckedStudy, parent_run: str) -> None:
+    """Say where the results of a study are."""
+    uri, settings = tracking.shown_uri(), checked.settings
+    say(f"Trials:  {checked.folder.trials}")
+    say(f"MLflow:  experiment {settings.experiment_name}, run {parent_run}")
+    say(f"View:    {uri if uri.startswith('http') else f'mlflow ui --backend-store-uri {uri}'}")
