@@ -173,14 +173,14 @@ def test_a_wrong_argument_of_an_inner_node_is_named_with_its_whole_path() -> Non
 
 
 def test_an_argument_for_a_callable_without_any_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^x: .*without_arguments refuses its arguments"):
+    with pytest.raises(ConfigError, match=r"^x: .*without_arguments does not accept its arguments"):
         build({"_target_": f"{HERE}.without_arguments", "size": 1}, "x")
 
 
 def test_a_missing_argument_and_a_refused_value_give_the_targets_own_words() -> None:
-    with pytest.raises(ConfigError, match=r"^x: .*picky refuses its arguments: .*size"):
+    with pytest.raises(ConfigError, match=r"^x: .*picky does not accept its arguments: .*size"):
         build({"_target_": f"{HERE}.picky"}, "x")
-    with pytest.raises(ConfigError, match=r"^x: .*picky refuses its arguments: size must be positive, got -1"):
+    with pytest.raises(ConfigError, match=r"^x: .*picky does not accept its arguments: size must be positive, got -1"):
         build({"_target_": f"{HERE}.picky", "size": -1}, "x")
 
 

@@ -137,7 +137,7 @@ def test_a_bad_file_is_one_message_that_names_it_and_nothing_is_written(
         ("C: {type: float, low: 0.0, high: 1.0, step: 0.3}", ["step"]),
         ("penalty: {type: categorical, choices: []}", ["at least one choice"]),
         ("penalty: {type: categorical, choices: [l2, l2]}", ["twice"]),
-        ("C: {type: float, low: 1, high: 2, when: {penalty: l2}}", ["'penalty' is not an earlier categorical"]),
+        ("C: {type: float, low: 1, high: 2, when: {penalty: l2}}", ["'penalty' must be an earlier categorical"]),
         (
             "{penalty: {type: categorical, choices: [l2]}, C: {type: float, low: 1, high: 2, when: {penalty: l9}}}",
             ["'penalty' has no choice 'l9'", "l2"],

@@ -81,7 +81,7 @@ class Cluster:
         return process
 
     def finish(self, arguments: Sequence[str]) -> None:
-        """Go on with the study, at full speed."""
+        """Resume the study, at full speed."""
         (self.bench.folder / "slow").unlink()
         finished = self.bench.command("sweeps.run", *self.typed, *arguments, environ=self.environ)
         assert finished.code == 0, finished.err

@@ -82,7 +82,7 @@ def test_a_trial_that_kills_its_joblib_worker_is_tried_again_then_failed(bench: 
     assert [trial.state for trial in trials] == [TrialState.FAIL, TrialState.FAIL]
     assert all("TerminatedWorkerError" in trial.user_attrs[Attribute.ERROR] for trial in trials)
     assert trials[1].user_attrs[Attribute.RETRY_OF] == 0
-    assert finished.out.count("Note: trials of this hydra/launcher report to nobody") == 1
+    assert finished.out.count("Note: this launcher reports only when a batch ends, so ") == 1
 
 
 @pytest.mark.slow

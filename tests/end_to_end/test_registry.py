@@ -115,7 +115,7 @@ def test_a_score_on_another_test_part_does_not_compare(history: History, name: s
     step = history.steps[name]
     assert step.champion == 4
     assert step.version.tags["sweeps.promotion"] == "kept"
-    assert "scores do not compare" in step.finished.out
+    assert "scores are not comparable" in step.finished.out
     assert f"python -m sweeps.promote {NAME} {step.version.version}" in step.finished.out
     assert step.version.tags["sweeps.evaluation_id"] != history.steps["better"].version.tags["sweeps.evaluation_id"]
 

@@ -1,4 +1,4 @@
-"""Going on with a study: what is refused, and what is taken up."""
+"""Resuming a study: what is refused, and what is done."""
 
 from __future__ import annotations
 

@@ -268,7 +268,7 @@ def test_an_empty_key_is_no_key_and_no_open_service(
         (["models:/comments@champion", "--port", "{taken}"], "Choose another: --port 8001"),
         (["models:/comments@champion", "--max-batch", "0"], "more than 0"),
         (["models:/comments@champion", "--host", "203.0.113.1"], "Choose another: --host 127.0.0.1"),
-        (["comments"], "comments is no model address; write models:/comments@champion"),
+        (["comments"], "comments is not a model address; type models:/comments@champion"),
     ],
 )
 def test_what_cannot_be_served_is_one_message(

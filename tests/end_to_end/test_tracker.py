@@ -101,9 +101,9 @@ def test_what_cannot_be_stored_fails_its_run(tracker: Tracker, bench: Workbench)
 def test_wrong_values_are_refused_before_anything_is_logged(tracker: Tracker, bench: Workbench) -> None:
     with pytest.raises(ConfigError, match="test_f1 is nan"):
         tracker.log_model_training(None, "svm", {"test_f1": float("nan")})
-    with pytest.raises(ConfigError, match="'model_type' and 'model#type' are one name"):
+    with pytest.raises(ConfigError, match="'model_type' and 'model#type' are the same name"):
         tracker.log_model_training(None, "svm", {}, params={"model#type": "mine"})
-    with pytest.raises(ConfigError, match="model_type is a param of every run"):
+    with pytest.raises(ConfigError, match="model_type is a param that every run has"):
         tracker.log_model_training(None, "svm", METRICS, {"model_type": "x"})
     with pytest.raises(ConfigError, match="confidences: 1 for 2 predictions"):
         tracker.log_prediction_batch([0, 1], [0.5])
@@ -149,7 +149,7 @@ def test_a_batch_of_nothing_or_of_nobody_is_refused(
 
 
 def test_an_experiment_needs_a_name(tracker: Tracker) -> None:
-    with pytest.raises(ConfigError, match="a name is expected"):
+    with pytest.raises(ConfigError, match="must be a name"):
         get_tracker(" ")
 
 
@@ -159,10 +159,10 @@ def test_an_experiment_needs_a_name(tracker: Tracker) -> None:
         ({"model_name": 5}, "model_name: 5 is no text"),
         ({"tags": {"a": 1}}, "tags: 1 is no text"),
         ({"params": {1: 2}}, "params: 1 is no text"),
-        ({"params": {"": 2}}, "params: an empty name"),
-        ({"metrics": {"f@1": 1.0, "f#1": 2.0}}, "are one name to MLflow, f_1"),
-        ({"metrics": {"f": 10**400}}, "a finite number is expected"),
-        ({"metrics": None}, "metrics: values by name"),
+        ({"params": {"": 2}}, "params: a name must not be empty"),
+        ({"metrics": {"f@1": 1.0, "f#1": 2.0}}, "are the same name to MLflow, f_1"),
+        ({"metrics": {"f": 10**400}}, "must be a finite number"),
+        ({"metrics": None}, "metrics must be a mapping of names"),
     ],
 )
 def test_arguments_that_make_no_run_are_refused_before_there_is_one(
@@ -182,8 +182,8 @@ def test_a_model_that_is_not_fitted_is_refused(tracker: Tracker, model: Any) -> 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"predictions": None}, "predictions: a list is expected"),
-        ({"predictions": "hate"}, "predictions: a list is expected"),
+        ({"predictions": None}, "predictions must be a list"),
+        ({"predictions": "hate"}, "predictions must be a list"),
         ({"confidences": [[0.1, 0.9], [0.5, 0.5]]}, "confidences: .* is none"),
         ({"confidences": [5, 0.5]}, "confidences: 5 is none"),
         ({"confidences": ["a", "b"]}, "confidences: 'a' is none"),

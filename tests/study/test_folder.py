@@ -22,7 +22,7 @@ def test_a_study_folder_owns_every_path_and_is_a_new_studys_until_something_else
     assert (folder.path / "study.db").is_file()
     folder.check_new()  # a sweep that was killed before it had a study
     (folder.path / "thesis.tex").touch()
-    with pytest.raises(ConfigError, match=r"study_name=first: .* is there already, .* Choose another study_name"):
+    with pytest.raises(ConfigError, match=r"study_name=first: .* exists already, .* Choose another study_name"):
         folder.check_new()
 
 

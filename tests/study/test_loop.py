@@ -394,7 +394,7 @@ def test_a_sweep_that_the_timeout_ends_before_any_trial_completed_names_the_time
 
     study, outcome, _ = sweep(job, n_trials=1000, timeout=0.2)
     assert states(study) == [TrialState.FAIL]
-    assert outcome == StudyResult(Outcome.FAILED, "timeout=0.2 s is over, and no trial completed", None)
+    assert outcome == StudyResult(Outcome.FAILED, "timeout=0.2 s has passed, and no trial completed", None)
 
 
 def test_a_study_that_has_all_its_trials_runs_nothing_more(sweep):

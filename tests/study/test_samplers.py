@@ -400,7 +400,7 @@ def test_a_sampler_whose_package_is_missing_says_which() -> None:
 @pytest.mark.parametrize("called", ["GridSampler", "BruteForceSampler"])
 def test_optunas_own_grids_are_refused_in_favour_of_ours(called: str) -> None:
     config = {"_target_": f"optuna.samplers.{called}", "seed": 1}
-    with pytest.raises(ConfigError, match=rf"{called} does not fit conditional spaces; use sampler=grid"):
+    with pytest.raises(ConfigError, match=rf"{called} does not work with conditional spaces; use sampler=grid"):
         SamplerFactory(config, CONDITIONAL)
 
 
@@ -412,7 +412,7 @@ def test_optunas_own_grids_are_refused_in_favour_of_ours(called: str) -> None:
         ({"_target_": "optuna.samplers.TPESampler", "n_starts": 3}, r"sampler\.n_starts: .* takes no argument"),
         ({"_target_": "optuna.samplers.RandomSampler", "seed": -1}, r"sampler: .*refuses its arguments"),
         ({"_target_": "builtins.dict"}, r"builtins\.dict is not an Optuna sampler"),
-        (sampler_config("grid", n=1), r"sampler=grid takes no n; its only argument is seed"),
+        (sampler_config("grid", n=1), r"sampler=grid has no argument n; its only one is seed"),
     ],
 )
 def test_a_sampler_that_cannot_be_made_is_one_message(config: dict[str, Any], message: str) -> None:

@@ -72,7 +72,7 @@ def test_a_database_that_refuses_is_one_message_without_its_password(tmp_path):
     ("url", "message"),
     [
         ("studies.db", "write it as a URL"),
-        ("nothing://host/db", "sqlite, postgresql and mysql are known"),
+        ("nothing://host/db", "use sqlite, postgresql or mysql"),
         ("mysql://user:s3cr3t@host/db", "pip install pymysql"),
     ],
 )

@@ -32,5 +32,5 @@ def write_text(path: Path, text: str) -> None:
         with suppress(OSError):
             partial.unlink()
         raise StorageError(
-            f"{path} cannot be written: {error.strerror}. Check that there is space, then go on with the sweep."
+            f"{path} cannot be written: {error.strerror}. Check that there is space, then resume the sweep."
         ) from error

@@ -92,7 +92,7 @@ def build(node: Any, where: str) -> Any:
     try:
         return target(**arguments)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{where}: {node[TARGET]} refuses its arguments: {error}.") from error
+        raise ConfigError(f"{where}: {node[TARGET]} does not accept its arguments: {error}.") from error
 
 
 def _check_argument(key: str, parameters: Mapping[str, inspect.Parameter], where: str, target: str) -> None:

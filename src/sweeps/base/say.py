@@ -15,5 +15,5 @@ def say(text: str = "") -> None:
     try:
         tqdm.write(without_passwords(text), file=sys.stdout)
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader, such as `head`, has had enough: the sweep goes on without it
+    except BrokenPipeError:  # the reader, such as `head`, has had enough: the sweep continues without it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -142,13 +142,15 @@ def _log(
     spool.make()
     spool.put(batch, always=True)
     if not send_soon(spool, _PATIENCE):
-        sys.stderr.write(f"Note: MLflow has not taken the log yet; it waits in {FOLDER}, and the next one takes it.\n")
+        sys.stderr.write(
+            f"Note: MLflow has not accepted the log yet; it is kept in {FOLDER} and is sent with the next one.\n"
+        )
 
 
 def _delimiter(separator: str) -> str:
     separator = "\t" if separator == "\\t" else separator
     if len(separator) != 1:
-        raise DataError(f"--separator {separator!r}: one character, such as ';', or '\\t' for a tab.")
+        raise DataError(f"--separator {separator!r}: it must be one character, such as ';', or '\\t' for a tab.")
     return separator
 
 

@@ -1,4 +1,4 @@
-"""Go on with a sweep that was cut off or ended early: `python -m sweeps.resume multirun/<study> [key=value ...]`."""
+"""Resume a study that was interrupted or ended early: `python -m sweeps.resume multirun/<study> [key=value ...]`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _resume(folder: StudyFolder, overrides: Sequence[str]) -> None:
     if directory.is_dir():
         os.chdir(directory)
     if find_study(storage, str(command["study_name"])) is None:
-        raise ConfigError(f"{storage} has no study {command['study_name']}; there is nothing to go on with.")
+        raise ConfigError(f"{storage} has no study {command['study_name']}; there is nothing to resume.")
     again = [f"dataset={command['dataset']}", f"study_name='{command['study_name']}'", *overrides]
     replaced = tuple(f"{override.partition('=')[0]}=" for override in again)
     arguments = [argument for argument in command["arguments"] if not argument.startswith(replaced)]

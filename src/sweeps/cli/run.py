@@ -66,7 +66,10 @@ def main() -> None:
 def _exit_with(error: Exception) -> NoReturn:
     parts = [str(error).strip()]
     if isinstance(error, OverrideParseException):
-        parts.insert(0, f"{error.override}: not in Hydra's override grammar; quote what has special characters.")
+        parts.insert(
+            0,
+            f"{error.override}: this is not in Hydra's override grammar; quote special characters.",
+        )
     if isinstance(error, yaml.YAMLError):
         parts.insert(0, "A YAML file cannot be read:")
     cause = error.__cause__

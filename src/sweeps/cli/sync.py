@@ -50,5 +50,5 @@ def _sync(folder: StudyFolder, given: str | None) -> None:
     finally:
         lease.release()
     if not is_whole:
-        raise TrackingError(f"MLflow at {tracking.shown_uri()} has not taken everything.")
+        raise TrackingError(f"MLflow at {tracking.shown_uri()} did not accept everything; check it, then try again.")
     say(f"MLflow at {tracking.shown_uri()} has every trial of {study.study_name}: run {runs.parent_id}")

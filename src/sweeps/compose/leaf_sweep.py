@@ -62,7 +62,9 @@ class LeafSweep:
         if not isinstance(default, int | float) or isinstance(default, bool):
             is_int = all(isinstance(number, int) for number in self.numbers.values())
         if is_int and any(number != math.floor(number) for number in self.numbers.values() if math.isfinite(number)):
-            raise ConfigError(f"{self.text}: the default {default} is a whole number, so the bounds must be, too.")
+            raise ConfigError(
+                f"{self.text}: the default, {default}, is a whole number, so the bounds must be whole numbers, too."
+            )
         cast = int if is_int and all(map(math.isfinite, self.numbers.values())) else float
         short: dict[str, Any] = {word: cast(number) for word, number in self.numbers.items()}
         if self.log:
@@ -79,7 +81,9 @@ def choices_of(override: Override) -> tuple[Any, ...]:
 def _check_tags(tags: Collection[str], known: set[str], text: str) -> None:
     unknown = sorted(set(tags) - known)
     if unknown:
-        raise ConfigError(f"{text}: the tag {', '.join(unknown)} means nothing here; intervals and ranges take log.")
+        raise ConfigError(
+            f"{text}: the tag {', '.join(unknown)} is not known; intervals and ranges can have the tag log."
+        )
 
 
 def _number(value: Any) -> int | float:
@@ -90,10 +94,10 @@ def _half_open(start: float, stop: float, step: float, text: str) -> dict[str, f
     """Bounds and step of `range(start, stop, step)`, whose end is not in it; in decimal, as it was written."""
     first, end, width = (Decimal(str(number)) for number in (start, stop, step))
     if not all(number.is_finite() for number in (first, end, width)) or width == 0:
-        raise ConfigError(f"{text}: a range needs finite numbers, and a step other than 0.")
+        raise ConfigError(f"{text}: a range must have finite numbers and a step other than 0.")
     n_values = math.ceil((end - first) / width)
     if n_values < 1:
-        raise ConfigError(f"{text}: the range holds no value.")
+        raise ConfigError(f"{text}: the range is empty.")
     cast = int if all(isinstance(number, int) for number in (start, stop, step)) else float
     low, high = sorted((first, first + (n_values - 1) * width))
     return {"low": cast(low), "high": cast(high), "step": cast(abs(width))}

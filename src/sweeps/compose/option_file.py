@@ -20,7 +20,7 @@ def locate_option(config_sources: ConfigSources, group: str, choice: str) -> str
     """
     files = list(dict.fromkeys(_files(config_sources, f"{group}/{choice}.yaml")))
     if len(files) > 1:
-        raise ConfigError(f"{group}={choice} stands in several files; give yours another name: {', '.join(files)}.")
+        raise ConfigError(f"{group}={choice} is written in several files; give yours another name: {', '.join(files)}.")
     return files[0] if files else f"{group}/{choice}.yaml"
 
 

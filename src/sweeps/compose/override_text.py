@@ -34,7 +34,7 @@ def to_text(value: Any) -> str:
     if isinstance(value, float):
         return repr(value)
     if value == "???":
-        raise ConfigError("'???' stands for a missing value in Hydra, and cannot be a value.")
+        raise ConfigError("'???' means a missing value in Hydra, so it cannot be a choice.")
     if isinstance(value, str):
         return QuotedString(_escape_interpolation(value), Quote.single).with_quotes()
     if isinstance(value, list | tuple):

@@ -85,11 +85,11 @@ def _group_options(override: Override) -> tuple[str, ...]:
         return (str(override.value()),)
     if not override.is_choice_sweep():
         raise ConfigError(
-            f"{override.input_line}: a group is swept over its options, as in {override.key_or_group}=a,b."
+            f"{override.input_line}: a group can only be swept over its options, as in {override.key_or_group}=a,b."
         )
     options = tuple(dict.fromkeys(str(choice) for choice in choices_of(override)))
     if not options:
-        raise ConfigError(f"{override.input_line}: no option of {override.key_or_group} fits.")
+        raise ConfigError(f"{override.input_line}: no option of {override.key_or_group} matches.")
     return options
 
 
@@ -102,7 +102,7 @@ def _check_sweepable(override: Override) -> None:
     key = override.key_or_group
     if not is_leaf_key(key):
         raise ConfigError(
-            f"{override.input_line}: {key} cannot be swept, since scores would not compare. Swept are model, "
+            f"{override.input_line}: {key} cannot be swept: scores would not be comparable. What can be swept: model, "
             f"vectorizer, dataset and the keys under model and vectorizer; run once for each value of {key}."
         )
     if override.is_add() or override.is_force_add():

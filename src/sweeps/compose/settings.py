@@ -117,42 +117,48 @@ class Settings:
         return settings
 
     def _check(self) -> None:
-        _require(self.n_trials >= 1, f"n_trials={self.n_trials}: a sweep needs at least 1 trial, e.g. n_trials=20.")
-        _require(
-            self.timeout is None or self.timeout > 0,
-            f"timeout={self.timeout}: seconds above 0, e.g. timeout=600, or timeout=null for none.",
-        )
+        _require(self.n_trials >= 1, f"n_trials must be at least 1, such as n_trials=20; it is {self.n_trials}.")
+        for name in ("timeout", "trial_timeout"):
+            seconds = getattr(self, name)
+            _require(
+                seconds is None or seconds > 0,
+                f"{name} must be a positive number of seconds, such as {name}=600, or null for no limit; it is "
+                f"{seconds}.",
+            )
         _require(
             self.patience is None or self.patience >= 1,
-            f"patience={self.patience}: trials without a better value, at least 1, or patience=null for no limit.",
+            f"patience must be at least 1 trial without a better value, or null for no limit; it is {self.patience}.",
         )
         _require(
             self.n_jobs is None or self.n_jobs >= 0,
-            f"n_jobs={self.n_jobs}: give the number of workers, null for one for each core, or 0 "
-            f"to run trials in this process.",
-        )
-        _require(
-            self.trial_timeout is None or self.trial_timeout > 0,
-            f"trial_timeout={self.trial_timeout}: seconds above 0, or trial_timeout=null for none.",
+            f"n_jobs must be the number of workers, null for one per core, or 0 to run trials in this process; it is "
+            f"{self.n_jobs}.",
         )
         _require(
             self.trial_timeout is None or self.n_jobs != 0,
-            "trial_timeout needs a worker process that can be ended: n_jobs=1 or more, not n_jobs=0.",
+            "trial_timeout needs a worker process that can be ended: set n_jobs to 1 or more.",
         )
         for name, bound in vars(self.cache).items():
-            _require(bound >= 0, f"cache.{name}={bound}: bytes, 0 or more.")
-        _require(self.max_retries >= 0, f"max_retries={self.max_retries}: 0 or more.")
-        _require(self.grace_period >= 0, f"grace_period={self.grace_period}: seconds, 0 or more.")
-        _require(0 <= self.seed < 2**32, f"seed={self.seed}: a whole number from 0 to {2**32 - 1}, as numpy wants it.")
-        _require(0 <= self.max_failure_rate <= 1, f"max_failure_rate={self.max_failure_rate}: a share between 0 and 1.")
+            _require(bound >= 0, f"cache.{name} must be 0 bytes or more; it is {bound}.")
+        _require(self.max_retries >= 0, f"max_retries must be 0 or more; it is {self.max_retries}.")
+        _require(self.grace_period >= 0, f"grace_period must be 0 seconds or more; it is {self.grace_period}.")
+        _require(0 <= self.seed < 2**32, f"seed must be a whole number from 0 to {2**32 - 1}; it is {self.seed}.")
+        _require(
+            0 <= self.max_failure_rate <= 1, f"max_failure_rate must be from 0 to 1; it is {self.max_failure_rate}."
+        )
+        self._check_names()
+
+    def _check_names(self) -> None:
         _require(
             self.study_name is None or re.fullmatch(r"[\w][\w.@ +-]{0,150}", self.study_name) is not None,
-            f"study_name={self.study_name!r}: it names a folder, so letters, digits, '.', '_' and '-' only.",
+            f"study_name names a folder: it must begin with a letter or a digit, have at most 151 characters, and none "
+            f"but letters, digits, blanks and . _ @ + -; it is {self.study_name!r}.",
         )
-        _require(bool(self.experiment_name.strip()), "experiment_name is empty; name an MLflow experiment.")
+        _require(bool(self.experiment_name.strip()), "experiment_name must name an MLflow experiment; it is empty.")
         _require(
             re.fullmatch(r"[^/:]*[^/:\s][^/:]*", self.registered_model_name) is not None,
-            f"registered_model_name={self.registered_model_name!r}: MLflow wants a name without '/' and ':'.",
+            f"registered_model_name must not be empty, and must not contain '/' or ':'; it is "
+            f"{self.registered_model_name!r}.",
         )
 
 

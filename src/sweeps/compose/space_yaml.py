@@ -60,7 +60,7 @@ def _walk(
         if not isinstance(node, Mapping):
             raise ConfigError(f"{where} must be a distribution such as {{type: float, low: 0, high: 1}}, not {node!r}.")
         if not path and key in _NOT_SEARCHED:
-            raise ConfigError(f"{where}: {key} is no hyperparameter and cannot be searched.")
+            raise ConfigError(f"{where}: {key} is not a hyperparameter and cannot be searched.")
         if key not in beside:
             raise ConfigError(
                 f"{where} has no default beside it: every searched key needs one; add `{'.'.join(here)}: VALUE` "
@@ -69,7 +69,7 @@ def _walk(
         if not isinstance(node.get("type"), str):
             inner = beside[key]
             if not isinstance(inner, Mapping) or not node:
-                raise ConfigError(f"{where} has no `type` (float, int or categorical).")
+                raise ConfigError(f"{where} needs a `type`: float, int or categorical.")
             yield from _walk(node, inner, here, group, choice, source)
             continue
         leaf = Leaf(
@@ -87,12 +87,12 @@ def _walk(
 def _distribution(node: Mapping[str, Any], where: str) -> BaseDistribution:
     kind = node["type"]
     if kind not in _WORDS:
-        raise ConfigError(f"{where}.type: {kind!r} is unknown; it is one of float, int, categorical.")
+        raise ConfigError(f"{where}.type: {kind!r} is not a type; it must be float, int or categorical.")
     unknown = [word for word in node if word not in _WORDS[kind]]
     if unknown:
         raise ConfigError(
             f"{where}: unknown {', '.join(map(repr, unknown))}; "
-            f"a {kind} takes {', '.join(sorted(_WORDS[kind] - {'type'}))}."
+            f"a {kind} can have {', '.join(sorted(_WORDS[kind] - {'type'}))}."
         )
     if kind == "categorical":
         return categorical(node.get("choices"), where)
@@ -102,7 +102,7 @@ def _distribution(node: Mapping[str, Any], where: str) -> BaseDistribution:
     for word in ("low", "high", "step"):
         _check_number(node.get(word), kind, f"{where}.{word}", optional=word == "step")
     if not isinstance(node.get("log", False), bool):
-        raise ConfigError(f"{where}.log: {node['log']!r} is not true or false.")
+        raise ConfigError(f"{where}.log: {node['log']!r} must be true or false.")
     short = {word: value for word, value in node.items() if word != "when"}
     return make_distribution(short, where)
 
@@ -122,18 +122,18 @@ def categorical(choices: Any, where: str) -> CategoricalDistribution:
         ConfigError: no choices, a mapping among them, or one that stands there twice.
     """
     if not isinstance(choices, Sequence) or isinstance(choices, str) or not choices:
-        raise ConfigError(f"{where}.choices: {choices!r} is not a list with at least one choice.")
+        raise ConfigError(f"{where}.choices: {choices!r} must be a list of at least one choice.")
     encoded = []
     for choice in choices:
         if isinstance(choice, Mapping):
-            raise ConfigError(f"{where}.choices: {choice!r} is a mapping; a choice is a scalar or a list.")
+            raise ConfigError(f"{where}.choices: {choice!r} is a mapping; a choice must be a scalar or a list.")
         encoded.append(
             overrides.to_text(choice) if isinstance(choice, Sequence) and not isinstance(choice, str) else choice
         )
     for index, choice in enumerate(encoded):
         overrides.to_text(choice)  # refuses now what could not be passed on when it is drawn
         if any(decode_choice(choice) == decode_choice(other) for other in encoded[:index]):
-            raise ConfigError(f"{where}.choices: {choice!r} stands there twice (1, 1.0 and true are one to Optuna).")
+            raise ConfigError(f"{where}.choices: {choice!r} is there twice (1, 1.0 and true are the same to Optuna).")
     return CategoricalDistribution(encoded)
 
 
@@ -164,15 +164,15 @@ def _conditions(when: Any, siblings: Mapping[str, Leaf], where: str, prefix: str
     if when is None:
         return {}
     if not isinstance(when, Mapping) or not when:
-        raise ConfigError(f"{where}.when: {when!r} is not a mapping such as {{kernel: rbf}}.")
+        raise ConfigError(f"{where}.when: {when!r} must be a mapping such as {{kernel: rbf}}.")
     conditions = {}
     for key, wanted in when.items():
         sibling = siblings.get(key)
         if sibling is None or not isinstance(sibling.distribution, CategoricalDistribution):
             known = [k for k, leaf in siblings.items() if isinstance(leaf.distribution, CategoricalDistribution)]
             raise ConfigError(
-                f"{where}.when: {key!r} is not an earlier categorical of the same mapping"
-                + (f"; those are: {', '.join(known)}." if known else "; there is none above it.")
+                f"{where}.when: {key!r} must be an earlier categorical of the same mapping"
+                + (f"; there is: {', '.join(known)}." if known else "; there is none above it.")
             )
         values = _wanted(wanted)
         if not values:

@@ -46,7 +46,7 @@ class Batches:
         try:
             returned = self._launcher.launch(overrides, initial_job_idx=batch[0][0])
         except Exception as error:  # noqa: BLE001 - each launcher raises its own when a job of the batch dies
-            reason = f"its launcher gave the batch up: {type(error).__name__}: {first_line(error)}"
+            reason = f"its launcher failed: {type(error).__name__}: {first_line(error)}"
             for _, _, future in batch:
                 future.set_exception(WorkerDiedError(reason))
             return

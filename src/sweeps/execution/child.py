@@ -206,7 +206,7 @@ class Child:
         if code is None or code >= 0:
             return WorkerDiedError(f"its process ended with exit code {code}")
         name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
-        hint = "; the system ends processes so when memory runs out" if -code == signal.SIGKILL else ""
+        hint = "; the system does that when memory runs out" if -code == signal.SIGKILL else ""
         return WorkerDiedError(f"its process was killed by {name}{hint}")
 
 

@@ -197,7 +197,7 @@ class DaskWorkers:
         found = self._client.run(unfitness, self._versions, self._folder, on_error="return")
         for worker, reason in found.items():
             if isinstance(reason, ImportError):
-                reason = f"cannot import sweeps ({reason}); install it there, in the version {self._versions['sweeps']}"
+                reason = f"cannot import sweeps ({reason}); install it there, version {self._versions['sweeps']}"
             if reason is not None:
                 raise _unfit(worker, str(reason))
         threads: Mapping[str, int] = self._client.nthreads()
@@ -233,8 +233,8 @@ class DaskWorkers:
 
     def _lose_all(self) -> None:
         error = ClusterError(
-            f"The Dask scheduler at {self._scheduler.address} is gone, and the trials in flight with it. "
-            f"Start the cluster, then go on with the sweep."
+            f"The Dask scheduler at {self._scheduler.address} is gone, and the running trials with it. "
+            f"Start the cluster, then resume the sweep."
         )
         with self._lock:
             self._lost = error
@@ -270,7 +270,7 @@ class DaskWorkers:
         if isinstance(error, UnfitWorkerError):
             return _unfit("that came later", str(error))
         if isinstance(error, KilledWorker):
-            return WorkerDiedError("the Dask workers that took it up died")
+            return WorkerDiedError("the Dask workers that ran it died")
         if isinstance(error, WorkerDiedError | TrialTimeoutError):
             return error
         return ClusterError(f"A Dask worker cannot run trials: {type(error).__name__}: {error}")

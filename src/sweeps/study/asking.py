@@ -42,7 +42,7 @@ def fail_cut_off(study: Study, alive: Collection[str] = (), in_flight: Collectio
 class TrialQueue:
     """Asks trials, and remembers which parameters are still owed a trial.
 
-    All of it is read from the study, so that a sweep which is taken up again goes on where it was cut off: a trial that
+    All of it is read from the study, so that a study is resumed where it was interrupted: a trial that
     was fully drawn is tried again with its parameters, one half drawn is drawn again.
 
     Args:

@@ -1,4 +1,4 @@
-"""What was typed for a study: kept in its folder, so that the study can be gone on with."""
+"""What was typed for a study: kept in its folder, so that the study can be resumed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STORAGE = "SWEEPS_STORAGE"  # environment variable: the URL of the study's datab
 
 
 def remember(folder: StudyFolder, dataset: str, storage: str | None) -> None:
-    """Keep the command of this process, without passwords and without `join`: that is for whoever goes on to type.
+    """Keep the command of this process, without passwords and without `join`: that is for whoever resumes to type.
 
     Args:
         folder: the study's.
@@ -49,12 +49,12 @@ def recall(folder: StudyFolder) -> Mapping[str, Any]:
         command = yaml.safe_load(folder.command.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(
-            f"{folder.path} is not the folder of a study; name one such as multirun/<study_name>."
+            f"{folder.path} is not the folder of a study; type one such as multirun/<study_name>."
         ) from error
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f"{folder.command} cannot be read: {error}") from error
     if not isinstance(command, dict) or not {"arguments", "study_name", "storage", "dataset"} <= set(command):
-        raise ConfigError(f"{folder.command} does not say what was typed; type the sweep's command again yourself.")
+        raise ConfigError(f"{folder.command} is not the record of a command; type the sweep's command again instead.")
     return command
 
 
@@ -68,5 +68,5 @@ def storage_of(command: Mapping[str, Any], folder: StudyFolder, given: str | Non
         return folder.storage_url
     url = given or os.environ.get(STORAGE) or str(command["storage"])
     if "***" in url:
-        raise ConfigError(f"The study is in {url}, behind a password: give storage=URL, or set {STORAGE}.")
+        raise ConfigError(f"The study is in {url}, which needs a password: type storage=URL with it, or set {STORAGE}.")
     return url

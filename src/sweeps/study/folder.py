@@ -26,11 +26,11 @@ class StudyFolder:
         """
         if self.path.exists() and not (self.path.is_dir() and all(map(self._is_ours, self.path.iterdir()))):
             raise ConfigError(
-                f"study_name={self.path.name}: {self.path} is there already, and holds no study to go on with. Choose "
+                f"study_name={self.path.name}: {self.path} exists already, and is not a study to resume. Choose "
                 f"another study_name, or leave it out for a new one."
             )
         if set("?#%") & set(str(self.path)):
-            raise ConfigError(f"{self.path}: the study's database needs a path without '?', '#' and '%'.")
+            raise ConfigError(f"{self.path}: the path of a study's database must not contain '?', '#' or '%'.")
 
     def make(self) -> None:
         """Make the folder, unless it is there.

@@ -74,10 +74,10 @@ def build_grid(config: Mapping[str, Any]) -> ConditionalGrid:
     arguments = {key: value for key, value in config.items() if key != TARGET}
     unknown = sorted(set(arguments) - {"space", "seed"})
     if unknown:
-        raise ConfigError(f"sampler=grid takes no {', '.join(unknown)}; its only argument is seed.")
+        raise ConfigError(f"sampler=grid has no argument {', '.join(unknown)}; its only one is seed.")
     seed = arguments.get("seed")
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ConfigError(f"sampler.seed={seed}: the grid's order needs a whole number, 0 or more.")
+        raise ConfigError(f"sampler.seed must be a whole number of at least 0 for the grid's order; it is {seed}.")
     return ConditionalGrid(**arguments)
 
 

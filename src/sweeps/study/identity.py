@@ -44,7 +44,7 @@ def identity_of(plan: StudyPlan, task: Task, metric: str, seed: int) -> dict[str
 
 
 def check_same(study: Study, now: Mapping[str, str]) -> None:
-    """Make sure that a study can be gone on with.
+    """Make sure that a study can be resumed.
 
     Raises:
         ConfigError: the dataset, the search space or something fixed has changed; the message says what.
@@ -54,10 +54,11 @@ def check_same(study: Study, now: Mapping[str, str]) -> None:
         return  # whoever made it died before it was defined
     if before is None:
         raise ConfigError(
-            f"study_name={study.study_name}: the study in the storage is not one of this program; choose another name."
+            f"study_name={study.study_name}: the storage has a study of this name that sweeps did not make; choose "
+            f"another name."
         )
     changed = [
-        f"  {name}: was {before.get(name, 'not there')}, is {now.get(name, 'not there')}"
+        f"  {name}: it was {before.get(name, 'absent')}, now it is {now.get(name, 'absent')}"
         for name in dict.fromkeys([*before, *now])
         if before.get(name) != now.get(name)
     ]
@@ -65,10 +66,10 @@ def check_same(study: Study, now: Mapping[str, str]) -> None:
         raise ConfigError(
             "\n".join(
                 [
-                    f"study_name={study.study_name}: this study was begun with something else, and scores would not "
-                    f"compare:",
+                    f"study_name={study.study_name}: this study was started with something else, and scores would not "
+                    f"be comparable:",
                     *changed,
-                    "Take the change back to go on with it, or choose another study_name.",
+                    "Undo the change to resume the study, or choose another study_name.",
                 ]
             )
         )

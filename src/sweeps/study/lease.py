@@ -62,7 +62,7 @@ class Lease:
             first = before[0]
             raise StorageError(
                 f"The study {self._study.study_name} is run by process {first['pid']} on {first['host']}. Wait for "
-                f"it, choose another study_name, or work on it together: join=true"
+                f"it, choose another study_name, or let this process join it: join=true"
             )
         self._thread.start()
 

@@ -79,7 +79,7 @@ class StudyLoop:
             How it ended. An interrupt is an outcome, too; any other exception is raised after the trials in flight have
             been failed and the callbacks told.
         """
-        end: Stop = Outcome.FAILED, "an error of the sweep itself"
+        end: Stop = Outcome.FAILED, "an error in sweeps itself"
         cause: BaseException | None = None
         try:
             with self._interrupts:
@@ -114,7 +114,7 @@ class StudyLoop:
         """Ask and start trials until the workers are full.
 
         Returns:
-            Whether the sweep goes on; if not, `_stop` says why, and trials may still be in flight.
+            Whether there is more to do; if not, `_stop` says why, and trials may still be in flight.
         """
         if self._others.have_changed_the_study():
             self._requeue_orphans()
@@ -178,7 +178,7 @@ class StudyLoop:
         if n_running and not self._has_said_that_it_waits:
             self._has_said_that_it_waits = True
             _log.warning(
-                "Interrupted: %d trials in flight have up to %g s to end; Ctrl-C again ends them at once.",
+                "Interrupted: %d running trials have up to %g s to finish; press Ctrl-C again to end them at once.",
                 n_running,
                 self._budget.grace_period,
             )
@@ -204,7 +204,7 @@ class StudyLoop:
             outcome = done.result()
             if isinstance(outcome, Failure) and outcome.is_disk_full:
                 tell_failure(self._study, trial, outcome.error, outcome.traceback, interrupted=True)
-                raise StorageError(f"{outcome.error}. Make space, then go on with the sweep.")
+                raise StorageError(f"{outcome.error}. Make space, then resume the sweep.")
             told = tell(self._study, trial, outcome, self._metric)
         if told is None:  # another process had given it up, and has told of it
             del self._unheard[trial.number]
@@ -261,4 +261,4 @@ class StudyLoop:
 
 def _why_none_completed(study: Study) -> str:
     n_pruned = len(study.get_trials(deepcopy=False, states=(TrialState.PRUNED,)))
-    return "no trial completed" + (f"; the pruner stopped {n_pruned}, so loosen it" if n_pruned else "")
+    return "no trial completed" + (f"; the pruner stopped {n_pruned}: try pruner=none" if n_pruned else "")

@@ -87,7 +87,7 @@ class SamplerFactory:
 
 def _check_space(sampler: type, space: SearchSpace) -> str | None:
     if sampler in (GridSampler, BruteForceSampler):
-        raise ConfigError(f"sampler: {sampler.__name__} does not fit conditional spaces; use sampler=grid.")
+        raise ConfigError(f"sampler: {sampler.__name__} does not work with conditional spaces; use sampler=grid.")
     if sampler not in (*_NUMBERS_ONLY, GPSampler):
         return None
     swept = space.swept_groups()

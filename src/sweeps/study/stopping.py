@@ -96,9 +96,9 @@ class Tally:
         if accepted + n_in_flight >= budget.n_trials:
             return Outcome.COMPLETED, ""
         if budget.target is not None and self._best is not None and self._best <= self._sign * budget.target:
-            return Outcome.COMPLETED, f"target={budget.target:g} is reached"
+            return Outcome.COMPLETED, f"target={budget.target:g} was reached"
         if budget.patience is not None and self._best is not None and self._since_best >= budget.patience:
-            return Outcome.COMPLETED, f"the last {self._since_best} trials brought nothing better (patience)"
+            return Outcome.COMPLETED, f"the last {self._since_best} trials were no better (patience)"
         if self._deadline is not None and time.monotonic() >= self._deadline:
-            return Outcome.COMPLETED, f"timeout={budget.timeout:g} s is over"
+            return Outcome.COMPLETED, f"timeout={budget.timeout:g} s has passed"
         return None

@@ -60,12 +60,12 @@ def _prepare(*steps: Callable[[], None]) -> None:
 
 
 def _note_what_batches_lack(checked: CheckedStudy) -> None:
-    lacking = [] if isinstance(checked.pruner, NopPruner) else ["a pruner"]
+    lacking = [] if isinstance(checked.pruner, NopPruner) else ["pruner"]
     lacking += [] if checked.settings.trial_timeout is None else ["trial_timeout"]
     if lacking:
         say(
-            f"Note: trials of this hydra/launcher report to nobody before their batch has ended, so "
-            f"{' and '.join(lacking)} will not stop any; hydra/launcher=basic and sweeps_dask can."
+            f"Note: this launcher reports only when a batch ends, so {' and '.join(lacking)} "
+            f"{'have' if len(lacking) > 1 else 'has'} no effect; use hydra/launcher=basic or sweeps_dask."
         )
 
 

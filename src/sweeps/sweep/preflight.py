@@ -99,7 +99,11 @@ def choose_metric(task: Task, settings: Settings) -> str:
     """
     metric = settings.metric or task.default_metric
     if metric not in task.directions:
-        why = "test_ metrics are measured, never optimised" if metric.startswith("test_") else "unknown objective"
+        why = (
+            "test_ metrics are reported, and cannot be optimised"
+            if metric.startswith("test_")
+            else "this is not a metric of the task"
+        )
         raise ConfigError(f"metric={metric}: {why}. Choose one of: {', '.join(task.directions)}.")
     return metric
 

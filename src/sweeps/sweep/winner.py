@@ -29,7 +29,8 @@ def register_winner(checked: CheckedStudy, task: Task, best: FrozenTrial, runs: 
     name = checked.settings.registered_model_name
     if not runs.is_answered:
         raise TrackingError(
-            f"The sweep is complete and kept, but its winner, trial {best.number}, could not be registered as {name}: "
+            f"The study is complete and its results are kept, but the winner, trial {best.number}, could not be "
+            f"registered as {name}: "
             f"MLflow does not answer.\nWhen it does: python -m sweeps.resume {checked.folder.path}"
         )
     try:
@@ -47,8 +48,9 @@ def register_winner(checked: CheckedStudy, task: Task, best: FrozenTrial, runs: 
     except Exception as error:
         # Whatever happens here, the sweep's results stand.
         raise TrackingError(
-            f"The sweep is complete and kept, but its winner, trial {best.number}, could not be registered as {name}: "
-            f"{error}\nTo try that again: python -m sweeps.resume {checked.folder.path}"
+            f"The study is complete and its results are kept, but the winner, trial {best.number}, could not be "
+            f"registered as {name}: "
+            f"{error}\nTo try again: python -m sweeps.resume {checked.folder.path}"
         ) from error
     say(f"Model:   {name} version {decision.version} registered; {decision.message}")
     address = shlex.quote(f"models:/{name}@champion")

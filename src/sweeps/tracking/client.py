@@ -60,7 +60,7 @@ def connect(*, must_exist: bool = False) -> MlflowClient:
         _commit_without_waiting(Path(file).resolve())
     if must_exist and separator and not Path(file).exists():
         raise TrackingError(
-            f"There is no MLflow store {file} here ({Path.cwd()}). Change to the folder of the sweep, or set "
+            f"There is no MLflow store {file} in this folder ({Path.cwd()}). Change to the folder of the sweep, or set "
             f"MLFLOW_TRACKING_URI."
         )
     try:

@@ -55,8 +55,8 @@ def open_storage(url: str) -> BaseStorage:
         else:
             inner = _connect(parsed.render_as_string(hide_password=False), {"pool_pre_ping": True})
     except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
-        hint = f"pip install {package}" if package else "sqlite, postgresql and mysql are known"
-        raise ConfigError(f"storage={without_passwords(url)}: its driver is missing: {hint}.") from error
+        hint = f"pip install {package}" if package else "use sqlite, postgresql or mysql"
+        raise ConfigError(f"storage={without_passwords(url)}: its driver is not installed: {hint}.") from error
     except (SQLAlchemyError, StorageInternalError) as error:
         raise refused(url, error) from error
     return RememberingStorage(inner, without_passwords(url))  # type: ignore[abstract]  # they are made in a loop

@@ -37,7 +37,7 @@ class Tracker:
 
     def __init__(self, experiment_name: str, *, dataset: str, positive_label: object = None) -> None:
         if not (isinstance(experiment_name, str) and experiment_name.strip()):
-            raise ConfigError(f"experiment_name={experiment_name!r}: a name is expected.")
+            raise ConfigError(f"experiment_name must be a name, not {experiment_name!r}.")
         self.experiment_name = experiment_name
         self._dataset = dataset
         self._positive_label = positive_label
@@ -88,7 +88,7 @@ class Tracker:
         _check_names("metrics", metrics)
         clashes = sorted(contract.keys() & params.keys())
         if clashes:
-            raise ConfigError(f"params: {', '.join(clashes)} is a param of every run; give yours another name.")
+            raise ConfigError(f"params: {', '.join(clashes)} is a param that every run has; give yours another name.")
         _check_names("params", contract | dict(params))
         values = {name: _finite(name, value) for name, value in metrics.items()}
         choices = {"model": model_name, "vectorizer": vectorizer_type}
@@ -141,16 +141,18 @@ class Tracker:
         """
         labels = _listed("predictions", predictions)
         if not labels:
-            raise ConfigError("predictions: there are none.")
+            raise ConfigError("predictions must not be empty.")
         if not (isinstance(source, str) and source.strip()):
-            raise ConfigError(f"source={source!r}: say who asked, such as notebook.")
+            raise ConfigError(f"source must say who asked, such as notebook; it is {source!r}.")
         sure = None if confidences is None else _confidences(confidences)
         asked = None if inputs is None else _listed("inputs", inputs)
         for name, values in (("confidences", sure), ("inputs", asked)):
             if values is not None and len(values) != len(labels):
-                raise ConfigError(f"{name}: {len(values)} for {len(labels)} predictions; one for each is expected.")
+                raise ConfigError(
+                    f"{name} must have one entry per prediction: there are {len(values)} for {len(labels)} predictions."
+                )
         if not 0 <= seconds <= _LONGEST:
-            raise ConfigError(f"seconds={seconds}: 0 or more is expected.")
+            raise ConfigError(f"seconds must be 0 or more; it is {seconds}.")
         labels, positive = self._compared(labels)
         batch = PredictionBatch.of(
             labels,
@@ -184,7 +186,7 @@ def _listed(name: str, values: Any) -> list[Any]:
     if isinstance(values, pd.DataFrame):
         return list(values.to_dict("records"))
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
-        raise ConfigError(f"{name}: a list is expected, not a {type(values).__name__}.")
+        raise ConfigError(f"{name} must be a list, not a {type(values).__name__}.")
     return [value.tolist() if isinstance(value, np.generic | np.ndarray) else value for value in values]
 
 
@@ -193,28 +195,30 @@ def _confidences(values: Any) -> list[float]:
     for number in numbers:
         is_number = isinstance(number, Real) and not isinstance(number, bool)
         if number is not None and not (is_number and (number != number or 0 <= number <= 1)):
-            raise ConfigError(f"confidences: {number!r} is none; a number from 0 to 1 is expected for each prediction.")
+            raise ConfigError(f"confidences must be numbers from 0 to 1, one per prediction; {number!r} is not.")
     return [math.nan if number is None else float(number) for number in numbers]
 
 
 def _check_texts(what: str, values: Iterable[object]) -> None:
     for value in values:
         if not isinstance(value, str):
-            raise ConfigError(f"{what}: {value!r} is no text.")
+            raise ConfigError(f"{what}: {value!r} must be text.")
 
 
 def _check_names(what: str, named: Mapping[str, Any]) -> None:
     """Names become keys of MLflow, which knows fewer characters; see `fit_name`."""
     if not isinstance(named, Mapping):
-        raise ConfigError(f"{what}: values by name are expected, not a {type(named).__name__}.")
+        raise ConfigError(f"{what} must be a mapping of names to values, not a {type(named).__name__}.")
     _check_texts(what, named)
     if "" in named:
-        raise ConfigError(f"{what}: an empty name.")
+        raise ConfigError(f"{what}: a name must not be empty.")
     keys: dict[str, str] = {}
     for name in named:
         other = keys.setdefault(fit_name(name), name)
         if other != name:
-            raise ConfigError(f"{what}: {other!r} and {name!r} are one name to MLflow, {fit_name(name)}; rename one.")
+            raise ConfigError(
+                f"{what}: {other!r} and {name!r} are the same name to MLflow, {fit_name(name)}; rename one."
+            )
 
 
 def _finite(name: str, value: object) -> float:
@@ -223,5 +227,5 @@ def _finite(name: str, value: object) -> float:
     except OverflowError:  # a whole number of more than three hundred digits
         number = math.inf
     if not math.isfinite(number):
-        raise ConfigError(f"metrics: {name} is {value!r}; a finite number is expected.")
+        raise ConfigError(f"metrics: {name} must be a finite number; it is {value!r}.")
     return number

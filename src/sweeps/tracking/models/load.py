@@ -91,12 +91,12 @@ def check_uri(client: MlflowClient, model_uri: str) -> None:
     name, alias, version = split_uri(model_uri)
     if name is None and ":" not in model_uri and not Path(model_uri).exists():
         raise TrackingError(
-            f"{model_uri} is no model address; write models:/{model_uri}@champion or models:/{model_uri}/VERSION."
+            f"{model_uri} is not a model address; type models:/{model_uri}@champion or models:/{model_uri}/VERSION."
         )
     if name is None:
         return
     if not name or not (alias or version):
-        raise TrackingError(f"{model_uri} is no model address; write models:/NAME@champion or models:/NAME/VERSION.")
+        raise TrackingError(f"{model_uri} is not a model address; type models:/NAME@champion or models:/NAME/VERSION.")
     known_model(client, name)
     try:
         _ = client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, str(version))

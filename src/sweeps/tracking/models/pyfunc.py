@@ -62,7 +62,7 @@ def load_predictor(directory: Path, trusted: Sequence[str] = ()) -> Predictor:
         )
     task = locate(name, "the model's task")
     if not (isinstance(task, type) and issubclass(task, Task)) or inspect.isabstract(task):
-        raise ModelError(f"The model names {name} as its task, which is none.")
+        raise ModelError(f"The model names {name} as its task, but that is not a task.")
     return task.load(directory / _FILES, trusted)
 
 

@@ -145,7 +145,7 @@ def promote_by_hand(client: MlflowClient, name: str, version: str) -> str:
     client.set_model_version_tag(name, version, "sweeps.promotion", "promoted by hand")
     client.set_model_version_tag(name, version, _REASON, "promoted by hand")
     was = f"it was version {before.version}" if before else "it was not set"
-    return f"champion of {name} is version {version} now ({was})."
+    return f"champion of {name} is now version {version} ({was})."
 
 
 def _promote(client: MlflowClient, name: str, version: str) -> None:
@@ -277,8 +277,8 @@ def _gate(client: MlflowClient, task: Task, winner: Winner, name: str, version: 
             version,
             False,
             f"champion stays version {incumbent.version}: it was measured on other data, another split or another "
-            f"metric, so the scores do not compare ({mine}, version {incumbent.version} "
-            f"{'has none' if theirs is None else f'has {theirs:.6g}'}). To promote it all the same: {command}",
+            f"metric, so the scores are not comparable ({mine}, version {incumbent.version} "
+            f"{'has none' if theirs is None else f'has {theirs:.6g}'}). To promote it anyway: {command}",
         )
     if is_better(score, theirs, winner.direction):
         return Decision(

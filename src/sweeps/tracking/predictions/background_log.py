@@ -92,7 +92,7 @@ class BackgroundLog:
             self._sender.wait()
         left = len(self._spool.waiting())
         if left:
-            _log.warning("%s prediction logs wait in %s; the next service sends them", left, self._spool.folder)
+            _log.warning("%s prediction logs are waiting in %s; the next service sends them", left, self._spool.folder)
 
     def _write(self) -> None:
         last = False

@@ -65,7 +65,7 @@ class Logged:
 
 
 class ChildRuns:
-    """Makes child runs, and goes on with those that an earlier attempt has left unfinished.
+    """Makes child runs, and completes those that an earlier attempt left unfinished.
 
     Args:
         client: connected.
@@ -109,7 +109,7 @@ class ChildRuns:
         """Log a finished trial, in the run that it has if it has one.
 
         Raises:
-            Exception: whatever MLflow raises when it does not answer; to call again goes on with it.
+            Exception: whatever MLflow raises when it does not answer; a second call resumes it.
         """
         started = time.monotonic()
         record, parent, note = Record.of(trial), self.parent, ""
@@ -138,7 +138,7 @@ class ChildRuns:
         except MlflowException as error:
             if not is_refusal(error):
                 raise
-            note = f"MLflow refuses something of trial {trial.number}: {first_line(error)}"
+            note = f"MLflow does not accept something of trial {trial.number}: {first_line(error)}"
         self._client.set_terminated(run_id, _STATUS[trial.state], end_time=end)
         self.complete.add(trial.number)
         return Logged(run_id, time.monotonic() - started, note)

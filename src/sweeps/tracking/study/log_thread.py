@@ -64,7 +64,7 @@ class LogThread:
                 self._log(trial)
             except Exception as error:  # noqa: BLE001 - a tracking server's trouble must not cost a trial
                 if not self._is_failing:
-                    say(f"MLflow: {first_line(error)}; what is missing is logged later.")
+                    say(f"MLflow: {first_line(error)}; missing trials are logged later.")
                 self._is_failing = True
             else:
                 self._is_failing = False

@@ -42,7 +42,7 @@ class StudyRuns:
     Trials are logged by a thread, so that no trial waits for the server, and one that is down does not stop a sweep:
     what could not be logged is tried again, and once more at the end. The parent run is remembered by the study, and a
     child is known by its parent and its trial's number, so nothing is there twice, however often a study
-    is gone on with.
+    is resumed.
 
     Args:
         client: connected.
@@ -161,7 +161,7 @@ class StudyRuns:
         marked = self.client.search_runs(
             [self._experiment], f"tags.mlflow.parentRunId = '{self.parent_id}' and tags.`sweeps.best` = 'true'"
         )
-        for run in marked:  # the best of this study before it was gone on with
+        for run in marked:  # the best of this study before it was resumed
             if run.info.run_id != self._children.run_ids[best.number]:
                 self.client.delete_tag(run.info.run_id, "sweeps.best")
         self.client.set_tag(self._children.run_ids[best.number], "sweeps.best", "true")

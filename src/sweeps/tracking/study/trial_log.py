@@ -40,7 +40,7 @@ class TrialLog:
         """Log a trial unless that is done.
 
         Raises:
-            Exception: whatever MLflow raises when it does not answer; to call again goes on with it.
+            Exception: whatever MLflow raises when it does not answer; a second call resumes it.
         """
         if trial.number in self._children.complete:
             return
