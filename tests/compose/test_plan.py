@@ -234,7 +234,9 @@ def test_an_unknown_option_is_hydras_error_that_lists_the_known_ones(plan: Plann
 
 
 def test_a_group_is_swept_over_options_only(plan: Planner) -> None:
-    with pytest.raises(ConfigError, match=r"model=range\(1,3\): a group can only be swept over its options, as in model=a,b"):
+    with pytest.raises(
+        ConfigError, match=r"model=range\(1,3\): a group can only be swept over its options, as in model=a,b"
+    ):
         plan("model=range(1,3)")
 
 
@@ -406,8 +408,14 @@ def test_hydras_sweeps_become_distributions_of_the_defaults_kind(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("vectorizer.min_df=interval(0.5,2)", "the default, 2, is a whole number, so the bounds must be whole numbers, too"),
-        ("vectorizer.min_df=range(1,3,0.5)", "the default, 2, is a whole number, so the bounds must be whole numbers, too"),
+        (
+            "vectorizer.min_df=interval(0.5,2)",
+            "the default, 2, is a whole number, so the bounds must be whole numbers, too",
+        ),
+        (
+            "vectorizer.min_df=range(1,3,0.5)",
+            "the default, 2, is a whole number, so the bounds must be whole numbers, too",
+        ),
         ("model.C=range(5,5)", "the range is empty"),
         ("model.C=range(1.0,0.0)", "the range is empty"),
         ("model.C=range(0,inf)", "a range must have finite numbers"),
@@ -525,7 +533,9 @@ def test_an_option_in_two_folders_is_refused_with_both_files(tmp_path: Path) -> 
     mine.write_text(FOREST)
     try:
         plan = planner(config_loader(tmp_path))
-        with pytest.raises(ConfigError, match=r"model=svm is written in several files; give yours another name") as error:
+        with pytest.raises(
+            ConfigError, match=r"model=svm is written in several files; give yours another name"
+        ) as error:
             plan()
         assert str(mine.resolve()) in str(error.value)
         assert str(error.value).count("svm.yaml") == 2

@@ -1,4 +1,4 @@
-"""How the k-NN kernels are compiled: one place for numba's options."""
+"""How compiled loops are compiled: one place for numba's options."""
 
 from __future__ import annotations
 

@@ -82,14 +82,7 @@ class Tracker:
         params = params or {}
         _check_texts("model_name", [model_name])
         _check_texts("vectorizer_type", [vectorizer_type])
-        _check_names("tags", tags or {})
-        _check_texts("tags", (tags or {}).values())
-        _check_names("params", params)
-        _check_names("metrics", metrics)
-        clashes = sorted(contract.keys() & params.keys())
-        if clashes:
-            raise ConfigError(f"params: {', '.join(clashes)} is a param that every run has; give yours another name.")
-        _check_names("params", contract | dict(params))
+        _check_run(contract, params, metrics, tags or {})
         values = {name: _finite(name, value) for name, value in metrics.items()}
         choices = {"model": model_name, "vectorizer": vectorizer_type}
         made_by = {key: value for key, value in command_tags("").items() if value} | dict(tags or {})
@@ -179,6 +172,27 @@ class Tracker:
         if all(label in (0, 1) for label in labels):
             return [int(label) for label in labels], "1"
         return labels, None
+
+
+def _check_run(
+    contract: Mapping[str, str], params: Mapping[str, Any], metrics: Mapping[str, float], tags: Mapping[str, str]
+) -> None:
+    """Refuse what MLflow would refuse, or mix up, of a run.
+
+    Args:
+        contract: the params that every run has.
+        params: the other params.
+        metrics: by name.
+        tags: by name.
+    """
+    _check_names("tags", tags)
+    _check_texts("tags", tags.values())
+    _check_names("params", params)
+    _check_names("metrics", metrics)
+    clashes = sorted(contract.keys() & params.keys())
+    if clashes:
+        raise ConfigError(f"params: {', '.join(clashes)} is a param that every run has; give yours another name.")
+    _check_names("params", {**contract, **params})
 
 
 def _listed(name: str, values: Any) -> list[Any]:

@@ -75,19 +75,7 @@ def solve(
         a_i * y_i of each row, shape (n,); the offset rho; the iterations; whether `max_iterations` ended them.
     """
     n = signs.size
-    kept = keep_in(store)
-    curvature = np.array([kernel_diagonal(square, of) for square in rows.squares])
-    state = _State(
-        np.arange(n),
-        signs.copy(),
-        bounds.copy(),
-        np.zeros(n),
-        -signs,
-        signs > 0.0,
-        signs < 0.0,
-        np.zeros(n),
-        curvature,
-    )
+    kept, state = keep_in(store), _start(rows, of, signs, bounds)
     of_rows, rows = rows, in_order(rows, state.row)
     peaks = _Peaks(np.empty(_LANES), np.empty(_LANES, np.int64))
     active, is_unshrunk, ended_early = n, False, False
@@ -118,10 +106,34 @@ def solve(
         _step(i, j, active, state, row_i, row_j)
         _follow_bounds(i, state, kept, of, rows)
         _follow_bounds(j, state, kept, of, rows)
-    result = np.empty(n)
-    for place in range(n):
+    return _by_row(state), _offset(active, state), iteration, ended_early
+
+
+@kernel
+def _start(rows: SparseRows, of: Kernel, signs: np.ndarray, bounds: np.ndarray) -> _State:
+    """Every a_i is zero, and every row is at its own place."""
+    n = signs.size
+    curvature = np.array([kernel_diagonal(square, of) for square in rows.squares])
+    return _State(
+        np.arange(n),
+        signs.copy(),
+        bounds.copy(),
+        np.zeros(n),
+        -signs,
+        signs > 0.0,
+        signs < 0.0,
+        np.zeros(n),
+        curvature,
+    )
+
+
+@kernel
+def _by_row(state: _State) -> np.ndarray:
+    """a_i * y_i of each row."""
+    result = np.empty(state.row.size)
+    for place in range(state.row.size):
         result[state.row[place]] = state.alpha[place] * state.sign[place]
-    return result, _offset(active, state), iteration, ended_early
+    return result
 
 
 @kernel
