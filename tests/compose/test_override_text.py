@@ -92,7 +92,7 @@ def test_an_empty_list_stays_one() -> None:
 
 @pytest.mark.parametrize("value", ["???", ["a", "???"]])
 def test_the_mark_of_a_missing_value_is_refused(value: Any) -> None:
-    with pytest.raises(ConfigError, match=r"'\?\?\?' stands for a missing value"):
+    with pytest.raises(ConfigError, match=r"'\?\?\?' means a missing value"):
         to_text(value)
 
 

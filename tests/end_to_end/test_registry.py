@@ -165,7 +165,7 @@ def test_promote_moves_the_champion_by_hand(history: History) -> None:
     finished = history.bench.promote(NAME, "6")
     try:
         assert finished.code == 0, finished.err
-        assert "champion of judge is version 6 now (it was version 4)" in finished.out
+        assert "champion of judge is now version 6 (it was version 4)" in finished.out
         assert history.bench.aliases(NAME) == {"champion": 6, "challenger": 7}
         tags = history.bench.client.get_model_version(NAME, "6").tags
         assert tags["sweeps.promotion"] == "promoted by hand"

@@ -410,7 +410,7 @@ def test_optunas_own_grids_are_refused_in_favour_of_ours(called: str) -> None:
         ({}, r"sampler\._target_: '' is not a dotted name"),
         ({"_target_": "optuna.samplers.TPESampelr"}, r"has no 'TPESampelr'"),
         ({"_target_": "optuna.samplers.TPESampler", "n_starts": 3}, r"sampler\.n_starts: .* takes no argument"),
-        ({"_target_": "optuna.samplers.RandomSampler", "seed": -1}, r"sampler: .*refuses its arguments"),
+        ({"_target_": "optuna.samplers.RandomSampler", "seed": -1}, r"sampler: .*does not accept its arguments"),
         ({"_target_": "builtins.dict"}, r"builtins\.dict is not an Optuna sampler"),
         (sampler_config("grid", n=1), r"sampler=grid has no argument n; its only one is seed"),
     ],

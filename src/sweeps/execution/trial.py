@@ -33,10 +33,15 @@ def run_trial(config: DictConfig) -> TrialResult:
     also = config.get("also_log") or {}
     metrics = dict(evaluation.metrics)
     metrics |= {name: metrics[of] for name, of in (also.get("metrics") or {}).items() if of in metrics}
-    messages = dict.fromkeys(f"{w.category.__name__}: {first_line(w.message)}" for w in caught)
+    messages = dict.fromkeys(map(_shown, caught))
     params = {str(name): OmegaConf.select(config, key) for name, key in (also.get("params") or {}).items()}
     seconds = {**evaluation.seconds, "load": evaluation.seconds.get("load", 0.0) + loading}
     return TrialResult(metrics, hyperparameters(config), seconds, tuple(messages), params)
+
+
+def _shown(warning: warnings.WarningMessage) -> str:
+    kind, text = warning.category.__name__, str(warning.message).strip()
+    return f"{kind}: {first_line(text)}" if text else kind
 
 
 def candidate_of(config: DictConfig) -> Candidate:
