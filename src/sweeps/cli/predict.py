@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import io
 import os
 import sys
 import tempfile
@@ -18,7 +17,10 @@ from typing import IO, TYPE_CHECKING, Any
 import pandas as pd
 
 from sweeps.base.command import run_command
-from sweeps.base.errors import DataError
+from sweeps.base.errors import ConfigError, DataError
+from sweeps.tasks.content import file_content, standard_input, uncompressed_name
+from sweeps.tasks.download import existing_file
+from sweeps.tasks.table import Table, separator_for
 
 if TYPE_CHECKING:  # MLflow is slow to import
     from sweeps.tracking.models.versions import Version
@@ -95,8 +97,7 @@ def predict_file(
         TrackingError: no such model.
         ModelError: the model needs types that are not trusted.
     """
-    separator = _delimiter(separator or ("\t" if Path(source).suffix.lower() in (".tsv", ".tab") else ","))
-    frame = _read(source, separator, encoding)
+    frame, separator = read_input(source, separator, encoding)
 
     from sweeps.tracking.client import connect
     from sweeps.tracking.models.load import load
@@ -145,42 +146,33 @@ def _log(
         sys.stderr.write(f"Note: MLflow has not taken the log yet; it waits in {FOLDER}, and the next one takes it.\n")
 
 
-def _delimiter(separator: str) -> str:
-    separator = "\t" if separator == "\\t" else separator
-    if len(separator) != 1:
-        raise DataError(f"--separator {separator!r}: one character, such as ';', or '\\t' for a tab.")
-    return separator
+def read_input(source: str, separator: str | None = None, encoding: str = "utf-8") -> tuple[pd.DataFrame, str]:
+    """A table to predict, and its separator.
 
+    Args:
+        source: a file, or `-`.
+        separator: between fields; None: by the file's extension.
+        encoding: of the source.
 
-def _read(source: str, separator: str, encoding: str) -> pd.DataFrame:
-    """Every field as it stands there; a row of another width is refused rather than shifted or padded."""
-    name = "standard input" if source == _STANDARD else source
-    try:
-        content = sys.stdin.buffer.read() if source == _STANDARD else Path(source).read_bytes()
-        text = content.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
-        csv.field_size_limit(sys.maxsize)
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
-    except FileNotFoundError as error:
-        raise DataError(f"{name}: there is no such file.") from error
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{name} is not {encoding}: byte {error.object[error.start]:#x} at {error.start}. Try --encoding latin-1."
-        ) from error
-    except (csv.Error, LookupError, OSError) as error:
-        raise DataError(f"{name} cannot be read: {error}") from error
-    if not rows or not rows[0]:
-        raise DataError(f"{name} is empty; it needs a header line and a row for each prediction.")
-    header, *body = rows
-    if len(header) == 1:
-        body = [row or [""] for row in body]  # a blank line of a one-column file is a row with an empty text
-    body = [row for row in body if row]
-    for number, row in enumerate(body, 1):
-        if len(row) != len(header):
-            raise DataError(
-                f"{name}: row {number} has {len(row)} fields and the header {len(header)}. Put quotes around fields "
-                f"that contain {separator!r}, or name another --separator."
-            )
-    return pd.DataFrame(body, columns=header, dtype=object)
+    Returns:
+        A frame of str, every field as it stands there, and one character.
+
+    Raises:
+        DataError: it is missing or unreadable, or a row has another width than the header.
+        ConfigError: an option that makes no sense.
+    """
+    if source == _STANDARD:
+        content, name = standard_input(), ""
+    else:
+        file = existing_file(source, "name a file with the model's input, or -: standard input")
+        content, name = file_content(file), uncompressed_name(file).name
+    table = Table(content, separator=separator or separator_for(name), encoding=encoding, prefix="--")
+    if len(table.separator) > 1:
+        raise ConfigError(f"--separator {table.separator!r}: it must be one character, since the output has it, too.")
+    names = table.names()
+    width = len(names)
+    columns, _ = table.fields(range(width), width=width, least=width, on_bad_rows="refuse", keep_blank_lines=width == 1)
+    return pd.DataFrame(dict(enumerate(columns)), dtype=object).set_axis(names, axis=1), table.separator
 
 
 @contextmanager

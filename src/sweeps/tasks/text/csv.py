@@ -1,18 +1,14 @@
 """Labelled texts from a CSV or TSV file, the user's own or a published one."""
 
-import csv
-import io
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pandas as pd
 
-from sweeps.base.errors import DataError
+from sweeps.tasks.content import file_content, uncompressed_name
 from sweeps.tasks.download import existing_file, fetch
-from sweeps.tasks.rows import check_columns, check_on_bad_rows, first_numbers, refuse_gzip, settle_bad_rows
+from sweeps.tasks.rows import check_columns, check_on_bad_rows
+from sweeps.tasks.table import Table, separator_for
 from sweeps.tasks.text.data import TextData, text_data_from_frame
 
 # 18 digits always fit an int64; ".0" is what a spreadsheet or pandas makes of a whole number.
@@ -52,24 +48,23 @@ def load_text_csv(
     """
     check_on_bad_rows(on_bad_rows)
     file = existing_file(path)
-    delimiter = _delimiter(file, separator)
-    content = _read(file, encoding)
-    with _any_field_size(content):
-        records = _records(file, content, delimiter)
-        _, header = next(records, (0, []))
-        if not header:
-            raise DataError(f"{file} is empty: it needs a header and data rows.")
-        # Before the rows: with the wrong separator they have all sorts of lengths, and that is not what to tell.
-        check_columns(header, text_column=text_column, label_column=label_column, source=str(file))
-        rows = _complete_rows(file, records, len(header), on_bad_rows)
-    frame = pd.DataFrame(rows, columns=header, dtype=object)
-    frame[str(label_column)] = _typed(frame[str(label_column)].tolist())
+    table = Table(
+        file_content(file),
+        separator=separator_for(uncompressed_name(file).name) if separator is None else separator,
+        encoding=encoding,
+    )
+    names = table.names()
+    # Before the rows: with the wrong separator they have all sorts of lengths, and that is not what to tell.
+    places = check_columns(names, text_column=text_column, label_column=label_column, source=table.name)
+    width = len(names)
+    (texts, labels), _ = table.fields(list(places.values()), width=width, least=width, on_bad_rows=on_bad_rows)
+    frame = pd.DataFrame({str(text_column): texts, str(label_column): _typed(labels)}, dtype=object)
     return text_data_from_frame(
         frame,
         text_column=text_column,
         label_column=label_column,
         positive_label=positive_label,
-        source=str(file),
+        source=table.name,
         on_bad_rows=on_bad_rows,
     )
 
@@ -107,95 +102,6 @@ def load_downloaded_text_csv(
         separator=separator,
         on_bad_rows=on_bad_rows,
     )
-
-
-def _delimiter(file: Path, separator: str | None) -> str:
-    if separator is None:
-        return "\t" if file.suffix.lower() in (".tsv", ".tab") else ","
-    # A shell and Hydra both hand on '\t' as the two characters that were typed.
-    separator = "\t" if separator == r"\t" else str(separator)
-    if len(separator) != 1 or separator in '"\r\n':
-        raise DataError(
-            f"dataset.separator={separator!r}: it is one character, and neither a double quote nor a line end; "
-            "null takes it from the file's extension."
-        )
-    return separator
-
-
-def _read(file: Path, encoding: str) -> str:
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise DataError(f"{file} cannot be read: {error.strerror}") from error
-    refuse_gzip(content, str(file))
-    try:
-        decoded = content.decode(str(encoding))
-    except UnicodeDecodeError as error:
-        # Some codecs count from behind the byte order mark.
-        offset = len(content) - len(error.object) + error.start
-        line = content.count(b"\n", 0, offset) + 1
-        guess = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "latin-1"
-        raise DataError(
-            f"{file} is not {encoding}: the byte at offset {offset} (line {line}) does not decode. "
-            f"Name its encoding, for example dataset.encoding={guess}"
-        ) from error
-    except (LookupError, ValueError) as error:
-        raise DataError(
-            f"dataset.encoding={encoding}: Python knows no such text encoding. Try utf-8, utf-16, latin-1 or cp1252."
-        ) from error
-    return decoded.removeprefix("\ufeff")
-
-
-@contextmanager
-def _any_field_size(content: str) -> Iterator[None]:
-    # The csv module refuses fields beyond 128 KiB, a limit of the whole process; a document may be longer.
-    before = csv.field_size_limit()
-    csv.field_size_limit(max(before, len(content)))
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)
-
-
-def _records(file: Path, content: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Each record with the line it starts on (from 1), blank lines left out.
-
-    Strict, since a stray quote would otherwise swallow the rows up to the next one without a word.
-    """
-    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
-    line = 1
-    try:
-        for record in reader:
-            if record and (len(record) > 1 or record[0].strip()):
-                yield line, record
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise DataError(
-            f"{file}, the row that starts on line {line}: {error}. A field that begins with a double quote ends with "
-            'one, and a double quote inside it is written twice ("").'
-        ) from error
-
-
-def _complete_rows(
-    file: Path, records: Iterator[tuple[int, list[str]]], width: int, on_bad_rows: str
-) -> list[list[str]]:
-    rows: list[list[str]] = []
-    ragged: list[tuple[int, int]] = []
-    for line, record in records:
-        if len(record) == width:
-            rows.append(record)
-        else:
-            ragged.append((line, len(record)))
-    if ragged:
-        settle_bad_rows(
-            f"{len(ragged)} of {len(rows) + len(ragged)} data rows have another number of fields than the header's "
-            f"{width}; line {first_numbers([line for line, _ in ragged])} of the file (line {ragged[0][0]} has "
-            f"{ragged[0][1]})",
-            advice="Put double quotes around fields that hold a separator or a line end",
-            source=str(file),
-            on_bad_rows=on_bad_rows,
-        )
-    return rows
 
 
 def _typed(fields: list[str]) -> list[int | bool | str | None]:
