@@ -22,6 +22,7 @@ from sweeps.tasks.content import Content, file_content
 from sweeps.tasks.ratings.csv import load_ratings_csv
 from sweeps.tasks.table import Table
 from sweeps.tasks.text.csv import load_text_csv
+from sweeps.tasks.values import BLANKS
 
 ROWS = [("ann", "10", "4.0"), ("ann", "20", "3.5"), ("bob", "10", "0.5")]
 GOOD = "userId,movieId,rating\nann,10,4.0\nann,20,3.5\nbob,10,0.5\n"
@@ -129,6 +130,13 @@ def test_compressed_files_by_their_ending(write, tmp_path, read: Reader, name, p
     assert read(file) == ROWS
 
 
+@every_reader
+def test_blanks_around_names_and_values_do_not_count(write, read: Reader):
+    text = "userId\t;movieId\xa0; rating\nann;10 ;4.0\nann; 20;3.5\nbob;\u200b10; 0.5 \n"
+    rows = read(write(text), separator=";")
+    assert [row[1] for row in rows] == (["10 ", " 20", "\u200b10"] if read is read_for_predict else ["10", "20", "10"])
+
+
 def test_a_separator_of_several_characters_also_inside_quotes():
     assert rows_of('a::b\n"1::2"::3\n4:5::6\n', separator="::") == [["a", "b"], ["1::2", "3"], ["4:5", "6"]]
 
@@ -177,7 +185,7 @@ def test_what_the_csv_module_writes_is_read_as_it_was(rows, separator, line_end,
     csv.writer(buffer, delimiter=separator, lineterminator=line_end, quoting=csv.QUOTE_ALL, **options).writerows(rows)
     read = rows_of(buffer.getvalue().encode(encoding), separator=separator, encoding=encoding, escape=escape)
     assert read[1:] == rows[1:]
-    assert read[0] == [name.strip() for name in rows[0]]
+    assert read[0] == [name.strip(BLANKS) for name in rows[0]]
 
 
 # What is refused

@@ -4,9 +4,8 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-import pandas as pd
-
 from sweeps.base.errors import ConfigError, DataError
+from sweeps.tasks.values import BLANKS
 
 logger = logging.getLogger(__name__)
 
@@ -34,10 +33,10 @@ def check_columns(columns: Sequence[Any], *, source: str, **wanted: str) -> dict
     Returns:
         The position of each wanted column, from 0, by its key.
     """
-    names = [str(column).strip() for column in columns]
+    names = [str(column).strip(BLANKS) for column in columns]
     asked_by: dict[str, str] = {}
     for key, column in wanted.items():
-        name = str(column).strip()
+        name = str(column).strip(BLANKS)
         if names.count(name) > 1:
             raise DataError(f"{source} has {names.count(name)} columns named {name!r} (dataset.{key}): rename one.")
         if name not in names:
@@ -50,7 +49,7 @@ def check_columns(columns: Sequence[Any], *, source: str, **wanted: str) -> dict
                 f"dataset.{asked_by[name]} and dataset.{key} are both {name!r}: they are different columns of {source}."
             )
         asked_by[name] = key
-    return {key: names.index(str(column).strip()) for key, column in wanted.items()}
+    return {key: names.index(str(column).strip(BLANKS)) for key, column in wanted.items()}
 
 
 def settle_bad_rows(problem: str, *, advice: str, source: str, on_bad_rows: str) -> str:
@@ -107,13 +106,6 @@ def typed_option(prefix: str, name: str, value: Any) -> str:
 
 def _printable(text: str) -> str:
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
-
-
-def is_missing(value: Any) -> bool:
-    """Whether a cell is empty: None, NaN, NaT or a blank str. The words "NA" and "null" are words."""
-    if isinstance(value, str):
-        return not value.strip()
-    return value is None or bool(pd.isna(value))
 
 
 def _advice(names: list[str], wanted: dict[str, str]) -> str:

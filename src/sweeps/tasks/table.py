@@ -19,6 +19,7 @@ from typing import Any
 from sweeps.base.errors import ConfigError, DataError
 from sweeps.tasks.content import Content
 from sweeps.tasks.rows import first_numbers, settle_bad_rows, shown, typed_option
+from sweeps.tasks.values import BLANKS
 
 UNIT_SEPARATOR = "\x1f"  # ASCII's own separator, which stands for one that a parser does not know
 LONGEST_LINE = 2**24
@@ -113,7 +114,7 @@ class Table:
             first = next(self._records(text), None)
         if first is None:
             raise DataError(f"{self.name} is empty: a line with the names of its columns is needed, and rows of data.")
-        return [name.strip() for name in first[1]]
+        return [name.strip(BLANKS) for name in first[1]]
 
     def data(self, text: io.TextIOBase, *, keep_blank_lines: bool = False) -> Iterator[tuple[int, list[str]]]:
         """Each row of data in what `open` gave, with the line it starts on (from 1).
@@ -284,7 +285,7 @@ class Table:
                 f"{self._option('columns', columns)}: it must be a list of names, such as [id,label,text], for a file "
                 "without a header; null takes them from the first line."
             )
-        return [str(column).strip() for column in columns]
+        return [str(column).strip(BLANKS) for column in columns]
 
     def _as_escape(self, escape: str | None) -> str | None:
         if escape is None:

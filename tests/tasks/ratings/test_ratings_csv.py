@@ -107,7 +107,7 @@ names = st.text(
         st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), st.sampled_from(list("\"',;|:\r\n "))
     ),
     max_size=6,
-).map(lambda text: f"n{text}")
+).map(lambda text: f"n{text}".strip())
 
 
 @settings(deadline=None, max_examples=150)
@@ -123,6 +123,7 @@ def test_any_ids_and_ratings_survive_the_round_trip(
     tmp_path_factory, pairs, numbers, separator, line_end, encoding, n_rows
 ):
     tenths = numbers.draw(st.lists(st.integers(-100, 100), min_size=len(pairs), max_size=len(pairs)))
+    tenths[0] = 101  # not all alike
     rows = [(user, item, tenth / 10) for (user, item), tenth in zip(pairs, tenths, strict=True)]
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, delimiter=separator, lineterminator=line_end, quoting=csv.QUOTE_ALL)
@@ -146,7 +147,7 @@ fields = st.sampled_from(["1", "2", "3", "x", "", " ", "4.5"])
 )
 def test_whatever_is_in_a_file_it_is_read_as_a_loop_would_or_refused(tmp_path_factory, rows, separator, n_rows):
     """Rows of every length and kind; last the one good row that makes a rating sure."""
-    rows = [*rows, ["8", "8", "5", "0"], ["9", "9", "5", "0"]]
+    rows = [*rows, ["8", "8", "5", "0"], ["9", "9", "4", "0"]]
     rows = [row for row in rows if len(row) > 1 or row[0].strip()]  # a blank line is none
     file = tmp_path_factory.mktemp("odd") / "ratings.csv"
     lines = [["userId", "movieId", "rating", "more"], *rows]
@@ -209,9 +210,9 @@ def test_missing_and_odd_ratings_are_counted_by_data_row(write):
     message = str(caught.value)
     assert "4 of 6 data rows" in message
     assert "1 with no rating: data row 1;" in message
-    assert "1 with a rating that is not a number: data row 2;" in message
+    assert '1 with a rating that is not a number: data row 2 ("NA");' in message
     assert "1 with no user: data row 3;" in message
-    assert "out of the scale 1 to 5: data row 4 " in message
+    assert 'out of the scale 1 to 5: data row 4 ("7")' in message
     data = load_ratings_csv(write(text), scale=[1, 5], on_bad_rows="drop")
     assert triples(data) == [(1, 5, 2.0), (1, 6, 3.0)]
 
@@ -288,5 +289,5 @@ def test_movietweetings(write):
 def test_codes_with_leading_zeros_are_no_numbers(write, users):
     first, second, third = users
     path = write(f"userId,movieId,rating\n{first},20,4\n{second},21,3\n{third},22,5\n")
-    expected = [(first.strip('"'), 20, 4), (second.strip('"'), 21, 3), (third, 22, 5)]
+    expected = [(first.strip('" '), 20, 4), (second.strip('" '), 21, 3), (third, 22, 5)]
     assert triples(load_ratings_csv(path)) == expected

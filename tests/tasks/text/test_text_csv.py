@@ -59,7 +59,15 @@ def test_texts_and_labels_come_out_in_order_and_integers_as_int64(write):
         (["True", "FALSE"], [True, False], "b"),
         (["spam", "ham"], ["spam", "ham"], "O"),
         (["0", "unknown"], ["0", "unknown"], "O"),
-        (["0.5", "1.0"], ["0.5", "1.0"], "O"),
+        (["0.5", "1.0"], ["0.5", "1"], "O"),
+        (["01", "02"], ["01", "02"], "O"),
+        (["01", "1"], ["01", "1"], "O"),
+        (["007", "-3"], ["007", "-3"], "O"),
+        (["1", "1.0", "+1", "2"], [1, 1, 1, 2], "i"),
+        (["1", "1.0", "unknown"], ["1", "1", "unknown"], "O"),
+        (["spam", "spam ", " spam", "ham\t"], ["spam", "spam", "spam", "ham"], "O"),
+        (["spam\xa0", "\u200bspam", "ham"], ["spam", "spam", "ham"], "O"),
+        ([" true", "False "], [True, False], "b"),
         (["None", "nan"], ["None", "nan"], "O"),
         (["1" * 30, "2" * 30], ["1" * 30, "2" * 30], "O"),
     ],
@@ -68,6 +76,41 @@ def test_labels_keep_the_type_the_file_shows(write, fields, expected, kind):
     data = load(write("text,label\n" + "".join(f"some text,{field}\n" for field in fields)))
     assert data.labels.tolist() == expected
     assert data.labels.dtype.kind == kind
+
+
+def test_values_that_python_takes_for_equal_stay_apart_in_a_frame():
+    data = frame_data([True, 1, 1.0, "x"])
+    assert data.labels.tolist() == ["True", "1", "1", "x"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "note"),
+    [
+        (["spam", "Spam", "ham"], "labels that differ in case or blanks only: 'Spam', 'spam'"),
+        (["caf\u00e9", "cafe\u0301"], "labels that differ in case or blanks only"),
+        (["good", "nan"], "a class is called 'nan': is it a missing label?"),
+        (["good", "N/A", "bad"], "a class is called 'N/A'"),
+        (["True", "1", "False"], "labels that are true or false stand beside 0 or 1"),
+        (["01", "1", "2"], "codes with leading zeros stand beside the same numbers without: '01'"),
+    ],
+)
+def test_what_is_odd_about_labels_is_noted(labels, note):
+    (found,) = frame_data(labels).notes
+    assert note in found
+    assert frame_data(["01", "02", "10", "0"]).notes == frame_data(["good", "bad"]).notes == ()
+
+
+def test_half_a_character_is_refused_with_its_row():
+    frame = pd.DataFrame({"text": ["fine", "bad \ud83d"], "label": [0, 1]}, dtype=object)
+    with pytest.raises(DataError, match=r"half a character.* in usable row 2"):
+        text_data_from_frame(
+            frame,
+            text_column="text",
+            label_column="label",
+            positive_label=None,
+            source="here",
+            on_bad_rows="error",
+        )
 
 
 def test_words_that_pandas_takes_for_missing_are_texts(write):
@@ -121,9 +164,12 @@ def test_a_home_folder_is_resolved(write, tmp_path, monkeypatch):
         ([0, 1], 1, 1),
         ([0, 1], "1", 1),
         ([0, 1], 1.0, 1),
-        (["0", "1"], 1, "1"),
+        (["0", "1"], 1, 1),
+        (["01", "1"], "01", "01"),
+        (["1.0", "x"], "1.0", "1"),
         ([True, False], True, True),
-        (["True", "False"], True, "True"),
+        (["True", "False"], True, True),
+        (["true", "false"], "true", True),
         (["a", "b"], "b", "b"),
         ([0.0, 1.0], 1, 1),
     ],

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sweeps.base.errors import DataError
-from sweeps.tasks.content import Content, file_content, uncompressed_name
+from sweeps.base.errors import ConfigError, DataError
+from sweeps.tasks.content import file_content, uncompressed_name
 from sweeps.tasks.download import existing_file
-from sweeps.tasks.ratings.data import RatingsData, ratings_from_frame, whole_number
-from sweeps.tasks.rows import check_columns, check_on_bad_rows, is_missing, shown
+from sweeps.tasks.ratings.data import RatingsData, ratings_from_frame
+from sweeps.tasks.rows import check_columns, check_on_bad_rows, shown
 from sweeps.tasks.table import LONGEST_LINE, UNIT_SEPARATOR, Table, separator_for
+from sweeps.tasks.values import is_missing, whole_number
 
 ROWS_AT_A_TIME = 1_000_000
 
@@ -35,6 +36,9 @@ def load_ratings_csv(
     n_users: int | None = None,
     n_items: int | None = None,
     on_bad_rows: str = "error",
+    decimal: str = ".",
+    quoting: str = "double",
+    escape: str | None = None,
 ) -> RatingsData:
     r"""Read ratings from a file of one rating a line.
 
@@ -55,54 +59,62 @@ def load_ratings_csv(
         n_items: keep the most rated items, that many; None: all.
         on_bad_rows: "error", or "drop": rows that `ratings_from_frame` calls bad, and rows with more fields than there
             are columns or too few to hold a rating, are left out with a warning.
+        decimal: what stands before the fraction of a rating: "." or ",".
+        quoting: "double", or "none": a double quote is a character like any other.
+        escape: the character that makes the next one ordinary, such as a backslash before a quote; None: none does.
 
     Raises:
         DataError: the file cannot be found, read, decoded or parsed, or `ratings_from_frame` refuses its content.
         ConfigError: an option that makes no sense.
     """
     file = existing_file(path)
-    return ratings_from_content(
+    table = Table(
         file_content(file),
+        separator=separator_for(uncompressed_name(file).name) if separator is None else separator,
+        encoding=encoding,
+        columns=columns,
+        quoting=quoting,
+        escape=escape,
+    )
+    return ratings_from_table(
+        table,
         user_column=user_column,
         item_column=item_column,
         rating_column=rating_column,
         timestamp_column=timestamp_column,
         scale=scale,
-        columns=columns,
-        separator=separator_for(uncompressed_name(file).name) if separator is None else separator,
-        encoding=encoding,
         n_users=n_users,
         n_items=n_items,
         on_bad_rows=on_bad_rows,
+        decimal=decimal,
     )
 
 
-def ratings_from_content(
-    content: Content,
+def ratings_from_table(
+    table: Table,
     *,
     user_column: str,
     item_column: str,
     rating_column: str,
     timestamp_column: str | None,
     scale: Sequence[float] | None,
-    columns: Sequence[str] | None,
-    separator: str,
-    encoding: str,
     n_users: int | None,
     n_items: int | None,
     on_bad_rows: str,
+    decimal: str = ".",
 ) -> RatingsData:
-    """Read ratings from an open text; arguments and errors are those of `load_ratings_csv`."""
+    """Read ratings from a delimited text; arguments and errors are those of `load_ratings_csv`."""
     check_on_bad_rows(on_bad_rows)
     wanted = {"user_column": user_column, "item_column": item_column, "rating_column": rating_column}
     if timestamp_column is not None:
         wanted["timestamp_column"] = timestamp_column
-    table = Table(content, separator=separator, encoding=encoding, columns=columns)
+    if decimal in table.separator:
+        raise ConfigError(f"\"dataset.decimal='{decimal}'\": it is the separator, too; name another separator.")
     names = table.names()
     _check_header(table, names, list(wanted.values()))
     places = check_columns(names, source=table.name, **wanted)
     positions = {str(wanted[key]): place for key, place in places.items()}
-    frame = _read(table, len(names), positions, on_bad_rows)
+    frame, dropped = _read(table, len(names), positions, on_bad_rows, decimal)
     return ratings_from_frame(
         frame,
         user_column=user_column,
@@ -112,8 +124,10 @@ def ratings_from_content(
         scale=scale,
         n_users=n_users,
         n_items=n_items,
-        source=content.name,
+        source=table.name,
         on_bad_rows=on_bad_rows,
+        decimal=decimal,
+        dropped=dropped,
     )
 
 
@@ -171,8 +185,10 @@ class _Guarded(io.TextIOBase):
         self._before = seen[last:] if last >= 0 else ""
 
 
-def _read(table: Table, width: int, positions: dict[str, int], on_bad_rows: str) -> pd.DataFrame:
-    """The wanted columns, as numbers where all of a column's fields are, else as str.
+def _read(
+    table: Table, width: int, positions: dict[str, int], on_bad_rows: str, decimal: str
+) -> tuple[pd.DataFrame, str]:
+    """The wanted columns, as numbers where all of a column's fields are, else as str; and what was dropped.
 
     pandas' fast reader reads a good file. It is mute about rows that are too short and vague about those too long, so
     a file that has such rows is gone through once more, slowly.
@@ -180,19 +196,19 @@ def _read(table: Table, width: int, positions: dict[str, int], on_bad_rows: str)
     with table.reading(), table.open() as text:
         _, first = next(table.data(text), (0, None))
     if first is None:
-        return pd.DataFrame({name: [] for name in positions})
+        return pd.DataFrame({name: [] for name in positions}), ""
     if table.escape:
         return _read_slowly(table, width, positions, on_bad_rows)
     try:
         try:
-            return _read_fast(table, width, positions, _likely_types(first, positions))
+            return _read_fast(table, width, positions, _likely_types(first, positions), decimal), ""
         except (pd.errors.ParserError, UnicodeError):
             raise
         except (ValueError, TypeError, OverflowError):
             # A field that is not of its column's type: a name among numbers, or nothing at all.
-            frame = _read_fast(table, width, positions, dict.fromkeys(positions.values(), object))
+            frame = _read_fast(table, width, positions, dict.fromkeys(positions.values(), object), decimal)
         if not any(_is_odd(field) for name in positions for field in pd.unique(frame[name])):
-            return frame
+            return frame, ""
     except (pd.errors.ParserError, pd.errors.ParserWarning):
         pass
     return _read_slowly(table, width, positions, on_bad_rows)
@@ -212,7 +228,9 @@ def _likely_types(first: list[str], positions: dict[str, int]) -> dict[int, Any]
     return types
 
 
-def _read_fast(table: Table, width: int, positions: dict[str, int], types: dict[int, Any]) -> pd.DataFrame:
+def _read_fast(
+    table: Table, width: int, positions: dict[str, int], types: dict[int, Any], decimal: str
+) -> pd.DataFrame:
     parts: dict[str, list[np.ndarray]] = {name: [] for name in positions}
     with table.reading(), table.open() as text, warnings.catch_warnings():
         # That the first row is too long is only a warning to pandas.
@@ -226,6 +244,7 @@ def _read_fast(table: Table, width: int, positions: dict[str, int], types: dict[
             names=range(width),
             index_col=False,  # else a row that is too long would move all columns
             dtype=types,
+            decimal=decimal,
             na_filter=False,
             low_memory=False,
             chunksize=ROWS_AT_A_TIME,
@@ -236,13 +255,14 @@ def _read_fast(table: Table, width: int, positions: dict[str, int], types: dict[
     return pd.DataFrame({name: np.concatenate(parts.pop(name)) for name in positions}, copy=False)
 
 
-def _read_slowly(table: Table, width: int, positions: dict[str, int], on_bad_rows: str) -> pd.DataFrame:
+def _read_slowly(table: Table, width: int, positions: dict[str, int], on_bad_rows: str) -> tuple[pd.DataFrame, str]:
     least = max(positions.values()) + 1
-    columns, _ = table.fields(list(positions.values()), width=width, least=least, on_bad_rows=on_bad_rows)
+    columns, dropped = table.fields(list(positions.values()), width=width, least=least, on_bad_rows=on_bad_rows)
     # Interned, since the same few ids come again and again.
+    named = zip(positions, columns, strict=True)
     return pd.DataFrame(
-        {name: map(sys.intern, fields) for name, fields in zip(positions, columns, strict=True)}, dtype=object
-    )
+        {name: [sys.intern(field) for field in fields] for name, fields in named}, dtype=object
+    ), dropped
 
 
 def _check_header(table: Table, names: list[str], wanted: list[str]) -> None:

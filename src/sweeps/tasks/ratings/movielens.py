@@ -9,8 +9,9 @@ from typing import IO
 from sweeps.base.errors import DataError
 from sweeps.tasks.content import Content, bounded, file_content
 from sweeps.tasks.download import existing_file, fetch
-from sweeps.tasks.ratings.csv import ratings_from_content
+from sweeps.tasks.ratings.csv import ratings_from_table
 from sweeps.tasks.ratings.data import RatingsData, ratings_from_frame
+from sweeps.tasks.table import Table
 
 USER, ITEM, RATING, TIMESTAMP = "userId", "movieId", "rating", "timestamp"
 HALF_STARS = (0.5, 5.0)
@@ -91,16 +92,14 @@ def load_downloaded_movielens(
         if _is_zip(file)
         else file_content(file)
     )
-    return ratings_from_content(
-        content,
+    table = Table(content, separator="," if separator is None else separator, columns=columns)
+    return ratings_from_table(
+        table,
         user_column=USER,
         item_column=ITEM,
         rating_column=RATING,
         timestamp_column=TIMESTAMP,
         scale=scale,
-        columns=columns,
-        separator="," if separator is None else separator,
-        encoding="utf-8",
         n_users=n_users,
         n_items=n_items,
         on_bad_rows=on_bad_rows,

@@ -1,7 +1,6 @@
 """Labelled texts from a CSV or TSV file, the user's own or a published one."""
 
 import os
-import re
 
 import pandas as pd
 
@@ -10,10 +9,6 @@ from sweeps.tasks.download import existing_file, fetch
 from sweeps.tasks.rows import check_columns, check_on_bad_rows
 from sweeps.tasks.table import Table, separator_for
 from sweeps.tasks.text.data import TextData, text_data_from_frame
-
-# 18 digits always fit an int64; ".0" is what a spreadsheet or pandas makes of a whole number.
-WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.0*)?")
-TRUTHS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
 
 def load_text_csv(
@@ -57,8 +52,8 @@ def load_text_csv(
     # Before the rows: with the wrong separator they have all sorts of lengths, and that is not what to tell.
     places = check_columns(names, text_column=text_column, label_column=label_column, source=table.name)
     width = len(names)
-    (texts, labels), _ = table.fields(list(places.values()), width=width, least=width, on_bad_rows=on_bad_rows)
-    frame = pd.DataFrame({str(text_column): texts, str(label_column): _typed(labels)}, dtype=object)
+    (texts, labels), dropped = table.fields(list(places.values()), width=width, least=width, on_bad_rows=on_bad_rows)
+    frame = pd.DataFrame({str(text_column): texts, str(label_column): labels}, dtype=object)
     return text_data_from_frame(
         frame,
         text_column=text_column,
@@ -66,6 +61,7 @@ def load_text_csv(
         positive_label=positive_label,
         source=table.name,
         on_bad_rows=on_bad_rows,
+        dropped=dropped,
     )
 
 
@@ -102,13 +98,3 @@ def load_downloaded_text_csv(
         separator=separator,
         on_bad_rows=on_bad_rows,
     )
-
-
-def _typed(fields: list[str]) -> list[int | bool | str | None]:
-    """The labels of a column as whole numbers, as booleans or as they are; None where a field is blank."""
-    present = [field.strip() for field in fields if field.strip()]
-    if all(WHOLE_NUMBER.fullmatch(field) for field in present):
-        return [int(field.strip().partition(".")[0]) if field.strip() else None for field in fields]
-    if all(field in TRUTHS for field in present):
-        return [TRUTHS[field.strip()] if field.strip() else None for field in fields]
-    return [field if field.strip() else None for field in fields]
