@@ -32,6 +32,7 @@ from sweeps.study.loop import Callback, StudyLoop, StudyResult
 from sweeps.study.stopping import Budget, Outcome
 from sweeps.study.storage import open_storage
 from sweeps.study.trial_record import Record
+from sweeps.sweep.data_line import data_line, data_tags
 from sweeps.sweep.preflight import CheckedStudy
 from sweeps.sweep.progress import Progress
 from sweeps.sweep.study_files import describe_result, write_trials
@@ -63,7 +64,7 @@ def run_study(checked: CheckedStudy, workers: Workers) -> StudyResult:
     client = tracking.connect()
     experiment = tracking.experiment_id(client, settings.experiment_name)
     with _opened(checked, task) as (study, lease):
-        _announce(checked, study)
+        _announce(checked, study, task)
         runs = StudyRuns(client, experiment, study, folder)
         names = plan.parameter_names()
         progress = Progress(study, settings.n_trials, metric)
@@ -140,7 +141,7 @@ def _tracking(checked: CheckedStudy, task: Task) -> dict[str, Any]:
         "dataset": str(checked.plan.config.dataset.name),
         "metric": checked.metric,
         "names": checked.plan.parameter_names(),
-        "tags": {**command_tags(task.fingerprint), STUDY_ID: uuid.uuid4().hex},
+        "tags": {**command_tags(task.fingerprint), **data_tags(task), STUDY_ID: uuid.uuid4().hex},
     }
 
 
@@ -184,10 +185,12 @@ def _log_plots(study: Study, checked: CheckedStudy, task: Task, runs: StudyRuns)
         say(f"Plots could not be made or logged: {error}")
 
 
-def _announce(checked: CheckedStudy, study: Study) -> None:
+def _announce(checked: CheckedStudy, study: Study, task: Task) -> None:
     what = ", ".join(f"{group} {' | '.join(options)}" for group, options in checked.plan.space.groups.items())
     n_trials, dataset = checked.settings.n_trials, checked.plan.dataset
     say(f"Study {checked.name}: {n_trials} trials on {dataset}, {what}; in {checked.folder.path}")
+    if line := data_line(task):
+        say(line)
     n_before = sum(is_counted(trial) for trial in study.get_trials(deepcopy=False))
     if n_before:
         say(f"Going on: {n_before} of {n_trials} trials are done.")
