@@ -20,7 +20,7 @@ from sweeps.cli.predict import read_input
 from sweeps.tasks import content, table
 from sweeps.tasks.content import Content, file_content
 from sweeps.tasks.ratings.csv import load_ratings_csv
-from sweeps.tasks.table import Table
+from sweeps.tasks.table import Layout, Table
 from sweeps.tasks.text.csv import load_text_csv
 from sweeps.tasks.values import BLANKS
 
@@ -47,7 +47,7 @@ def read_ratings(file: Any, **options: Any) -> list[tuple[str, str, str]]:
 
 
 def read_for_predict(file: Any, **options: Any) -> list[tuple[str, str, str]]:
-    frame, _ = read_input(str(file), **options)
+    frame, _ = read_input(str(file), Layout(**options))
     return list(frame[COLUMNS].itertuples(index=False, name=None))
 
 
@@ -67,7 +67,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 def rows_of(text: str | bytes, **options: Any) -> list[list[str]]:
     """All rows of a table, header included."""
     binary = text if isinstance(text, bytes) else text.encode()
-    one = Table(Content("here", lambda: io.BytesIO(binary)), **{"separator": ",", **options})
+    one = Table(Content("here", lambda: io.BytesIO(binary)), Layout(**options))
     with one.reading(), one.open() as opened:
         rows = [record for _, record in one.data(opened)]
     return rows if one.columns else [one.names(), *rows]

@@ -18,14 +18,16 @@ import pandas as pd
 
 from sweeps.base.command import run_command
 from sweeps.base.errors import ConfigError, DataError
-from sweeps.tasks.content import file_content, standard_input, uncompressed_name
+from sweeps.tasks.content import file_content, standard_input
 from sweeps.tasks.download import existing_file
-from sweeps.tasks.table import Table, separator_for
+from sweeps.tasks.parquet import is_parquet, read_parquet
+from sweeps.tasks.table import Layout, Table
 
 if TYPE_CHECKING:  # MLflow is slow to import
     from sweeps.tracking.models.versions import Version
 
 _STANDARD = "-"
+DEFAULT_LAYOUT = Layout()
 _PATIENCE = 5.0  # seconds for MLflow to take a log
 
 
@@ -33,10 +35,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Read a table, predict each row, write the table with the predictions beside it."""
     parser = argparse.ArgumentParser(prog="python -m sweeps.predict", description=__doc__)
     parser.add_argument("model", help="models:/NAME@champion, models:/NAME/VERSION or another MLflow model address")
-    parser.add_argument("input", help="CSV or TSV file with the model's input column, or -: standard input")
+    parser.add_argument("input", help="CSV, TSV or Parquet file with the model's input column, or -: standard input")
     parser.add_argument("-o", "--output", default=_STANDARD, help="file to write, or - (default): standard output")
     parser.add_argument("--separator", help="of input and output; default: tab for .tsv and .tab, otherwise comma")
     parser.add_argument("--encoding", default="utf-8", help="of the input (default: utf-8)")
+    parser.add_argument("--columns", help="names of all columns, such as id,text, for an input without a header")
+    parser.add_argument("--quoting", default="double", help="none: double quotes in the input are ordinary characters")
+    parser.add_argument("--escape", help="the character before quotes inside a field of the input, such as a backslash")
     parser.add_argument(
         "--trust", action="append", default=[], metavar="TYPE", help="a type or task outside sweeps that may be loaded"
     )
@@ -44,14 +49,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--log-inputs", action="store_true", help="log the input with its predictions, too")
     parser.add_argument("--positive", metavar="LABEL", help="the positive label, where the version does not say")
     arguments = parser.parse_args(argv)
+    columns = arguments.columns.split(",") if arguments.columns else None
+    layout = Layout(arguments.separator, arguments.encoding, columns, arguments.quoting, arguments.escape)
     log = LogOptions(arguments.log_inputs, arguments.positive) if arguments.log or arguments.log_inputs else None
     run_command(
         lambda: predict_file(
             arguments.model,
             arguments.input,
             arguments.output,
-            separator=arguments.separator,
-            encoding=arguments.encoding,
+            layout=layout,
             trusted=arguments.trust,
             log=log,
         )
@@ -76,8 +82,7 @@ def predict_file(
     source: str,
     target: str,
     *,
-    separator: str | None = None,
-    encoding: str = "utf-8",
+    layout: Layout = DEFAULT_LAYOUT,
     trusted: Sequence[str] = (),
     log: LogOptions | None = None,
 ) -> None:
@@ -87,8 +92,7 @@ def predict_file(
         model_uri: an MLflow model address.
         source: a file, or `-`.
         target: a file, written as a whole or not at all, or `-`.
-        separator: between fields; None: by the file's extension.
-        encoding: of the source; the target is UTF-8.
+        layout: of the source; the target has its separator, quotes written twice, and is UTF-8.
         trusted: types and tasks outside sweeps that may be loaded.
         log: how to log the predictions, once they are written; None: they are not.
 
@@ -97,7 +101,7 @@ def predict_file(
         TrackingError: no such model.
         ModelError: the model needs types that are not trusted.
     """
-    frame, separator = read_input(source, separator, encoding)
+    frame, separator = read_input(source, layout)
 
     from sweeps.tracking.client import connect
     from sweeps.tracking.models.load import load
@@ -146,27 +150,28 @@ def _log(
         sys.stderr.write(f"Note: MLflow has not taken the log yet; it waits in {FOLDER}, and the next one takes it.\n")
 
 
-def read_input(source: str, separator: str | None = None, encoding: str = "utf-8") -> tuple[pd.DataFrame, str]:
-    """A table to predict, and its separator.
+def read_input(source: str, layout: Layout = DEFAULT_LAYOUT) -> tuple[pd.DataFrame, str]:
+    """A table to predict, and the separator for the predictions.
 
     Args:
         source: a file, or `-`.
-        separator: between fields; None: by the file's extension.
-        encoding: of the source.
+        layout: of the source, unless it is a Parquet file.
 
     Returns:
-        A frame of str, every field as it stands there, and one character.
+        A frame, of str where it is from delimited text, every field as it stands there; and one character.
 
     Raises:
         DataError: it is missing or unreadable, or a row has another width than the header.
         ConfigError: an option that makes no sense.
     """
     if source == _STANDARD:
-        content, name = standard_input(), ""
+        content = standard_input()
     else:
         file = existing_file(source, "name a file with the model's input, or -: standard input")
-        content, name = file_content(file), uncompressed_name(file).name
-    table = Table(content, separator=separator or separator_for(name), encoding=encoding, prefix="--")
+        if is_parquet(file):
+            return read_parquet(file, layout), ","
+        content = file_content(file)
+    table = Table(content, layout, prefix="--")
     if len(table.separator) > 1:
         raise ConfigError(f"--separator {table.separator!r}: it must be one character, since the output has it, too.")
     names = table.names()

@@ -77,9 +77,11 @@ def standard_input() -> Content:
     return Content("standard input", lambda: io.BytesIO(read()))
 
 
-def uncompressed_name(file: Path) -> Path:
-    """A file's name without the ending that says how it is compressed: `data.tsv` for `data.tsv.gz`."""
-    return file.with_suffix("") if file.suffix.lower() in COMPRESSED else file
+def uncompressed_name(name: str) -> str:
+    """A file's name in lower case without the ending that says how it is compressed: `data.tsv` for `Data.tsv.gz`."""
+    name = name.lower()
+    ending = next((ending for ending in COMPRESSED if name.endswith(ending)), "")
+    return name.removesuffix(ending)
 
 
 def bounded(unpacked: IO[bytes] | gzip.GzipFile, name: str) -> IO[bytes]:

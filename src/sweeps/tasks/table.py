@@ -13,11 +13,12 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from sweeps.base.errors import ConfigError, DataError
-from sweeps.tasks.content import Content
+from sweeps.tasks.content import Content, uncompressed_name
 from sweeps.tasks.rows import first_numbers, settle_bad_rows, shown, typed_option
 from sweeps.tasks.values import BLANKS
 
@@ -29,46 +30,54 @@ BLOCK = 2**20
 QUOTINGS = ("double", "none")
 
 
-class Table:
-    r"""A delimited text.
+@dataclass(frozen=True)
+class Layout:
+    r"""How a delimited text is written.
 
-    Args:
-        content: what it is read from.
-        separator: one character or several, such as "::"; "\t" may be typed as a backslash and a t.
+    Attributes:
+        separator: one character or several, such as "::"; "\t" may be typed as a backslash and a t. None: a tab where
+            the file's name ends in .tsv or .tab, else a comma.
         encoding: name of a codec of Python's; a byte order mark is left out.
         columns: names of all columns, for a text without a header; None: the first line names them.
         quoting: "double", or "none": a double quote is a character like any other.
-        escape: the character that makes the next one ordinary, such as a backslash before a quote; None: there is none.
+        escape: the character that makes the next one ordinary, such as a backslash before a quote; None: none does.
+    """
+
+    separator: str | None = None
+    encoding: str = "utf-8"
+    columns: Sequence[str] | None = None
+    quoting: str = "double"
+    escape: str | None = None
+
+
+class Table:
+    """A delimited text.
+
+    Args:
+        content: what it is read from.
+        layout: how it is written.
         prefix: what stands before an option's name where it is typed: "dataset." or "--".
 
     Attributes:
         name: what to call it in messages.
+        separator: between its fields.
+        columns: names for a text without a header.
 
     Raises:
         ConfigError: an option that makes no sense.
     """
 
-    def __init__(
-        self,
-        content: Content,
-        *,
-        separator: str,
-        encoding: str = "utf-8",
-        columns: Sequence[str] | None = None,
-        quoting: str = "double",
-        escape: str | None = None,
-        prefix: str = "dataset.",
-    ) -> None:
+    def __init__(self, content: Content, layout: Layout, prefix: str = "dataset.") -> None:
         self.content = content
         self.name = content.name
         self._option = partial(typed_option, prefix)
-        self.separator = self._as_separator(separator)
-        self.encoding = self._as_encoding(encoding)
-        self.columns = self._as_names(columns)
-        if quoting not in QUOTINGS:
-            raise ConfigError(f"{self._option('quoting', quoting)}: it must be one of {', '.join(QUOTINGS)}.")
-        self.is_quoted = quoting == "double"
-        self.escape = self._as_escape(escape)
+        self.separator = self._as_separator(layout.separator)
+        self.encoding = self._as_encoding(layout.encoding)
+        self.columns = self._as_names(layout.columns)
+        if layout.quoting not in QUOTINGS:
+            raise ConfigError(f"{self._option('quoting', layout.quoting)}: it must be one of {', '.join(QUOTINGS)}.")
+        self.is_quoted = layout.quoting == "double"
+        self.escape = self._as_escape(layout.escape)
 
     @property
     def delimiter(self) -> str:
@@ -256,7 +265,9 @@ class Table:
                 lines += block.count(b"\n")
         return "its end"
 
-    def _as_separator(self, separator: str) -> str:
+    def _as_separator(self, separator: str | None) -> str:
+        if separator is None:
+            return "\t" if uncompressed_name(self.name).endswith((".tsv", ".tab")) else ","
         # A shell and Hydra both hand on '\t' as the two characters that were typed.
         separator = "\t" if separator == r"\t" else str(separator)
         if not separator or any(character in separator for character in '"\r\n\0'):
@@ -297,11 +308,6 @@ class Table:
                 "double quote nor the separator; null for none."
             )
         return escape
-
-
-def separator_for(name: str) -> str:
-    """The separator that a file's name suggests: a tab for .tsv and .tab, else a comma."""
-    return "\t" if name.lower().endswith((".tsv", ".tab")) else ","
 
 
 class _Replaced(io.TextIOBase):

@@ -536,7 +536,7 @@ def test_a_sound_candidate_whose_min_df_defeats_the_small_sample_is_not_refused(
 @pytest.mark.parametrize(
     ("text", "vectorizer", "message"),
     [
-        ("\U0001f600 \U0001f44d {}", TFIDF, r"no term in 10 texts\. By token_pattern=.*all 10\..*token_pattern='\\S\+'"),
+        ("\U0001f600 \U0001f44d {}", TFIDF, r"no term in 10 texts\. By token_pattern=.*all 10\..*pattern='\\S\+'"),
         ("word{}", COUNT, r"no term in 10 texts\. By .*min_df=3, .* 0 of them are empty, .*vectorizer\.min_df=1 "),
     ],
 )  # fmt: skip

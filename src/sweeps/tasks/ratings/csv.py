@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 
 from sweeps.base.errors import ConfigError, DataError
-from sweeps.tasks.content import file_content, uncompressed_name
+from sweeps.tasks.content import file_content
 from sweeps.tasks.download import existing_file
+from sweeps.tasks.parquet import is_parquet, read_parquet
 from sweeps.tasks.ratings.data import RatingsData, ratings_from_frame
 from sweeps.tasks.rows import check_columns, check_on_bad_rows, shown
-from sweeps.tasks.table import LONGEST_LINE, UNIT_SEPARATOR, Table, separator_for
+from sweeps.tasks.table import LONGEST_LINE, UNIT_SEPARATOR, Layout, Table
 from sweeps.tasks.values import is_missing, whole_number
 
 ROWS_AT_A_TIME = 1_000_000
@@ -40,54 +41,50 @@ def load_ratings_csv(
     quoting: str = "double",
     escape: str | None = None,
 ) -> RatingsData:
-    r"""Read ratings from a file of one rating a line.
+    r"""Read ratings from a CSV, TSV or Parquet file, or any other delimited text, of one rating a row.
 
     Fields may be quoted with '"'. Only empty and blank fields are missing: "NA" is a name. Blank lines are skipped.
 
     Args:
-        path: the file.
+        path: the file; one that ends in .gz, .bz2 or .zip is unpacked as it is read.
         user_column: name of the column of user ids.
         item_column: name of the column of item ids.
         rating_column: name of the column of ratings.
         timestamp_column: name of the column of timestamps; None: there are none, or they do not matter.
         scale: lowest and highest rating possible; None: those found.
-        columns: names of all columns, for a file without a header; None: the first line names them.
-        separator: one character or several, such as "::" ("\t" may be typed as a backslash and a t). None: a tab for
-            .tsv and .tab, else a comma.
-        encoding: name of a codec of Python's; a byte order mark is left out.
+        columns: see `Layout`, as for separator, encoding, quoting and escape: names for a file without a header.
+        separator: between fields.
+        encoding: of the file.
         n_users: keep the most active users, that many; None: all.
         n_items: keep the most rated items, that many; None: all.
         on_bad_rows: "error", or "drop": rows that `ratings_from_frame` calls bad, and rows with more fields than there
             are columns or too few to hold a rating, are left out with a warning.
         decimal: what stands before the fraction of a rating: "." or ",".
-        quoting: "double", or "none": a double quote is a character like any other.
-        escape: the character that makes the next one ordinary, such as a backslash before a quote; None: none does.
+        quoting: "double" or "none".
+        escape: the character that makes the next one ordinary.
 
     Raises:
         DataError: the file cannot be found, read, decoded or parsed, or `ratings_from_frame` refuses its content.
         ConfigError: an option that makes no sense.
     """
+    check_on_bad_rows(on_bad_rows)
     file = existing_file(path)
-    table = Table(
-        file_content(file),
-        separator=separator_for(uncompressed_name(file).name) if separator is None else separator,
-        encoding=encoding,
-        columns=columns,
-        quoting=quoting,
-        escape=escape,
-    )
-    return ratings_from_table(
-        table,
-        user_column=user_column,
-        item_column=item_column,
-        rating_column=rating_column,
-        timestamp_column=timestamp_column,
-        scale=scale,
-        n_users=n_users,
-        n_items=n_items,
-        on_bad_rows=on_bad_rows,
-        decimal=decimal,
-    )
+    layout = Layout(separator, encoding, columns, quoting, escape)
+    options: dict[str, Any] = {
+        "user_column": user_column,
+        "item_column": item_column,
+        "rating_column": rating_column,
+        "timestamp_column": timestamp_column,
+        "scale": scale,
+        "n_users": n_users,
+        "n_items": n_items,
+        "on_bad_rows": on_bad_rows,
+        "decimal": decimal,
+    }
+    if is_parquet(file):
+        wanted = {key: name for key, name in options.items() if key.endswith("_column") and name is not None}
+        return ratings_from_frame(read_parquet(file, layout, wanted), source=str(file), **options)
+    return ratings_from_table(Table(file_content(file), layout), **options)
 
 
 def ratings_from_table(

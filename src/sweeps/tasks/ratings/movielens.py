@@ -11,7 +11,7 @@ from sweeps.tasks.content import Content, bounded, file_content
 from sweeps.tasks.download import existing_file, fetch
 from sweeps.tasks.ratings.csv import ratings_from_table
 from sweeps.tasks.ratings.data import RatingsData, ratings_from_frame
-from sweeps.tasks.table import Table
+from sweeps.tasks.table import Layout, Table
 
 USER, ITEM, RATING, TIMESTAMP = "userId", "movieId", "rating", "timestamp"
 HALF_STARS = (0.5, 5.0)
@@ -92,7 +92,7 @@ def load_downloaded_movielens(
         if _is_zip(file)
         else file_content(file)
     )
-    table = Table(content, separator="," if separator is None else separator, columns=columns)
+    table = Table(content, Layout(separator, columns=columns))
     return ratings_from_table(
         table,
         user_column=USER,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from sklearn.base import clone
 from sklearn.feature_extraction.text import CountVectorizer
 
 from sweeps.base.errors import DataError
+
+_ANYTHING = {"token_pattern": r"\S+", "stop_words": None, "min_df": 1, "max_df": 1.0}
 
 
 def fit_vectorizer(vectorizer: Any, texts: np.ndarray, labels: np.ndarray, source: str) -> Any:
@@ -39,15 +42,18 @@ def _why_no_term(vectorizer: CountVectorizer, texts: np.ndarray) -> str:
     analyze = vectorizer.build_analyzer()
     n_empty = sum(not analyze(text) for text in texts)
     rules = ", ".join(f"{name}={options[name]!r}" for name in ("token_pattern", "stop_words", "min_df", "max_df"))
+    anything = clone(vectorizer).set_params(**_ANYTHING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            anything.fit(texts)
+    except ValueError:
+        return ""  # another setting is wrong, and scikit-learn says which
     if n_empty == len(texts):
         return (
             f"By {rules} every text is empty, all {n_empty:,}. If they are emoji or single characters: "
             "\"++vectorizer.token_pattern='\\S+'\""
         )
-    try:
-        clone(vectorizer).set_params(min_df=1, max_df=1.0).fit(texts)
-    except ValueError:
-        return ""  # another setting is wrong, and scikit-learn says which
     return (
         f"By {rules} {n_empty:,} of them are empty, and no term of the others is in enough texts and not in too many: "
         "++vectorizer.min_df=1 ++vectorizer.max_df=1.0"
