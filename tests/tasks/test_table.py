@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -186,6 +187,24 @@ def test_what_the_csv_module_writes_is_read_as_it_was(rows, separator, line_end,
     read = rows_of(buffer.getvalue().encode(encoding), separator=separator, encoding=encoding, escape=escape)
     assert read[1:] == rows[1:]
     assert read[0] == [name.strip(BLANKS) for name in rows[0]]
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    rows=st.lists(
+        st.lists(texts.filter(lambda text: "\r" not in text), min_size=2, max_size=2), min_size=1, max_size=8
+    ),
+    separator=st.sampled_from([",", "\t", ";", "|"]),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
+)
+def test_files_are_read_as_pandas_and_the_csv_module_read_them(rows, separator, quoting):
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, delimiter=separator, lineterminator="\n", quoting=quoting).writerows([("a", "b"), *rows])
+    text = buffer.getvalue()
+    read = rows_of(text, separator=separator)[1:]
+    assert read == list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))[1:]
+    frame = pd.read_csv(io.StringIO(text), sep=separator, dtype=object, keep_default_na=False, skip_blank_lines=False)
+    assert read == frame.to_numpy().tolist()
 
 
 # What is refused

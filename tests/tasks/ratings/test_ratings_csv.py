@@ -177,6 +177,39 @@ def test_whatever_is_in_a_file_it_is_read_as_a_loop_would_or_refused(tmp_path_fa
         assert triples(load_ratings_csv(file, separator=separator, on_bad_rows="drop")) == expected
 
 
+quoted = ['"1"', '"2"', '1"2', '"1"2', '"1" ', ' "1"', '""', '"a,b"', '"a""b"', '"a\nb"']
+odd_fields = st.sampled_from(["1", "2", "3", "01", " 01", "1.0", "x", "x\\", *quoted])
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    rows=st.lists(st.lists(odd_fields, min_size=3, max_size=3), min_size=1, max_size=8),
+    n_rows=st.sampled_from([1, 2, 1_000]),
+    quoting=st.sampled_from(["double", "none"]),
+)
+def test_the_fast_way_and_the_slow_way_read_the_same(tmp_path_factory, rows, n_rows, quoting):
+    """Quotes of all sorts, codes, words: whichever reader has them."""
+    rows = [*rows, ["8", "8", "5"], ["9", "9", "4"]]
+    file = tmp_path_factory.mktemp("ways") / "ratings.csv"
+    file.write_text("".join(",".join(line) + "\n" for line in [["userId", "movieId", "rating"], *rows]), newline="")
+
+    def read() -> Any:
+        try:
+            data = load_ratings_csv(file, on_bad_rows="drop", quoting=quoting)
+        except DataError as error:
+            return str(error).partition(" data rows ")[0]
+        return triples(data), data.users.dtype, data.items.dtype, data.dropped.partition(" data rows ")[0]
+
+    def not_here(*_: Any) -> None:
+        raise pd.errors.ParserError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ratings_csv, "ROWS_AT_A_TIME", n_rows)
+        either = read()
+        patch.setattr(ratings_csv, "_read_fast", not_here)
+        assert read() == either
+
+
 # Bad rows
 
 
