@@ -68,7 +68,7 @@ def main() -> None:
     )
     random = np.random.default_rng(0)
     candidates = [draw(random) for _ in range(N_TRIALS)]
-    task = TextClassification(data, test_size=0.2, split_seed=SEED, n_folds=N_FOLDS)
+    task = TextClassification(data, test_size=0.2, split_seed=SEED, n_folds=N_FOLDS, on_duplicates="keep")
 
     print(f"{'model':<20} {'ours s':>8} {'plain s':>8} {'ratio':>7} {'difference':>11}")
     totals = np.zeros(2)

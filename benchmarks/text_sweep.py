@@ -182,7 +182,13 @@ def run_ours(arguments: argparse.Namespace, folder: Path, n_jobs: int) -> None:
         if arguments.source == "reviews":
             dataset.append("dataset.positive_label=great")
     command = [sys.executable, "-m", "sweeps.run", "-m", *dataset, "model=svm,logistic", *SPACE, "sampler=random"]
-    command += [f"dataset.n_folds={N_FOLDS}", f"n_trials={arguments.trials}", f"n_jobs={n_jobs}"]
+    # The peers split rows, not different texts.
+    command += [
+        "dataset.on_duplicates=keep",
+        f"dataset.n_folds={N_FOLDS}",
+        f"n_trials={arguments.trials}",
+        f"n_jobs={n_jobs}",
+    ]
     command += ["study_name=ours", "experiment_name=benchmark", "registered_model_name=benchmark"]
     environment = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
     subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)

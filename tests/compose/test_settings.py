@@ -16,7 +16,12 @@ from sweeps.compose.settings import Promote, RootConfig, Settings, file_stem
         ("data/reviews.csv", "reviews"),
         ("/a/b/reviews.tsv.gz", "reviews"),
         ("reviews", "reviews"),
-        ("my.reviews.2026.csv", "my"),
+        ("my.reviews.2026.csv", "my.reviews.2026"),
+        ("v1.train.csv", "v1.train"),
+        ("v1.test.csv.gz", "v1.test"),
+        ("v1.2", "v1.2"),
+        ("DATA.TSV.ZIP", "DATA"),
+        ("..csv", "."),
         (".csv", "fallback"),
         ("", "fallback"),
         (None, "fallback"),
@@ -50,6 +55,9 @@ def settings_with(**values: Any) -> Settings:
         {"study_name": "my study-2.1_b@c+d"},
         {"study_name": "étude"},
         {"registered_model_name": "hate speech v2"},
+        {"registered_model_name": "..."},
+        {"registered_model_name": "x" * 256},
+        {"experiment_name": "x" * 500},
         {"promote": "never"},
     ],
     ids=str,
@@ -87,6 +95,10 @@ def test_settings_at_the_edge_of_what_is_allowed_pass(values: dict[str, Any]) ->
         {"registered_model_name": " "},
         {"registered_model_name": "a/b"},
         {"registered_model_name": "a:b"},
+        {"registered_model_name": "."},
+        {"registered_model_name": ".."},
+        {"registered_model_name": "x" * 257},
+        {"experiment_name": "x" * 501},
     ],
     ids=str,
 )
@@ -94,3 +106,11 @@ def test_a_setting_out_of_its_range_is_one_message_that_begins_with_its_name(val
     (name,) = values
     with pytest.raises(ConfigError, match=rf"^{name}\b"):
         settings_with(**values)
+
+
+def test_a_name_that_comes_from_a_file_is_told_with_the_key_to_type() -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings_with(dataset={"name": "a:b"}, registered_model_name="a:b", experiment_name="a:b")
+    message = str(caught.value)
+    assert message.startswith("registered_model_name='a:b' (from dataset.name, which a data file of your own gives")
+    assert message.endswith("type registered_model_name=NAME")

@@ -112,7 +112,7 @@ def test_a_header_without_rows_gives_a_header(promoted: Promoted) -> None:
         ("id,body\n1,nice\n", ["'text'", "'id', 'body'"]),
         ("", ["in.csv", "is empty"]),
         (b"text\n\xff\xfe nice\n", ["in.csv is not utf-8", "--encoding latin-1"]),
-        ('text\n"nice\n', ["in.csv cannot be read"]),
+        ('text\n"nice\n', ["in.csv, the row that starts on line 2"]),
     ],
 )
 def test_a_bad_input_file_is_one_message_and_no_output(
@@ -175,7 +175,8 @@ def test_a_models_name_may_have_an_at_sign() -> None:
 def test_a_missing_input_file_is_named(promoted: Promoted) -> None:
     finished = promoted.bench.predict(MODEL, "gone.csv")
     assert finished.code == 1
-    assert finished.err == "gone.csv: there is no such file.\n"
+    assert finished.err.startswith("gone.csv does not exist (looked in ")
+    assert finished.err.endswith(": name a file with the model's input, or -: standard input\n")
 
 
 def test_a_missing_output_folder_is_named(promoted: Promoted) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import io
 import os
 import sys
 import tempfile
@@ -18,12 +17,17 @@ from typing import IO, TYPE_CHECKING, Any
 import pandas as pd
 
 from sweeps.base.command import run_command
-from sweeps.base.errors import DataError
+from sweeps.base.errors import ConfigError, DataError
+from sweeps.tasks.content import file_content, standard_input
+from sweeps.tasks.download import existing_file
+from sweeps.tasks.parquet import is_parquet, read_parquet
+from sweeps.tasks.table import Layout, Table
 
 if TYPE_CHECKING:  # MLflow is slow to import
     from sweeps.tracking.models.versions import Version
 
 _STANDARD = "-"
+DEFAULT_LAYOUT = Layout()
 _PATIENCE = 5.0  # seconds for MLflow to take a log
 
 
@@ -31,10 +35,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Read a table, predict each row, write the table with the predictions beside it."""
     parser = argparse.ArgumentParser(prog="python -m sweeps.predict", description=__doc__)
     parser.add_argument("model", help="models:/NAME@champion, models:/NAME/VERSION or another MLflow model address")
-    parser.add_argument("input", help="CSV or TSV file with the model's input column, or -: standard input")
+    parser.add_argument("input", help="CSV, TSV or Parquet file with the model's input column, or -: standard input")
     parser.add_argument("-o", "--output", default=_STANDARD, help="file to write, or - (default): standard output")
     parser.add_argument("--separator", help="of input and output; default: tab for .tsv and .tab, otherwise comma")
     parser.add_argument("--encoding", default="utf-8", help="of the input (default: utf-8)")
+    parser.add_argument("--columns", help="names of all columns, such as id,text, for an input without a header")
+    parser.add_argument("--quoting", default="double", help="none: double quotes in the input are ordinary characters")
+    parser.add_argument("--escape", help="the character before quotes inside a field of the input, such as a backslash")
     parser.add_argument(
         "--trust", action="append", default=[], metavar="TYPE", help="a type or task outside sweeps that may be loaded"
     )
@@ -42,14 +49,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--log-inputs", action="store_true", help="log the input with its predictions, too")
     parser.add_argument("--positive", metavar="LABEL", help="the positive label, where the version does not say")
     arguments = parser.parse_args(argv)
+    columns = arguments.columns.split(",") if arguments.columns else None
+    layout = Layout(arguments.separator, arguments.encoding, columns, arguments.quoting, arguments.escape)
     log = LogOptions(arguments.log_inputs, arguments.positive) if arguments.log or arguments.log_inputs else None
     run_command(
         lambda: predict_file(
             arguments.model,
             arguments.input,
             arguments.output,
-            separator=arguments.separator,
-            encoding=arguments.encoding,
+            layout=layout,
             trusted=arguments.trust,
             log=log,
         )
@@ -74,8 +82,7 @@ def predict_file(
     source: str,
     target: str,
     *,
-    separator: str | None = None,
-    encoding: str = "utf-8",
+    layout: Layout = DEFAULT_LAYOUT,
     trusted: Sequence[str] = (),
     log: LogOptions | None = None,
 ) -> None:
@@ -85,8 +92,7 @@ def predict_file(
         model_uri: an MLflow model address.
         source: a file, or `-`.
         target: a file, written as a whole or not at all, or `-`.
-        separator: between fields; None: by the file's extension.
-        encoding: of the source; the target is UTF-8.
+        layout: of the source; the target has its separator, quotes written twice, and is UTF-8.
         trusted: types and tasks outside sweeps that may be loaded.
         log: how to log the predictions, once they are written; None: they are not.
 
@@ -95,8 +101,7 @@ def predict_file(
         TrackingError: no such model.
         ModelError: the model needs types that are not trusted.
     """
-    separator = _delimiter(separator or ("\t" if Path(source).suffix.lower() in (".tsv", ".tab") else ","))
-    frame = _read(source, separator, encoding)
+    frame, separator = read_input(source, layout)
 
     from sweeps.tracking.client import connect
     from sweeps.tracking.models.load import load
@@ -147,42 +152,34 @@ def _log(
         )
 
 
-def _delimiter(separator: str) -> str:
-    separator = "\t" if separator == "\\t" else separator
-    if len(separator) != 1:
-        raise DataError(f"--separator {separator!r}: it must be one character, such as ';', or '\\t' for a tab.")
-    return separator
+def read_input(source: str, layout: Layout = DEFAULT_LAYOUT) -> tuple[pd.DataFrame, str]:
+    """A table to predict, and the separator for the predictions.
 
+    Args:
+        source: a file, or `-`.
+        layout: of the source, unless it is a Parquet file.
 
-def _read(source: str, separator: str, encoding: str) -> pd.DataFrame:
-    """Every field as it stands there; a row of another width is refused rather than shifted or padded."""
-    name = "standard input" if source == _STANDARD else source
-    try:
-        content = sys.stdin.buffer.read() if source == _STANDARD else Path(source).read_bytes()
-        text = content.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
-        csv.field_size_limit(sys.maxsize)
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
-    except FileNotFoundError as error:
-        raise DataError(f"{name}: there is no such file.") from error
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{name} is not {encoding}: byte {error.object[error.start]:#x} at {error.start}. Try --encoding latin-1."
-        ) from error
-    except (csv.Error, LookupError, OSError) as error:
-        raise DataError(f"{name} cannot be read: {error}") from error
-    if not rows or not rows[0]:
-        raise DataError(f"{name} is empty; it needs a header line and a row for each prediction.")
-    header, *body = rows
-    if len(header) == 1:
-        body = [row or [""] for row in body]  # a blank line of a one-column file is a row with an empty text
-    body = [row for row in body if row]
-    for number, row in enumerate(body, 1):
-        if len(row) != len(header):
-            raise DataError(
-                f"{name}: row {number} has {len(row)} fields and the header {len(header)}. Put quotes around fields "
-                f"that contain {separator!r}, or name another --separator."
-            )
-    return pd.DataFrame(body, columns=header, dtype=object)
+    Returns:
+        A frame, of str where it is from delimited text, every field as it stands there; and one character.
+
+    Raises:
+        DataError: it is missing or unreadable, or a row has another width than the header.
+        ConfigError: an option that makes no sense.
+    """
+    if source == _STANDARD:
+        content = standard_input()
+    else:
+        file = existing_file(source, "name a file with the model's input, or -: standard input")
+        if is_parquet(file):
+            return read_parquet(file, layout), ","
+        content = file_content(file)
+    table = Table(content, layout, prefix="--")
+    if len(table.separator) > 1:
+        raise ConfigError(f"--separator {table.separator!r}: it must be one character, since the output has it, too.")
+    names = table.names()
+    width = len(names)
+    columns, _ = table.fields(range(width), width=width, least=width, on_bad_rows="refuse", keep_blank_lines=width == 1)
+    return pd.DataFrame(dict(enumerate(columns)), dtype=object).set_axis(names, axis=1), table.separator
 
 
 @contextmanager

@@ -18,6 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 from sweeps.base.errors import ConfigError
 
 SWEPT_GROUPS = ("model", "vectorizer")
+_LONGEST_EXPERIMENT, _LONGEST_MODEL = 500, 256  # characters, in MLflow
+_ENDINGS = re.compile(r"(\.[a-z][a-z0-9]{0,7})?(\.(gz|bz2|zip))?$", re.IGNORECASE)
 
 
 class Promote(Enum):
@@ -114,7 +116,22 @@ class Settings:
         values = {name: config[name] for name in cls.__dataclass_fields__}
         settings = cls(**{**values, "cache": CacheBounds(**config.cache)})
         settings._check()
+        settings._check_mlflow_names(str(config.dataset.get("name")))
         return settings
+
+    def _check_mlflow_names(self, dataset: str) -> None:
+        """Check what MLflow would refuse only when it is asked, which for a model is at the end."""
+        for key, longest in (("experiment_name", _LONGEST_EXPERIMENT), ("registered_model_name", _LONGEST_MODEL)):
+            name = getattr(self, key)
+            shown = name if len(name) <= 60 else f"{name[:60]}…"
+            origin = " (from dataset.name, which a data file of your own gives its name)" if name == dataset else ""
+            where = f"{key}={shown!r}{origin}"
+            _require(bool(name.strip()), f"{where} is empty: type {key}=NAME")
+            _require(len(name) <= longest, f"{where} has {len(name)} characters, at most {longest} fit: {key}=NAME")
+        _require(
+            not re.search("[/:]", name) and name not in (".", ".."),
+            f"{where} must be a name without '/' and ':', and neither '.' nor '..': type {key}=NAME",
+        )
 
     def _check(self) -> None:
         _require(self.n_trials >= 1, f"n_trials must be at least 1, such as n_trials=20; it is {self.n_trials}.")
@@ -146,19 +163,10 @@ class Settings:
         _require(
             0 <= self.max_failure_rate <= 1, f"max_failure_rate must be from 0 to 1; it is {self.max_failure_rate}."
         )
-        self._check_names()
-
-    def _check_names(self) -> None:
         _require(
             self.study_name is None or re.fullmatch(r"[\w][\w.@ +-]{0,150}", self.study_name) is not None,
             f"study_name names a folder: it must begin with a letter or a digit, have at most 151 characters, and none "
             f"but letters, digits, blanks and . _ @ + -; it is {self.study_name!r}.",
-        )
-        _require(bool(self.experiment_name.strip()), "experiment_name must name an MLflow experiment; it is empty.")
-        _require(
-            re.fullmatch(r"[^/:]*[^/:\s][^/:]*", self.registered_model_name) is not None,
-            f"registered_model_name must not be empty, and must not contain '/' or ':'; it is "
-            f"{self.registered_model_name!r}.",
         )
 
 
@@ -168,8 +176,12 @@ def _require(holds: bool, message: str) -> None:
 
 
 def file_stem(path: str | None, fallback: str) -> str:
-    """A file's name without folder and extensions, `fallback` without a path: `${file_stem:${.path},x}`."""
-    return Path(path).name.split(".")[0] or fallback if path else fallback
+    """A file's name without folder and endings, `fallback` without a path: `${file_stem:${.path},x}`.
+
+    Endings are those of a format and of a compression: `v1.train` for `v1.train.csv.gz`.
+    """
+    name = Path(path).name if path else ""
+    return _ENDINGS.sub("", name) or fallback
 
 
 def documented_keys() -> str:

@@ -19,6 +19,7 @@ from sweeps.study import command_file
 from sweeps.study.identity import IDENTITY, check_same
 from sweeps.study.lease import Lease
 from sweeps.study.storage import open_storage
+from sweeps.sweep.data_line import data_tags
 from sweeps.sweep.preflight import CheckedStudy
 from sweeps.tasks.base import Task
 from sweeps.tracking.entries import command_tags
@@ -70,5 +71,5 @@ def _shown_in_tracking(checked: CheckedStudy, task: Task) -> dict[str, Any]:
         "dataset": str(checked.plan.config.dataset.name),
         "metric": checked.metric,
         "names": checked.plan.parameter_names(),
-        "tags": {**command_tags(task.fingerprint), STUDY_ID: uuid.uuid4().hex},
+        "tags": {**command_tags(task.fingerprint), **data_tags(task), STUDY_ID: uuid.uuid4().hex},
     }

@@ -12,16 +12,20 @@ from sweeps.base.say import say
 from sweeps.study.attribute import Attribute, is_counted
 from sweeps.study.folder import StudyFolder
 from sweeps.study.result import StudyResult
+from sweeps.sweep.data_line import data_line
 from sweeps.sweep.preflight import CheckedStudy
 from sweeps.sweep.tables import summary_table
+from sweeps.tasks.base import Task
 from sweeps.tracking import client as tracking
 
 
-def announce(checked: CheckedStudy, study: Study) -> None:
-    """Say what is searched, where, and how much of it is done."""
+def announce(checked: CheckedStudy, study: Study, task: Task) -> None:
+    """Say what is searched, where, what was read, and how much of it is done."""
     what = ", ".join(f"{group} {' | '.join(options)}" for group, options in checked.plan.space.groups.items())
     n_trials, dataset = checked.settings.n_trials, checked.plan.dataset
     say(f"Study {checked.name}: {n_trials} trials on {dataset}, {what}; in {checked.folder.path}")
+    if line := data_line(task):
+        say(line)
     n_before = sum(is_counted(trial) for trial in study.get_trials(deepcopy=False))
     if n_before:
         say(f"Resuming: {n_before} of {n_trials} trials are done.")

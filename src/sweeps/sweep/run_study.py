@@ -51,7 +51,7 @@ def run_study(checked: CheckedStudy, workers: Workers) -> StudyResult:
     client = tracking.connect()
     experiment = tracking.experiment_id(client, settings.experiment_name)
     with open_study(checked, task) as (study, lease):
-        announce(checked, study)
+        announce(checked, study, task)
         runs = StudyRuns(client, experiment, study, folder)
         names = plan.parameter_names()
         callbacks: list[Callback] = [

@@ -14,8 +14,10 @@ from sweeps.base.errors import SweepsError
 from sweeps.base.say import say
 from sweeps.compose.plan import plan_study
 from sweeps.compose.request import Request
+from sweeps.execution.trial import load_task
 from sweeps.study.result import StudyResult
 from sweeps.sweep.choose_workers import choose_workers
+from sweeps.sweep.data_line import data_line
 from sweeps.sweep.preflight import check_study
 from sweeps.sweep.space_table import describe_space
 
@@ -41,6 +43,8 @@ def run_sweep(
     if master.dry_run:
         for plan in plans:
             say(describe_space(plan.space, plan.dataset))
+            if line := data_line(load_task(plan.config)):
+                say(line)
         return []
     base = Path(master.hydra.sweep.dir)
     studies = [check_study(plan, base, several_datasets=len(plans) > 1) for plan in plans]

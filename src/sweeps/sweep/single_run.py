@@ -14,6 +14,7 @@ from sweeps.compose.plan import Combination, parameter_names, space_as_written
 from sweeps.compose.settings import SWEPT_GROUPS, Settings
 from sweeps.execution.outcome import TrialResult
 from sweeps.execution.trial import candidate_of, load_task, run_trial
+from sweeps.sweep.data_line import data_line
 from sweeps.sweep.space_table import describe_space
 from sweeps.sweep.tables import table
 
@@ -36,6 +37,8 @@ def run_single(config: DictConfig, runtime: Any) -> TrialResult | None:
     space = space_as_written(combination, runtime.config_sources)
     if config.dry_run:
         say(describe_space(space, str(runtime.choices.dataset)))
+        if line := data_line(load_task(config)):
+            say(line)
         return None
     settings = Settings.from_config(config)
     task = load_task(config)

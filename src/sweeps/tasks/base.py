@@ -109,6 +109,13 @@ class Task(ABC):
     def split_options(self) -> Mapping[str, Any]:
         """All that, beside the content, decides what a `test_` score is measured on."""
 
+    def describe_data(self) -> Mapping[str, str]:
+        """What was read, each a few words by its name: said before the first trial, and tags of the parent run.
+
+        Nothing by default. Names such as "rows" or "on_duplicates" become tags `sweeps.data.rows`.
+        """
+        return {}
+
     @abstractmethod
     def check(self, candidate: Candidate) -> None:
         """Refuse, before the first trial, a candidate that does not fit the task or could not be stored.

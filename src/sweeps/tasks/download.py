@@ -7,36 +7,46 @@ import sys
 from pathlib import Path
 
 from sweeps.base.errors import DataError
+from sweeps.tasks.rows import listed
 
 CACHE_VARIABLE = "SWEEPS_DATA_DIR"
 SECONDS_WITHOUT_AN_ANSWER = 20
 RETRIES = 1
 
 
-def existing_file(path: str | os.PathLike[str] | None) -> Path:
+def existing_file(path: str | os.PathLike[str] | None, advice: str = "type dataset.path=FILE") -> Path:
     """The file a user named, with "~" resolved.
 
     Args:
         path: where it is; None where `dataset.path` was left unset.
+        advice: how to name another.
 
     Raises:
         DataError: no path, nothing there, or not a file.
     """
     if path is None or not str(path):
-        raise DataError("dataset.path is not set: type dataset.path=FILE")
+        raise DataError(f"dataset.path is not set: {advice}")
     file = Path(path)
     try:
         file = file.expanduser()
         is_folder = stat.S_ISDIR(file.stat().st_mode)
     except FileNotFoundError as error:
         where = "" if file.is_absolute() else f" (looked in {Path.cwd()})"
-        raise DataError(f"{file} does not exist{where}: type dataset.path=FILE") from error
+        raise DataError(f"{file} does not exist{where}: {advice}") from error
     except (OSError, RuntimeError, ValueError) as error:
         # No permission, a name too long or with a NUL in it, or the home of a user that is not there.
-        raise DataError(f"{file} cannot be read: {error}. Type dataset.path=FILE") from error
+        raise DataError(f"{file} cannot be read: {error}; {advice}") from error
     if is_folder:
-        raise DataError(f"{file} is a folder, not a file: type dataset.path=FILE")
+        raise DataError(f"{file} is a folder, not a file{_files_in(file)}: {advice}")
     return file
+
+
+def _files_in(folder: Path) -> str:
+    try:
+        names = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
+    except OSError:
+        return ""
+    return f" (it holds {listed(names)})" if names else " (and empty)"
 
 
 def fetch(url: str, sha256: str, path: str | os.PathLike[str] | None = None) -> Path:

@@ -53,15 +53,17 @@ def test_whole_ids_are_int64_others_str_and_the_order_stays():
         ([1, "x"], ["1", "x"]),
         ([0.5, 1.0], ["0.5", "1"]),
         (["x", 2.0], ["x", "2"]),
-        (["x", "2.0"], ["x", "2.0"]),
+        (["x", "2.0"], ["x", "2"]),
         (["1e3", "1"], ["1e3", "1"]),
         (["NA", "null"], ["NA", "null"]),
         ([True, False], ["True", "False"]),
-        ([" a", "a"], [" a", "a"]),
+        ([" a", "a\u200b "], ["a", "a"]),
+        (["01", "1 "], ["01", "1"]),
+        ([" 1", "1"], [1, 1]),
     ],
 )
 def test_the_type_of_ids_follows_from_all_of_them(ids, expected):
-    data = ratings([(one, "item", 1) for one in ids])
+    data = ratings([(one, place, place) for place, one in enumerate(ids)])
     assert data.users.tolist() == expected
     assert data.users.dtype == (np.int64 if isinstance(expected[0], int) else object)
 
@@ -155,7 +157,7 @@ def expected_rows(
         whole = all(str(rows[place][side]) not in ("x", "02") for place in good)
         names.append({place: int(float(rows[place][side])) if whole else text(rows[place][side]) for place in good})
     last = {(names[0][place], names[1][place]): place for place in good}
-    kinds["stand in a later row again"] = len(good) - len(last)
+    kinds["rated again in a later row"] = len(good) - len(last)
     return sorted(last.values()), kinds
 
 
@@ -176,12 +178,14 @@ def test_bad_rows_are_counted_and_dropped_as_a_loop_would(rows, scale):
             assert (kind in message) == (count > 0)
             if count:
                 assert any(part.split(" with ")[0].endswith(f"{count}") for part in message.split(";") if kind in part)
-    if len(good) < 2:
+    if len({float(rows[place][2]) for place in good}) < 2:
         with pytest.raises(DataError):
             ratings(rows, scale=scale, on_bad_rows="drop")
         return
     dropped = ratings(rows, scale=scale, on_bad_rows="drop")
     clean = ratings([rows[place] for place in good], scale=scale)
+    assert f"{n_bad} of {len(rows)} data rows" in dropped.dropped or n_bad == 0
+    assert clean.dropped == ""
     assert dropped.fingerprint == clean.fingerprint
     assert dropped.ratings.tolist() == [float(rows[place][2]) for place in good]
 
@@ -192,13 +196,13 @@ def test_one_message_has_every_kind_and_its_first_rows(caplog):
         ratings(rows, scale=[1, 5])
     message = str(caught.value)
     for part in (
-        "here: 7 of 8 data rows cannot be used",
+        "here: 7 of 8 data rows cannot be used (data row 1 is the first rating): ",
         "2 with no user: data row 2, 8;",
         "2 with no item: data row 3, 8;",
         "1 with no rating: data row 4;",
-        "1 with a rating that is not a number: data row 5;",
-        "2 with a rating out of the scale 1 to 5: data row 6, 8;",
-        "1 with a user and an item that stand in a later row again: data row 1 ",
+        '1 with a rating that is not a number: data row 5 ("bad");',
+        '2 with a rating out of the scale 1 to 5: data row 6, 8 ("9");',
+        '1 with a user and an item that are rated again in a later row: data row 1 ("1", "1").',
         "dataset.on_bad_rows=drop",
     ):
         assert part in message
@@ -210,7 +214,7 @@ def test_one_message_has_every_kind_and_its_first_rows(caplog):
 
 
 def test_many_bad_rows_are_not_all_listed():
-    with pytest.raises(DataError, match="50 with no rating: data row 1, 2, 3, 4, 5, … "):
+    with pytest.raises(DataError, match="50 with no rating: data row 1, 2, 3, 4, 5, …\\."):
         ratings([(one, 1, None) for one in range(50)] + [(51, 1, 1)])
 
 
@@ -221,6 +225,83 @@ def test_a_bad_timestamp_among_good_ones(time):
     with pytest.raises(DataError, match="1 with a timestamp that is neither a whole number nor a date: data row 2 "):
         ratings(rows, **options)
     assert ratings(rows, on_bad_rows="drop", **options).timestamps.tolist() == [10, 30]
+
+
+@pytest.mark.parametrize(
+    ("rows", "kept"),
+    [
+        ([(1, 2, 1, 200), (1, 2, 5, 100), (2, 2, 3, 0)], [(1, 2, 1.0), (2, 2, 3.0)]),
+        ([(1, 2, 1, 100), (1, 2, 5, 100), (2, 2, 3, 0)], [(1, 2, 5.0), (2, 2, 3.0)]),
+        ([(1, 2, 1, "2005-04-02"), (1, 2, 5, "2004-12-31T23:59:59"), (2, 2, 3, "2000-01-01")], [(1, 2, 1), (2, 2, 3)]),
+        ([("1 ", 2, 1, 200), (1, "2.0", 5, 100), (2, 2, 3, 0)], [(1, 2, 1.0), (2, 2, 3.0)]),
+    ],
+)
+def test_of_several_ratings_of_one_item_the_latest_counts(rows, kept):
+    options = {"columns": ("user", "item", "rating", "time"), "timestamp_column": "time"}
+    assert triples(ratings(rows, on_bad_rows="drop", **options)) == kept
+    with pytest.raises(DataError, match=r"1 with a user and an item that are rated again later: data row [12] \("):
+        ratings(rows, **options)
+
+
+@settings(deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(1, 5), st.integers(0, 4)), min_size=1, max_size=30
+    )
+)
+def test_the_latest_ratings_are_those_of_plain_pandas(rows):
+    rows = [*rows, (9, 9, 0, 0), (9, 8, 6, 0)]
+    columns = ("user", "item", "rating", "time")
+    frame = pd.DataFrame(rows, columns=list(columns))
+    kept = frame.sort_values("time", kind="stable").drop_duplicates(["user", "item"], keep="last").sort_index()
+    data = ratings(rows, columns, timestamp_column="time", on_bad_rows="drop")
+    assert triples(data) == [(row.user, row.item, row.rating) for row in kept.itertuples()]
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("4,5", '("4,5": a decimal comma? "dataset.decimal=\',\'")'),
+        ("4/5", '("4/5": a rating out of a maximum? Write the number before the slash alone)'),
+        ("4 stars", '("4 stars": a number and a word? Write the number alone)'),
+        ("4.5 von 5", '("4.5 von 5": a number and a word? Write the number alone)'),
+        ("★★★★☆", '("★★★★☆": stars? Write their number)'),
+        ("good\n", '("good\\n")'),
+        ("x" * 5_000, '("' + "x" * 60 + '…")'),
+    ],
+)
+def test_a_rating_that_is_no_number_is_shown_with_the_likely_cause(cell, message):
+    with pytest.raises(DataError) as caught:
+        ratings([(1, 1, 1), (1, 2, cell), (2, 2, cell)])
+    assert f"2 with a rating that is not a number: data row 2, 3 {message}. Mend them" in str(caught.value)
+
+
+def test_a_decimal_comma_is_read_where_it_is_typed():
+    rows = [(1, 1, "4,5"), (1, 2, " 3"), (2, 2, ",5")]
+    assert ratings(rows, decimal=",").ratings.tolist() == [4.5, 3.0, 0.5]
+    with pytest.raises(DataError, match=r"\"1\.5\": a decimal point\? \"dataset\.decimal='\.'\""):
+        ratings([*rows, (2, 1, "1.5")], decimal=",")
+    with pytest.raises(ConfigError, match=r"dataset\.decimal"):
+        ratings(rows, decimal=";")
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("04/02/2005", '("04/02/2005": dates must be in ISO 8601, such as 2005-04-02 '),
+        ("1112486027.5", '("1112486027.5": a fraction of a second? Write whole numbers)'),
+    ],
+)
+def test_a_timestamp_that_is_none_is_shown_and_iso_8601_is_named(cell, message):
+    rows = [(1, 1, 1, "2005-04-02"), (1, 2, 2, cell)]
+    with pytest.raises(DataError) as caught:
+        ratings(rows, ("user", "item", "rating", "time"), timestamp_column="time")
+    assert message in str(caught.value)
+
+
+def test_ratings_that_are_all_alike_are_refused():
+    with pytest.raises(DataError, match=r"all 2 ratings are 5, so there is nothing .*dataset\.rating_column="):
+        ratings([(1, 1, 5), (1, 2, 5.0)], scale=[1, 5])
 
 
 # The most active

@@ -210,8 +210,11 @@ def test_predictions_are_surprises_also_for_unknown_ids(frame: pd.DataFrame, tas
 def test_ids_may_be_written_as_text(task: Recommendation) -> None:
     fitted = task.refit(knn())
     as_numbers = fitted.predict(pd.DataFrame({"who": ["u1", "u2"], "what": [1, 2]}))
-    as_text = fitted.predict(pd.DataFrame({"who": ["u1", "u2"], "what": ["1", "2"]}))
-    pd.testing.assert_frame_equal(as_numbers, as_text)
+    for what in (["1", "2"], [" 1", "2.0\xa0"], ["+1", 2.0]):
+        as_text = fitted.predict(pd.DataFrame({"who": ["u1 ", "\tu2"], "what": what}))
+        pd.testing.assert_frame_equal(as_numbers, as_text)
+    assert fitted.predict(pd.DataFrame({"who": ["u1"], "what": ["01"]}))["was_impossible"].all()
+    assert fitted.recommend(" u1 ", 3).equals(fitted.recommend("u1", 3))
 
 
 def test_recommended_are_the_best_unseen_items(task: Recommendation) -> None:

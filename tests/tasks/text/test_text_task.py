@@ -326,7 +326,7 @@ def test_settings_that_compare_equal_in_python_and_differ_do_not_share(reviews):
     task = TextClassification(reviews)
     in_one_text = task.evaluate(candidate(BAYES, {**COUNT, "min_df": 1})).metrics
     in_all_texts = {**COUNT, "min_df": 1.0}
-    with pytest.raises(ValueError, match=r"prun|no terms|vocabulary"):
+    with pytest.raises(DataError, match=r"finds no term in 160 texts\. By .*min_df=1\.0, .* 0 of them are empty"):
         task.evaluate(candidate(BAYES, in_all_texts))
     assert task.evaluate(candidate(BAYES, {**COUNT, "min_df": 1})).metrics == in_one_text
 
@@ -530,6 +530,31 @@ def test_a_sound_candidate_whose_min_df_defeats_the_small_sample_is_not_refused(
         CountVectorizer(min_df=101).fit(reviews.texts[small])
     task.check(often)
     assert 0 < task.evaluate(often).metrics["val_f1"] < 1
+
+
+@pytest.mark.parametrize("model", [BAYES, SVM])
+@pytest.mark.parametrize(
+    ("text", "vectorizer", "message"),
+    [
+        ("\U0001f600 \U0001f44d {}", TFIDF, r"no term in 10 texts\. By token_pattern=.*all 10\..*pattern='\\S\+'"),
+        ("word{}", COUNT, r"no term in 10 texts\. By .*min_df=3, .* 0 of them are empty, .*vectorizer\.min_df=1 "),
+    ],
+)  # fmt: skip
+def test_texts_that_are_empty_for_the_vectorizer_are_said_before_the_first_trial(model, text, vectorizer, message):
+    one_letter = "abcdefghijklmnopqrst"
+    texts = np.array([text.format(letter) for letter in one_letter], dtype=object)
+    labels = np.array(["a", "b"] * 10, dtype=object)
+    task = TextClassification(TextData(texts, labels, "text", None, "f", "here"), test_size=0.25)
+    for run in (task.check, task.evaluate):
+        with pytest.raises(DataError, match=message):
+            run(candidate(model, vectorizer))
+    task.check(candidate(model, {**COUNT, "min_df": 1, "token_pattern": r"\S+"}))
+
+
+def test_another_wrong_setting_of_the_vectorizer_keeps_its_own_words(reviews):
+    for wrong, words in ({"ngram_range": [3, 2]}, "ngram_range"), ({"analyzer": "some"}, "'analyzer' parameter"):
+        with pytest.raises(ValueError, match=words):
+            TextClassification(reviews).evaluate(candidate(BAYES, {**COUNT, **wrong}))
 
 
 def test_the_check_keeps_the_warnings_of_its_fit_to_itself(recwarn, capfd):

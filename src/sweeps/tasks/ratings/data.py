@@ -6,8 +6,7 @@ or says in one `DataError` what is wrong with it.
 
 import hashlib
 import math
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +14,9 @@ import numpy as np
 import pandas as pd
 
 from sweeps.base.errors import ConfigError, DataError
-from sweeps.tasks.rows import SHOWN_ROWS, check_columns, check_on_bad_rows, first_numbers, is_missing, settle_bad_rows
-
-# ".0" is what a spreadsheet, or pandas beside a gap, makes of a whole number.
-WHOLE_NUMBER = re.compile(r"\s*([+-]?(?:0|[1-9][0-9]*))(?:\.0*)?\s*")
-INT64 = np.iinfo(np.int64)
+from sweeps.tasks.ratings.cells import as_number, as_numbers, as_timestamps, factorize, why_no_number, why_no_timestamp
+from sweeps.tasks.rows import SHOWN_ROWS, check_columns, check_on_bad_rows, first_numbers, settle_bad_rows, shown
+from sweeps.tasks.values import read_values
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +34,7 @@ class RatingsData:
         item_column: name of the column the item ids came from.
         fingerprint: sha256 (hex) of ids (with their types), ratings, timestamps and scale, in order.
         source: what to show a user: a path, or the name of a data set.
+        dropped: what was left out and why; empty where nothing was.
     """
 
     users: np.ndarray
@@ -48,6 +46,7 @@ class RatingsData:
     item_column: str
     fingerprint: str
     source: str
+    dropped: str = ""
 
 
 def ratings_from_frame(
@@ -62,11 +61,14 @@ def ratings_from_frame(
     n_items: int | None = None,
     source: str,
     on_bad_rows: str = "error",
+    decimal: str = ".",
+    dropped: str = "",
 ) -> RatingsData:
     """Check a frame and take ratings from it.
 
     A row is bad where an id is missing or blank, where the rating is missing, no finite number or out of scale, where
-    the timestamp is none, and where a later good row has the same user and item: a user's last word counts.
+    the timestamp is none, and where the same user has rated the same item again: the last word counts, which is that of
+    the latest timestamp, and without timestamps or among equal ones the last good row.
 
     Args:
         frame: one row per rating; other columns are ignored.
@@ -80,26 +82,31 @@ def ratings_from_frame(
             and a row stays where both are kept.
         source: what to call the data in messages.
         on_bad_rows: what to do about bad rows: "error", or "drop" (with a warning).
+        decimal: what stands before the fraction of a rating that is text: "." or ",".
+        dropped: what the source has left out already, and why.
 
     Raises:
-        DataError: a column is missing or ambiguous, rows are bad, or fewer than two ratings are left.
+        DataError: a column is missing or ambiguous, rows are bad, fewer than two ratings are left, or all are alike.
         ConfigError: a scale, a number or `on_bad_rows` that makes no sense.
 
     Source: the most active are `Series.value_counts().nlargest(n)` of pandas, ties included.
     """
     check_on_bad_rows(on_bad_rows)
     limits = _as_scale(scale)
+    if decimal not in (".", ","):
+        raise ConfigError(f"\"dataset.decimal='{decimal}'\": it must be '.' or ','.")
     _check_number("n_users", n_users)
     _check_number("n_items", n_items)
     wanted = {"user_column": user_column, "item_column": item_column, "rating_column": rating_column}
     if timestamp_column is not None:
         wanted["timestamp_column"] = timestamp_column
-    check_columns(list(frame.columns), source=source, **wanted)
+    places = check_columns(list(frame.columns), source=source, **wanted)
     if len(frame) == 0:
         raise DataError(f"{source} has no data rows; at least two ratings are needed.")
-    columns = {key: _column(frame, name) for key, name in wanted.items()}
+    columns = {key: frame.iloc[:, place] for key, place in places.items()}
 
-    rows = _usable_rows(columns, limits, source, on_bad_rows)
+    rows, unusable = _usable_rows(columns, limits, decimal, source, on_bad_rows)
+    left_out = [what for what in (dropped, unusable) if what]
     if len(rows) < 2:
         raise DataError(f"{source} holds {len(rows)} usable ratings; at least two are needed.")
     if limits is None:
@@ -111,7 +118,13 @@ def ratings_from_frame(
                 f"{source}: dataset.n_users={n_users} and dataset.n_items={n_items} leave {len(kept)} of {len(rows)} "
                 "ratings; at least two are needed. Type larger numbers, or null to keep all."
             )
+        left_out.append(f"{len(rows) - len(kept)} of {len(rows)} ratings by n_users={n_users} and n_items={n_items}")
         rows = kept
+    if rows.ratings.min() == rows.ratings.max():
+        raise DataError(
+            f"{source}: all {len(rows)} ratings are {rows.ratings[0]:g}, so there is nothing to predict. Is "
+            f"{rating_column!r} the right column? dataset.rating_column=NAME"
+        )
     return RatingsData(
         users=rows.users[rows.user_codes],
         items=rows.items[rows.item_codes],
@@ -122,6 +135,7 @@ def ratings_from_frame(
         item_column=str(item_column),
         fingerprint=_fingerprint(rows, limits),
         source=source,
+        dropped="; ".join(left_out),
     )
 
 
@@ -152,70 +166,64 @@ class _Rows:
 
 
 def _usable_rows(
-    columns: dict[str, pd.Series], limits: tuple[float, float] | None, source: str, on_bad_rows: str
-) -> _Rows:
-    """The good rows, once the bad ones are reported."""
-    user_codes, user_names = _factorize(columns["user_column"])
-    item_codes, item_names = _factorize(columns["item_column"])
-    ratings, no_rating = _as_numbers(columns["rating_column"])
-    faults = {
-        "no user": user_codes < 0,
-        "no item": item_codes < 0,
-        "no rating": no_rating,
-        "a rating that is not a number": ~(np.isfinite(ratings) | no_rating),
-    }
+    columns: dict[str, pd.Series], limits: tuple[float, float] | None, decimal: str, source: str, on_bad_rows: str
+) -> tuple[_Rows, str]:
+    """The good rows, once the bad ones are reported, and what was dropped."""
+    user, item, rating = (columns[key] for key in ("user_column", "item_column", "rating_column"))
+    user_codes, user_names = factorize(user)
+    item_codes, item_names = factorize(item)
+    ratings, no_rating = as_numbers(rating, decimal)
+    no_number = ~(np.isfinite(ratings) | no_rating)
+    faults = [
+        _Fault("no user", user_codes < 0),
+        _Fault("no item", item_codes < 0),
+        _Fault("no rating", no_rating),
+        _Fault("a rating that is not a number", no_number, (rating,), why_no_number),
+    ]
     if limits is not None:
         out_of_scale = np.isfinite(ratings) & ((ratings < limits[0]) | (ratings > limits[1]))
-        faults[f"a rating out of the scale {limits[0]:g} to {limits[1]:g}"] = out_of_scale
+        faults.append(_Fault(f"a rating out of the scale {limits[0]:g} to {limits[1]:g}", out_of_scale, (rating,)))
     timestamps = None
     if "timestamp_column" in columns:
-        timestamps, no_time = _as_timestamps(columns["timestamp_column"])
-        faults["a timestamp that is neither a whole number nor a date"] = no_time
+        time = columns["timestamp_column"]
+        timestamps, no_time = as_timestamps(time)
+        faults.append(
+            _Fault("a timestamp that is neither a whole number nor a date", no_time, (time,), why_no_timestamp)
+        )
 
-    good = np.flatnonzero(~np.logical_or.reduce(list(faults.values())))
+    good = np.flatnonzero(~np.logical_or.reduce([fault.where for fault in faults]))
     # Types are decided on the rows that stay, so that a file with bad rows dropped equals the file without them.
     user_codes, users = _as_ids(user_codes[good], user_names)
     item_codes, items = _as_ids(item_codes[good], item_names)
     for what, ids in (("user", users), ("item", items)):
         if ids.dtype == np.object_ and any(text.endswith("\0") for text in ids.tolist()):
             raise DataError(f"{source} has a {what} id that ends in a NUL character; remove it: it cannot be stored.")
-    again = pd.Series(user_codes * len(items) + item_codes).duplicated(keep="last").to_numpy()
-    faults["a user and an item that stand in a later row again"] = np.zeros(len(ratings), dtype=np.bool_)
-    faults["a user and an item that stand in a later row again"][good[again]] = True
-    _settle(faults, source, on_bad_rows)
+    again = _rated_again(user_codes * len(items) + item_codes, timestamps, good)
+    is_again = np.zeros(len(ratings), dtype=np.bool_)
+    is_again[good[again]] = True
+    later = "in a later row" if timestamps is None else "later"
+    faults.append(_Fault(f"a user and an item that are rated again {later}", is_again, (user, item)))
+    dropped = _settle(faults, source, on_bad_rows)
     rows = _Rows(user_codes, users, item_codes, items, ratings[good], None if timestamps is None else timestamps[good])
-    return rows.take(~again) if again.any() else rows
+    return (rows.take(~again) if again.any() else rows), dropped
 
 
-def whole_number(value: Any) -> int | None:
-    """The int64 that a cell holds, as a number or as text; None where it holds anything else, such as the code 007."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, str):
-        match = WHOLE_NUMBER.fullmatch(value)
-        # 19 digits decide an int64; int() of a very long text of digits would be refused by Python.
-        number = int(match[1]) if match and len(match[1]) <= 40 else None
-    elif isinstance(value, bool):
-        number = None
-    elif isinstance(value, int):
-        number = value
-    else:
-        number = int(value) if isinstance(value, float) and value.is_integer() else None
-    return number if number is not None and INT64.min <= number <= INT64.max else None
+def _rated_again(pairs: np.ndarray, timestamps: np.ndarray | None, good: np.ndarray) -> np.ndarray:
+    """Which of the good rows are not the last word of a user on an item.
 
-
-def _column(frame: pd.DataFrame, name: str) -> pd.Series:
-    return frame.iloc[:, [str(column) for column in frame.columns].index(str(name))]
-
-
-def _factorize(column: pd.Series) -> tuple[np.ndarray, list[Any]]:
-    """The number of each cell's value in a list of the different ones, shape (n,), int64; -1 where it is missing."""
-    codes, values = pd.factorize(column)
-    names = values.tolist()
-    blank = np.array([is_missing(name) for name in names], dtype=np.bool_)
-    if blank.any():
-        codes = np.where(np.append(blank, True)[codes], -1, codes)
-    return np.asarray(codes, dtype=np.int64), names
+    Args:
+        pairs: a number for the user and the item of each good row.
+        timestamps: of all rows; the latest counts, and of equal ones the last row. None: the last row counts.
+        good: numbers of the good rows.
+    """
+    again: np.ndarray = pd.Series(pairs).duplicated(keep="last").to_numpy()
+    if timestamps is None or not again.any():
+        return again
+    several = np.flatnonzero(pd.Series(pairs).duplicated(keep=False).to_numpy())
+    order = several[np.lexsort((several, timestamps[good[several]], pairs[several]))]
+    again = np.zeros(len(pairs), dtype=np.bool_)
+    again[order[:-1]] = pairs[order[:-1]] == pairs[order[1:]]
+    return again
 
 
 def _as_ids(codes: np.ndarray, names: list[Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -223,74 +231,46 @@ def _as_ids(codes: np.ndarray, names: list[Any]) -> tuple[np.ndarray, np.ndarray
     occurs = np.zeros(len(names), dtype=np.bool_)
     occurs[codes] = True
     used = [names[code] for code in np.flatnonzero(occurs)]
-    numbers = [whole_number(name) for name in used]
-    whole = all(number is not None for number in numbers)
-    # 2 and 2.0 are one value to pandas, so they need one text; the str "2.0" is another id.
-    texts = [
-        str(name if isinstance(name, str) or number is None else number)
-        for name, number in zip(used, numbers, strict=True)
-    ]
-    shared, ids = pd.factorize(np.array(numbers, dtype=np.int64) if whole else np.array(texts, dtype=object))
+    values = read_values(used)
+    kind = np.int64 if all(isinstance(value, int) for value in values) else object
+    shared, ids = pd.factorize(np.array(values, dtype=kind))
     table = np.full(len(names), -1, dtype=np.int64)
     table[occurs] = shared
     return table[codes], ids
 
 
-def _as_numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers of a column, float64, NaN where a cell holds none; and which cells are missing."""
-    if pd.api.types.is_numeric_dtype(column.dtype):
-        numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
-        return numbers, np.isnan(numbers)
-    codes, values = _factorize(column)
-    numbers = np.array([*(_number(value) for value in values), np.nan])
-    return numbers[codes], codes < 0
+@dataclass(frozen=True, eq=False)
+class _Fault:
+    """What is wrong with some rows.
+
+    Attributes:
+        what: it is.
+        where: in which rows, shape (n,), bool.
+        cells: the columns whose cells show it.
+        why: the likely cause, from a cell.
+    """
+
+    what: str
+    where: np.ndarray
+    cells: Sequence[pd.Series] = ()
+    why: Callable[[Any], str] | None = None
+
+    def __str__(self) -> str:
+        rows = np.flatnonzero(self.where)[: SHOWN_ROWS + 1].tolist()
+        found = [column.iloc[rows[0]] for column in self.cells]
+        because = self.why(found[0]) if self.why else ""
+        cells = ", ".join(map(shown, found)) + (f": {because}" if because else "")
+        numbers = first_numbers([row + 1 for row in rows])
+        return f"{np.count_nonzero(self.where)} with {self.what}: data row {numbers}{f' ({cells})' if found else ''}"
 
 
-def _number(value: Any) -> float:
-    # float() would take "1_000" for a thousand.
-    if isinstance(value, str) and "_" in value:
-        return math.nan
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        return math.nan
-
-
-def _as_timestamps(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """The timestamps of a column, int64, and which cells hold none."""
-    if column.dtype == np.int64:
-        return column.to_numpy(), np.zeros(len(column), dtype=np.bool_)
-    codes, values = _factorize(column)
-    numbers = [whole_number(value) for value in values]
-    if all(number is None for number in numbers):
-        numbers = _microseconds(values)
-    # One more, which the code -1 of a missing cell finds.
-    table = np.array([*(0 if number is None else number for number in numbers), 0], dtype=np.int64)
-    none = np.array([*(number is None for number in numbers), True])
-    return table[codes], none[codes]
-
-
-def _microseconds(values: list[Any]) -> list[int | None]:
-    texts = pd.Series([str(value) for value in values], dtype=object)
-    dates = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce").dt.as_unit("us")
-    known = dates.notna().tolist()
-    return [
-        number if is_known else None for number, is_known in zip(dates.astype(np.int64).tolist(), known, strict=True)
-    ]
-
-
-def _settle(faults: dict[str, np.ndarray], source: str, on_bad_rows: str) -> None:
-    bad = np.logical_or.reduce(list(faults.values()))
+def _settle(faults: Sequence[_Fault], source: str, on_bad_rows: str) -> str:
+    bad = np.logical_or.reduce([fault.where for fault in faults])
     if not bad.any():
-        return
-    kinds = []
-    for fault, where in faults.items():
-        if where.any():
-            first = (np.flatnonzero(where)[: SHOWN_ROWS + 1] + 1).tolist()
-            kinds.append(f"{np.count_nonzero(where)} with {fault}: data row {first_numbers(first)}")
-    settle_bad_rows(
-        f"{np.count_nonzero(bad)} of {len(bad)} data rows cannot be used: {'; '.join(kinds)} "
-        "(data row 1 is the first rating)",
+        return ""
+    return settle_bad_rows(
+        f"{np.count_nonzero(bad)} of {len(bad)} data rows cannot be used (data row 1 is the first rating): "
+        f"{'; '.join(str(fault) for fault in faults if fault.where.any())}",
         advice="Mend them",
         source=source,
         on_bad_rows=on_bad_rows,
@@ -310,7 +290,7 @@ def _most_frequent(codes: np.ndarray, number: int | None) -> np.ndarray:
 def _as_scale(scale: Sequence[float] | None) -> tuple[float, float] | None:
     if scale is None:
         return None
-    numbers = [] if isinstance(scale, str) or not isinstance(scale, Sequence) else [_number(end) for end in scale]
+    numbers = [] if isinstance(scale, str) or not isinstance(scale, Sequence) else [as_number(end) for end in scale]
     if len(numbers) != 2 or not -math.inf < numbers[0] < numbers[1] < math.inf:
         raise ConfigError(
             f"dataset.scale={scale}: it is the lowest and the highest rating possible, such as [1,5]; "

@@ -22,10 +22,10 @@ from surprise import AlgoBase, Prediction, Trainset
 
 from sweeps.base.build import locate
 from sweeps.base.errors import DataError, ModelError
-from sweeps.tasks.ratings.data import whole_number
 from sweeps.tasks.ratings.knn.algorithm import KNN
 from sweeps.tasks.ratings.knn.arrays import arrays_of
 from sweeps.tasks.ratings.knn.state import trainset_of, trainset_state
+from sweeps.tasks.values import as_name, whole_number
 
 _FORMAT_VERSION = 1
 _ARRAYS_FILE = "arrays.npz"
@@ -165,7 +165,7 @@ class Recommender:
         known = to_raw(0)
         values = ids.tolist()
         if isinstance(known, str):
-            return [value if isinstance(value, str) else str(value) for value in values]
+            return [as_name(value) for value in values]
         numbers = map(whole_number, values)  # one by one: as a column they would be floats where one is text
         return [value if number is None else number for value, number in zip(values, numbers, strict=True)]
 

@@ -7,9 +7,11 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from sweeps.base.errors import DataError
+from sweeps.tasks.content import Content, bounded, file_content
 from sweeps.tasks.download import existing_file, fetch
-from sweeps.tasks.ratings.csv import Content, ratings_from_content
+from sweeps.tasks.ratings.csv import ratings_from_table
 from sweeps.tasks.ratings.data import RatingsData, ratings_from_frame
+from sweeps.tasks.table import Layout, Table
 
 USER, ITEM, RATING, TIMESTAMP = "userId", "movieId", "rating", "timestamp"
 HALF_STARS = (0.5, 5.0)
@@ -86,20 +88,18 @@ def load_downloaded_movielens(
     """
     file = fetch(url, sha256) if path is None else _own_copy(path, url, member)
     content = (
-        Content(f"{member} in {file}", lambda: _open_member(file, member))
+        Content(f"{member} in {file}", lambda: bounded(_open_member(file, member), member))
         if _is_zip(file)
-        else Content(str(file), lambda: file.open("rb"))
+        else file_content(file)
     )
-    return ratings_from_content(
-        content,
+    table = Table(content, Layout(separator, columns=columns))
+    return ratings_from_table(
+        table,
         user_column=USER,
         item_column=ITEM,
         rating_column=RATING,
         timestamp_column=TIMESTAMP,
         scale=scale,
-        columns=columns,
-        separator=separator,
-        encoding="utf-8",
         n_users=n_users,
         n_items=n_items,
         on_bad_rows=on_bad_rows,

@@ -90,6 +90,17 @@ class Recommendation(Task):
         """Kind, size and seed of the test part."""
         return {"test_size": float(self.test_size), "split_seed": self.split_seed, "split": self.split}
 
+    def describe_data(self) -> Mapping[str, str]:
+        """Ratings, users, items, scale, and what was left out."""
+        low, high = self.data.scale
+        return {
+            "ratings": f"{len(self.data.ratings):,}",
+            "users": f"{len(pd.unique(self.data.users)):,}",
+            "items": f"{len(pd.unique(self.data.items)):,}",
+            "scale": f"{low:g} to {high:g}",
+            "dropped": self.data.dropped or "none",
+        }
+
     def check(self, candidate: Candidate) -> None:
         """Build the candidate, fit it on a few ratings and store it for a trial."""
         algorithm = self._build(candidate)

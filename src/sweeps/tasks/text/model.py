@@ -24,11 +24,11 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline
 
 from sweeps.base.errors import DataError, ModelError
 from sweeps.tasks.text import quick_text
+from sweeps.tasks.text.duplicates import Grouping
 from sweeps.tasks.text.svm.sparse_svc import ordinary, quickened
 from sweeps.tasks.trusted import load_skops, save_skops
 
@@ -80,6 +80,7 @@ class TextModel:
         text_column: str,
         seed: int,
         n_folds: int,
+        groups: npt.NDArray[Any] | None = None,
     ) -> Self:
         """Fits clones of both on the training part; the arguments stay unfitted.
 
@@ -94,12 +95,14 @@ class TextModel:
             text_column: the name under which texts will come to `predict`.
             seed: seed of the shuffle into calibration folds.
             n_folds: calibration folds, at least 2; fewer are used where a class has fewer examples.
+            groups: array of n; rows of one group, such as those of one text, are in one calibration fold. None: each
+                row is a group.
 
         Raises:
             DataError: an entry of `texts` is neither a string nor missing.
         """
         fitted = cls._fit(
-            vectorizer, quickened(model), _as_texts(texts), np.asarray(labels), text_column, seed, n_folds
+            vectorizer, quickened(model), _as_texts(texts), np.asarray(labels), text_column, seed, n_folds, groups
         )
         for pipeline in [fitted.pipeline] + ([fitted.calibrated.estimator] if fitted.calibrated else []):
             pipeline.set_params(model=ordinary(pipeline["model"]))
@@ -115,6 +118,7 @@ class TextModel:
         text_column: str,
         seed: int,
         n_folds: int,
+        groups: npt.NDArray[Any] | None,
     ) -> Self:
         pipeline = Pipeline([("vectorizer", clone(vectorizer)), ("model", model)])
         if hasattr(pipeline, "predict_proba"):
@@ -126,15 +130,18 @@ class TextModel:
                 return cls(pipeline, text_column)
             reason = f"{type(model).__name__} has neither predict_proba nor decision_function"
         else:
-            smallest_class = int(np.unique(labels, return_counts=True)[1].min())
+            grouping = Grouping(np.arange(len(labels)) if groups is None else groups, labels)
+            smallest_class = min(int(np.sum(grouping.labels == label)) for label in np.unique(labels))
             try:
-                folds = StratifiedKFold(min(n_folds, smallest_class), shuffle=True, random_state=seed)
+                n_folds = min(n_folds, smallest_class)
+                folds = grouping.folds(n_folds, seed)
                 calibrated = CalibratedClassifierCV(pipeline, cv=folds, ensemble=False).fit(texts, labels)
             except ValueError as error:
                 # A class can be too small to split, or a fold too small to fit (min_df, NuSVC's nu).
                 reason = f"calibration failed, with {smallest_class} examples of the rarest label: {error}"
                 pipeline.fit(texts, labels)
             else:
+                calibrated.cv = n_folds  # what is stored holds no row numbers
                 return cls(_calibrated_pipeline(calibrated), text_column, calibrated)
         _log.warning("Predictions will have no confidence: %s", reason)
         return cls(pipeline, text_column, no_confidence=reason)

@@ -12,12 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, is_classifier
-from sklearn.model_selection import StratifiedKFold, train_test_split
+from sklearn.base import BaseEstimator, clone, is_classifier
 from threadpoolctl import threadpool_limits
 
 from sweeps.base.build import build
@@ -26,10 +25,13 @@ from sweeps.base.errors import ConfigError, DataError, ModelError
 from sweeps.tasks.base import Candidate, Evaluation, Predictor, Report, Task, no_report
 from sweeps.tasks.clock import Clock
 from sweeps.tasks.metrics import Direction, classification_scores
-from sweeps.tasks.text.data import TextData
+from sweeps.tasks.rows import SHOWN_CHARACTERS
+from sweeps.tasks.text.data import SHOWN_LABELS, TextData
+from sweeps.tasks.text.duplicates import RULES, Grouping, first_of_each, n_with_two_labels, same_texts
 from sweeps.tasks.text.model import TextModel
 from sweeps.tasks.text.svm import sparse_svc
 from sweeps.tasks.text.svm.sparse_svc import SparseSVC
+from sweeps.tasks.text.terms import fit_vectorizer
 
 _CHECK_ROWS_PER_CLASS = 50
 
@@ -55,10 +57,13 @@ class TextClassification(Task):
         test_size: share of the rows held out for `test_`.
         split_seed: seed of the split and the folds; not the sweep's `seed`, so that sweeps compare.
         n_folds: folds for `val_`, at least 2.
+        on_duplicates: what to do about texts that stand more than once (see `same_texts`). "group": all rows of one
+            are in one part of the split, and in one fold; "drop": the first row of each is used; "keep": each row for
+            itself.
 
     Raises:
-        ConfigError: a share or a number of folds out of range.
-        DataError: a class with too few rows for the split and the folds.
+        ConfigError: a share, a number of folds or a rule out of range.
+        DataError: a class with too few rows, or too few different texts, for the split and the folds.
     """
 
     directions: ClassVar[Mapping[str, Direction]] = {
@@ -69,18 +74,27 @@ class TextClassification(Task):
     }
     default_metric: ClassVar[str] = "val_f1"
 
-    def __init__(self, data: TextData, test_size: float = 0.2, split_seed: int = 42, n_folds: int = 3) -> None:
-        _check_options(test_size, split_seed, n_folds)
+    def __init__(
+        self,
+        data: TextData,
+        test_size: float = 0.2,
+        split_seed: int = 42,
+        n_folds: int = 3,
+        on_duplicates: Literal["group", "drop", "keep"] = "group",
+    ) -> None:
+        _check_options(test_size, split_seed, n_folds, on_duplicates)
         self.data = data
         self.test_size = test_size
         self.split_seed = split_seed
         self.n_folds = n_folds
+        self._same = same_texts(data.texts)
+        has_duplicates = len(first_of_each(self._same)) < len(self._same)
+        self.on_duplicates = on_duplicates if has_duplicates else None
+        """The rule where it makes a difference."""
+        self._groups = np.arange(len(self._same)) if on_duplicates == "keep" else self._same
         self._train, self._test = self._split()
-        folds = StratifiedKFold(n_folds, shuffle=True, random_state=split_seed)
-        self._parts = [
-            (self._train[fit], self._train[score])
-            for fit, score in folds.split(self._train, self.data.labels[self._train])
-        ]
+        train = self._grouping(self._train)
+        self._parts = [(self._train[fit], self._train[score]) for fit, score in train.folds(n_folds, split_seed)]
         """Rows to fit on and to score: of each fold, then of training and test part."""
         self._parts.append((self._train, self._test))
 
@@ -90,12 +104,32 @@ class TextClassification(Task):
         return self.data.fingerprint
 
     def split_options(self) -> Mapping[str, Any]:
-        """Size and seed of the test part, and the class that its scores are of."""
+        """Size and seed of the test part, what is done about duplicates, and the class that its scores are of."""
         return {
             "test_size": float(self.test_size),
             "split_seed": self.split_seed,
+            "on_duplicates": self.on_duplicates,
             "positive_label": None if self.data.positive_label is None else str(self.data.positive_label),
         }
+
+    def describe_data(self) -> Mapping[str, str]:
+        """Rows, classes with their counts, duplicates, what was left out, and what is odd."""
+        labels = self.data.labels.tolist()
+        counts = [f"{str(label)[:SHOWN_CHARACTERS]} {n:,}" for label, n in Counter(labels).most_common()]
+        if len(counts) > SHOWN_LABELS:
+            counts[SHOWN_LABELS:] = [f"and {len(counts) - SHOWN_LABELS} more"]
+        n_again = len(labels) - len(first_of_each(self._same))
+        described = {"rows": f"{len(labels):,}", "classes": ", ".join(counts), "duplicates": f"{n_again:,}"}
+        dropped = [self.data.dropped] if self.data.dropped else []
+        if self.on_duplicates is not None:
+            across = np.isin(self._same[self._test], self._same[self._train])
+            described["duplicates"] += f" (on_duplicates={self.on_duplicates})"
+            described["duplicates_across_the_split"] = f"{np.count_nonzero(across):,}"
+            described["texts_with_two_labels"] = f"{n_with_two_labels(self._same, self.data.labels):,}"
+        if self.on_duplicates == "drop":
+            dropped.append(f"{n_again:,} rows whose text stands in an earlier row")
+        described["dropped"] = "; ".join(dropped) or "none"
+        return described | ({"odd": "; ".join(self.data.notes)} if self.data.notes else {})
 
     def check(self, candidate: Candidate) -> None:
         """Build the candidate, fit it on a few rows and store it for a trial."""
@@ -117,6 +151,8 @@ class TextClassification(Task):
         except Exception as error:
             if isinstance(error, ValueError) and isinstance(error, TypeError):  # scikit-learn's "invalid parameter"
                 raise ConfigError(str(error)) from error
+            if isinstance(error, ValueError):
+                self._check_terms(vectorizer)
             return
         with tempfile.TemporaryDirectory() as directory:
             try:
@@ -159,6 +195,7 @@ class TextClassification(Task):
                 text_column=self.data.text_column,
                 seed=candidate.seed,
                 n_folds=self.n_folds,
+                groups=self._groups[self._train],
             )
 
     def test_scores(self, predictor: Predictor) -> dict[str, float]:
@@ -176,30 +213,42 @@ class TextClassification(Task):
         """Read a `TextModel` back."""
         return TextModel.load(directory, trusted)
 
+    def _grouping(self, rows: np.ndarray) -> Grouping:
+        return Grouping(self._groups[rows], self.data.labels[rows])
+
     def _split(self) -> tuple[np.ndarray, np.ndarray]:
-        labels = self.data.labels
-        counts = Counter(labels.tolist())
+        used = first_of_each(self._same) if self.on_duplicates == "drop" else np.arange(len(self._same))
+        grouping = self._grouping(used)
+        of_groups = Counter(grouping.labels.tolist())
+        counts = {label: of_groups[label] for label in self.data.labels.tolist()}
         needed = self.n_folds + 1
         rare = {label: count for label, count in counts.items() if count < needed}
-        n_test = math.ceil(len(labels) * self.test_size)
-        if not rare and len(counts) <= n_test <= len(labels) - len(counts):
-            train, test = train_test_split(
-                np.arange(len(labels)), test_size=self.test_size, stratify=labels, random_state=self.split_seed
-            )
-            in_train, in_test = Counter(labels[train].tolist()), Counter(labels[test].tolist())
+        n_groups = len(grouping.labels)
+        n_test = math.ceil(n_groups * self.test_size)
+        if not rare and len(counts) <= n_test <= n_groups - len(counts):
+            train, test = grouping.hold_out(self.test_size, self.split_seed)
+            in_train, in_test = (Counter(grouping.labels[part].tolist()) for part in (train, test))
             rare = {
                 label: count for label, count in counts.items() if in_train[label] < self.n_folds or not in_test[label]
             }
             if not rare:
-                return train, test
+                return used[grouping.rows(train)], used[grouping.rows(test)]
         shown = ", ".join(
             f"{label!r} has {count}" for label, count in sorted((rare or counts).items(), key=lambda x: x[1])[:5]
         )
+        rows = "rows" if self.on_duplicates in (None, "keep") else "different texts"
         raise DataError(
-            f"{self.data.source}: too few rows in some classes ({shown}). With dataset.n_folds={self.n_folds} and "
-            f"dataset.test_size={self.test_size} every class needs {self.n_folds} rows in the training part and one in "
-            f"the test part: add rows, merge or leave out rare classes, or lower dataset.n_folds (at least 2)."
+            f"{self.data.source}: too few {rows} in some classes ({shown}). With dataset.n_folds={self.n_folds} and "
+            f"dataset.test_size={self.test_size} every class needs {self.n_folds} {rows} in the training part and one "
+            f"in the test part: add rows, merge or leave out rare classes, or lower dataset.n_folds (at least 2)."
         )
+
+    def _check_terms(self, vectorizer: Any) -> None:
+        """Raise DataError where the vectorizer finds nothing in the texts of a fold."""
+        fit, _ = self._parts[0]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its trial will tell
+            fit_vectorizer(clone(vectorizer), self.data.texts[fit], self.data.labels[fit], self.data.source)
 
     def _build(self, candidate: Candidate) -> tuple[Any, Any]:
         if not candidate.vectorizer:
@@ -238,7 +287,7 @@ class TextClassification(Task):
         def compute() -> Features:
             fit, score = self._parts[index]
             vectorizer, _ = self._build(candidate)
-            x_fit = vectorizer.fit_transform(self.data.texts[fit], self.data.labels[fit])
+            x_fit = fit_vectorizer(vectorizer, self.data.texts[fit], self.data.labels[fit], self.data.source)
             return Features(x_fit, vectorizer.transform(self.data.texts[score]))
 
         return SHARED.get_or_share(self._key(candidate, index), Features, compute)
@@ -246,7 +295,7 @@ class TextClassification(Task):
     def _key(self, candidate: Candidate, index: int) -> Key:
         """All that decides what the vectorizer makes of a part."""
         vectorizer = json.dumps(candidate.vectorizer, sort_keys=True, default=repr)
-        split = (float(self.test_size), self.split_seed, self.n_folds)
+        split = (float(self.test_size), self.split_seed, self.n_folds, self.on_duplicates)
         return (self._content, *split, index, vectorizer, candidate.seed)
 
     @cached_property
@@ -268,7 +317,9 @@ def _one_blas_thread() -> threadpool_limits:
     return threadpool_limits(1, user_api="blas")
 
 
-def _check_options(test_size: Any, split_seed: Any, n_folds: Any) -> None:
+def _check_options(test_size: Any, split_seed: Any, n_folds: Any, on_duplicates: Any) -> None:
+    if on_duplicates not in RULES:
+        raise ConfigError(f"dataset.on_duplicates={on_duplicates}: it must be one of {', '.join(RULES)}.")
     if isinstance(test_size, bool) or not isinstance(test_size, int | float) or not 0 < test_size < 1:
         raise ConfigError(f"dataset.test_size={test_size}: a share of the rows above 0 and below 1, such as 0.2.")
     if isinstance(split_seed, bool) or not isinstance(split_seed, int) or not 0 <= split_seed < 2**32:
