@@ -188,7 +188,7 @@ def test_the_process_ends_with_a_coordinator_that_is_killed_and_nothing_is_there
     name = finished_study(n_trials, storage).study_name
     code = textwrap.dedent(f"""
         import os, signal, optuna
-        from test_runs import *
+        from test_parent import *
         study = optuna.load_study(study_name={name!r}, storage=open_storage({storage!r}))
         client = connect()
         runs = StudyRuns(client, experiment_id(client, "x"), study, StudyFolder(Path({str(tmp_path)!r})))

@@ -8,33 +8,33 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import sqlalchemy
 from optuna import Study
 from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import RDBStorage
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, ProgrammingError, SQLAlchemyError
 
 from sweeps.base.errors import ConfigError
 from sweeps.base.locks import machine_lock
 from sweeps.base.redact import without_passwords
-from sweeps.study.storage.patient import refused
-from sweeps.study.storage.remembering import RememberingStorage, together
+from sweeps.base.retry import pauses
+from sweeps.study.storage.retrying import RetryingStorage, refused
+from sweeps.study.storage.study_lock import BACKENDS
 
-__all__ = ["find_study", "open_storage", "together"]
+__all__ = ["RetryingStorage", "find_study", "open_storage"]
 
 _DRIVERS = {"postgresql": ("postgresql+psycopg", "'psycopg[binary]'"), "mysql": ("mysql+pymysql", "pymysql")}
-_OPENINGS = 5  # processes that open an empty database at once fail each other; one of them makes the tables
+_PATIENCE = 10.0  # seconds; processes that open an empty database at once fail each other while one makes the tables
 
 
-def open_storage(url: str) -> BaseStorage:
+def open_storage(url: str) -> RetryingStorage:
     """Connect to a database of studies; a new one gets its tables.
 
     Args:
         url: as SQLAlchemy writes it: `sqlite:///file.db`, `postgresql://user:password@host/name`, `mysql://...`.
 
     Raises:
-        ConfigError: not such a URL, or its driver is not installed.
+        ConfigError: not such a URL, another kind of database, or its driver is not installed.
         StorageError: the database is out of reach, or refuses.
     """
     try:
@@ -45,21 +45,23 @@ def open_storage(url: str) -> BaseStorage:
             f"postgresql://user@host/name."
         ) from error
     backend = parsed.get_backend_name()
+    if backend not in BACKENDS:
+        raise ConfigError(f"storage={without_passwords(url)}: sqlite, postgresql and mysql are known.")
     driver, package = _DRIVERS.get(backend, (parsed.drivername, ""))
-    if parsed.drivername in (backend, "postgres"):
+    if parsed.drivername == backend:
         parsed = parsed.set(drivername=driver)
     try:
         if backend == "sqlite":
             with machine_lock(str(Path(parsed.database or "").resolve())):
-                inner = _connect(parsed.render_as_string(hide_password=False), _SQLITE)
+                database = _connect(parsed.render_as_string(hide_password=False), _SQLITE)
         else:
-            inner = _connect(parsed.render_as_string(hide_password=False), {"pool_pre_ping": True})
-    except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
+            database = _connect(parsed.render_as_string(hide_password=False), {"pool_pre_ping": True})
+    except (ImportError, NoSuchModuleError) as error:
         hint = f"pip install {package}" if package else "sqlite, postgresql and mysql are known"
         raise ConfigError(f"storage={without_passwords(url)}: its driver is missing: {hint}.") from error
     except (SQLAlchemyError, StorageInternalError) as error:
         raise refused(url, error) from error
-    return RememberingStorage(inner, without_passwords(url))  # type: ignore[abstract]  # they are made in a loop
+    return RetryingStorage(database, without_passwords(url))
 
 
 def find_study(url: str, name: str) -> Study | None:
@@ -78,14 +80,15 @@ def find_study(url: str, name: str) -> Study | None:
 
 
 def _connect(url: str, engine_kwargs: dict[str, Any]) -> RDBStorage:
-    for opening in range(_OPENINGS):
+    waiting = pauses(0.2, 2.0, _PATIENCE)
+    while True:
         try:
             return RDBStorage(url, engine_kwargs=dict(engine_kwargs))
-        except (IntegrityError, sqlalchemy.exc.ProgrammingError):  # another process has just made a table
-            if opening == _OPENINGS - 1:
+        except (IntegrityError, ProgrammingError):  # another process has just made a table
+            pause = next(waiting, None)
+            if pause is None:
                 raise
-            time.sleep(0.2 * 2**opening)
-    raise AssertionError
+        time.sleep(pause)
 
 
 class _Connection(sqlite3.Connection):
