@@ -1,9 +1,9 @@
-"""Where studies live: any database that Optuna takes, opened so that a lock or a restart costs a pause and no more."""
+"""Where studies live: sqlite, PostgreSQL or MySQL, opened so that a lock or a restart costs a pause and no more."""
 
 from __future__ import annotations
 
 import sqlite3
-import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +11,17 @@ import optuna
 from optuna import Study
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, ProgrammingError, SQLAlchemyError
+from sqlalchemy import URL, create_engine, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from sweeps.base.errors import ConfigError
-from sweeps.base.locks import machine_lock
 from sweeps.base.redact import without_passwords
-from sweeps.base.retry import pauses
+from sweeps.study.storage.database_lock import BACKENDS, database_lock
 from sweeps.study.storage.retrying import RetryingStorage, refused
-from sweeps.study.storage.study_lock import BACKENDS
 
 __all__ = ["RetryingStorage", "find_study", "open_storage"]
 
 _DRIVERS = {"postgresql": ("postgresql+psycopg", "'psycopg[binary]'"), "mysql": ("mysql+pymysql", "pymysql")}
-_PATIENCE = 10.0  # seconds; processes that open an empty database at once fail each other while one makes the tables
 
 
 def open_storage(url: str) -> RetryingStorage:
@@ -51,11 +48,7 @@ def open_storage(url: str) -> RetryingStorage:
     if parsed.drivername == backend:
         parsed = parsed.set(drivername=driver)
     try:
-        if backend == "sqlite":
-            with machine_lock(str(Path(parsed.database or "").resolve())):
-                database = _connect(parsed.render_as_string(hide_password=False), _SQLITE)
-        else:
-            database = _connect(parsed.render_as_string(hide_password=False), {"pool_pre_ping": True})
+        database = _connect(parsed, _SQLITE if backend == "sqlite" else _SERVER)
     except (ImportError, NoSuchModuleError) as error:
         hint = f"pip install {package}" if package else "sqlite, postgresql and mysql are known"
         raise ConfigError(f"storage={without_passwords(url)}: its driver is missing: {hint}.") from error
@@ -79,16 +72,14 @@ def find_study(url: str, name: str) -> Study | None:
         return None
 
 
-def _connect(url: str, engine_kwargs: dict[str, Any]) -> RDBStorage:
-    waiting = pauses(0.2, 2.0, _PATIENCE)
-    while True:
-        try:
-            return RDBStorage(url, engine_kwargs=dict(engine_kwargs))
-        except (IntegrityError, ProgrammingError):  # another process has just made a table
-            pause = next(waiting, None)
-            if pause is None:
-                raise
-        time.sleep(pause)
+def _connect(url: URL, engine_kwargs: Mapping[str, Any]) -> RDBStorage:
+    """Open a database under its lock, as processes that make its tables at once would fail each other."""
+    engine = create_engine(url, **engine_kwargs)
+    try:
+        with database_lock(engine, "tables"):
+            return RDBStorage(url.render_as_string(hide_password=False), engine_kwargs=dict(engine_kwargs))
+    finally:
+        engine.dispose()
 
 
 class _Connection(sqlite3.Connection):
@@ -100,4 +91,5 @@ class _Connection(sqlite3.Connection):
         self.execute("PRAGMA synchronous=NORMAL").close()
 
 
+_SERVER: dict[str, Any] = {"pool_pre_ping": True}  # else the first call after a restart fails
 _SQLITE: dict[str, Any] = {"connect_args": {"factory": _Connection, "timeout": 5.0}}

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sweeps.base.errors import StorageError
 from sweeps.base.redact import without_passwords
 from sweeps.base.retry import pauses
-from sweeps.study.storage.study_lock import study_lock
+from sweeps.study.storage.database_lock import database_lock
 
 _log = logging.getLogger(__name__)
 _FIRST_PAUSE = 0.1  # seconds
@@ -53,7 +53,7 @@ class RetryingStorage(BaseStorage):
 
     def lock(self, study_name: str) -> AbstractContextManager[None]:
         """Hold the lock of a study, which processes wherever they run have one after the other."""
-        return study_lock(self.database.engine, study_name, self._retry)
+        return database_lock(self.database.engine, f"study {study_name}", self._retry)
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
         return self._retry(self._cached.create_new_study, directions, study_name)
@@ -126,6 +126,8 @@ class RetryingStorage(BaseStorage):
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
+        if states == (TrialState.WAITING,):  # each ask looks for them; the cache would first read all that run
+            return self._retry(self.database.get_all_trials, study_id, deepcopy, states)
         return self._retry(self._cached.get_all_trials, study_id, deepcopy, states)
 
     def remove_session(self) -> None:

@@ -1,4 +1,4 @@
-"""A lock of one study between processes, wherever they run, which a dead process cannot hold."""
+"""A lock between the processes that use a database, wherever they run, which a dead process cannot hold."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ BACKENDS = frozenset({"sqlite", *_STATEMENTS})
 
 
 @contextmanager
-def study_lock(
-    engine: Engine, study_name: str, retry: Callable[[Callable[[], Connection]], Connection]
+def database_lock(
+    engine: Engine, name: str, retry: Callable[[Callable[[], Connection]], Connection] = lambda connect: connect()
 ) -> Iterator[None]:
-    """Hold the lock of a study: with sqlite that of its file on this machine, else one of the server's.
+    """Hold a lock of a database: with sqlite the one of its file on this machine, else one of the server's.
 
     Args:
         engine: of the database.
-        study_name: whose lock.
-        retry: calls until the database answers.
+        name: of the server's lock.
+        retry: calls until the database answers; once, if it is not given.
     """
     if engine.name == "sqlite":
         with machine_lock(str(Path(engine.url.database or "").resolve())):
             yield
         return
-    key = hashlib.sha256(study_name.encode()).digest()[:8]
+    key = hashlib.sha256(name.encode()).digest()[:8]
     names = {"number": int.from_bytes(key, signed=True), "name": f"sweeps-{key.hex()}"}
 
     def wait_for_it() -> Connection:
