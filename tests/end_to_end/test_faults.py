@@ -16,19 +16,20 @@ from .fault_site import Site, check_whole, counted, sequence
 Sequence = list[tuple[Mapping[str, Any], float | None]]
 MLFLOW = "mlflow:MlflowClient"
 MOMENTS = [
-    "after sweeps.study:open_storage 1",
+    "after sweeps.sweep.run_study:open_storage 1",
     "after optuna:create_study 1",
     "after optuna:Study.set_user_attr 1",  # the lease
     "after optuna:Study.set_user_attr 3",  # the study's definition, begun
-    "before sweeps.study:typed.remember 1",
+    "before sweeps.study.command_file:remember 1",
     f"after {MLFLOW}.create_run 1",  # the parent's, before the study knows it
     "after optuna:Study.enqueue_trial 1",
     "before optuna.trial:Trial._suggest 2",  # between two suggests of the defaults
     "before optuna.trial:Trial._suggest 8",  # and of a trial that the sampler draws
-    "before sweeps.queue:record_proposal 3",
-    "after sweeps.queue:record_proposal 3",
-    "before sweeps.sweep:tell 3",
+    "before sweeps.study.asking:record_proposal 3",
+    "after sweeps.study.asking:record_proposal 3",
+    "before sweeps.study.loop:tell 3",
     "before optuna:Study.tell 3",  # when everything else of the trial has been written
+    "after optuna.storages:RDBStorage.set_trial_state_values 3",  # when its end has, and nobody knows
     "after optuna:Study.tell 3",
     "after optuna:Study.tell 6",
     f"after {MLFLOW}.create_run 3",
@@ -36,7 +37,7 @@ MOMENTS = [
     f"before {MLFLOW}.set_terminated 2",
     f"before {MLFLOW}.log_artifact 1",
     f"before {MLFLOW}.set_terminated 7",  # the parent's
-    "before sweeps.winner:_refit 1",
+    "before sweeps.sweep.winner:_refit 1",
     "before sweeps.tracking.models.registry:log_predictor 1",
     "after sweeps.tracking.models.registry:log_predictor 1",
     f"after {MLFLOW}.create_registered_model 1",
@@ -94,7 +95,7 @@ def test_a_sweep_killed_again_and_again_in_every_phase_ends_as_if_nothing_had_be
     for moment in (
         "before optuna.trial:Trial._suggest 2",
         "before optuna.trial:Trial._suggest 2",
-        "after sweeps.queue:record_proposal 2",
+        "after sweeps.study.asking:record_proposal 2",
         "before optuna:Study.tell 2",
         "after optuna:Study.tell 1",
         f"after {MLFLOW}.create_run 1",

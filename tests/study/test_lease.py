@@ -5,6 +5,8 @@ import sys
 import textwrap
 import threading
 import time
+import uuid
+from contextlib import contextmanager
 
 import optuna
 import pytest
@@ -20,9 +22,14 @@ OTHER = """
     from sweeps.study.lease import Lease
     from sweeps.study.storage import open_storage
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    lease = Lease(optuna.load_study(study_name="s", storage=open_storage(sys.argv[1])))
+    storage = open_storage(sys.argv[1])
+    lease = Lease(optuna.load_study(study_name="s", storage=storage), storage)
     print("ready", flush=True)
     sys.stdin.readline()
+    if sys.argv[2] == "die":
+        with storage.lock("s"):
+            print("locked", flush=True)
+            sys.stdin.readline()
     try:
         lease.acquire(join=sys.argv[2] == "join")
     except StorageError as error:
@@ -36,12 +43,23 @@ OTHER = """
 """
 
 
-@pytest.fixture
-def url(tmp_path):
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
     (tmp_path / "other.py").write_text(textwrap.dedent(OTHER))
-    url = f"sqlite:///{tmp_path / 's.db'}"
-    optuna.create_study(study_name="s", storage=open_storage(url))
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 's.db'}"
+    else:
+        url = request.getfixturevalue("postgres").create_database(f"d{uuid.uuid4().hex}")
+    with closing(url) as storage:
+        optuna.create_study(study_name="s", storage=storage)
     return url
+
+
+@contextmanager
+def closing(url):
+    storage = open_storage(url)
+    yield storage
+    storage.database.engine.dispose()
 
 
 @pytest.fixture
@@ -65,12 +83,20 @@ def say(process):
     process.stdin.flush()
 
 
-def lease_on(url):
-    return Lease(optuna.load_study(study_name="s", storage=open_storage(url)))
+@pytest.fixture
+def storage(url):
+    with closing(url) as storage:
+        yield storage
 
 
-def test_a_second_process_is_refused_by_name_until_the_first_lets_go(url, other):
-    holder, lease = other(), lease_on(url)
+@pytest.fixture
+def new_lease(storage):
+    """Makes leases on the study that are another process's but for their process."""
+    return lambda: Lease(optuna.load_study(study_name="s", storage=storage), storage)
+
+
+def test_a_second_process_is_refused_by_name_until_the_first_lets_go(other, new_lease):
+    holder, lease = other(), new_lease()
     say(holder)
     assert holder.stdout.readline() == "held\n"
     with pytest.raises(StorageError, match=rf"study s is run by process {holder.pid} on .*join=true"):
@@ -79,14 +105,14 @@ def test_a_second_process_is_refused_by_name_until_the_first_lets_go(url, other)
     assert holder.stdout.readline() == "last\n"
     say(holder)
     holder.wait()
-    again = lease_on(url)
+    again = new_lease()
     again.acquire(join=False)
     assert again.others() == []
     again.release()
 
 
-def test_a_killed_process_holds_nobody_up(url, other):
-    holder, lease = other(), lease_on(url)
+def test_a_killed_process_holds_nobody_up(other, new_lease):
+    holder, lease = other(), new_lease()
     say(holder)
     assert holder.stdout.readline() == "held\n"
     holder.kill()
@@ -96,25 +122,41 @@ def test_a_killed_process_holds_nobody_up(url, other):
     lease.release()
 
 
-def test_processes_that_join_know_of_each_other(url, other):
-    holder, lease = other(), lease_on(url)
+def test_a_process_killed_while_it_holds_the_studys_lock_holds_nobody_up(other, new_lease):
+    holder, lease = other("die"), new_lease()
+    say(holder)
+    assert holder.stdout.readline() == "locked\n"
+    waiting = threading.Thread(target=lease.acquire, kwargs={"join": False})
+    waiting.start()
+    waiting.join(0.5)
+    assert waiting.is_alive()
+    holder.kill()
+    holder.wait()
+    waiting.join(60)
+    assert not waiting.is_alive()
+    assert lease.is_first()
+    lease.release()
+
+
+def test_processes_that_join_know_of_each_other(other, new_lease):
+    holder, lease = other(), new_lease()
     say(holder)
     assert holder.stdout.readline() == "held\n"
     lease.acquire(join=True)
     assert len(lease.others()) == 1
     lease.release()
-    assert lease.holder not in lease_on(url).others()
+    assert lease.holder not in new_lease().others()
 
 
-def test_of_several_that_start_at_the_same_moment_one_holds_the_study(url, other):
-    processes = [other() for _ in range(4)]
+def test_of_several_that_start_at_the_same_moment_one_holds_the_study(other):
+    processes = [other() for _ in range(6)]
     for process in processes:
         say(process)
     answers = [process.stdout.readline() for process in processes]
     assert answers.count("held\n") == 1
 
 
-def test_of_several_that_end_at_the_same_moment_one_is_the_last(url, other):
+def test_of_several_that_end_at_the_same_moment_one_is_the_last(other):
     processes = [other("join") for _ in range(4)]
     for process in processes:
         say(process)
@@ -125,7 +167,7 @@ def test_of_several_that_end_at_the_same_moment_one_is_the_last(url, other):
     assert answers.count("last\n") == 1
 
 
-def test_who_ends_while_another_is_at_work_is_not_the_last(url, other):
+def test_who_ends_while_another_is_at_work_is_not_the_last(other):
     first, second = other("join"), other("join")
     for process in (first, second):
         say(process)
@@ -135,22 +177,29 @@ def test_who_ends_while_another_is_at_work_is_not_the_last(url, other):
         assert process.stdout.readline() == answer
 
 
-def test_a_process_of_another_machine_is_known_by_its_signs_of_life(url):
-    lease, study = lease_on(url), optuna.load_study(study_name="s", storage=open_storage(url))
-    there = {"number": 1, "departure": None, "host": "another-machine", "pid": 1, "started": 0.0, "beat": time.time()}
+def test_a_process_of_another_machine_is_known_by_its_signs_of_life(new_lease, storage):
+    lease, study = new_lease(), optuna.load_study(study_name="s", storage=storage)
+    there = {
+        "number": 1,
+        "has_departed": False,
+        "host": "another-machine",
+        "pid": 1,
+        "started": 0.0,
+        "beat": time.time(),
+    }
     study.set_user_attr("sweeps.coordinator.there", there)
     with pytest.raises(StorageError, match="process 1 on another-machine"):
         lease.acquire(join=False)
     study.set_user_attr("sweeps.coordinator.there", there | {"beat": time.time() - 3600})
-    again = lease_on(url)
+    again = new_lease()
     again.acquire(join=False)
     again.release()
 
 
-def test_a_sign_of_life_that_waits_for_the_database_does_not_undo_a_departure(url):
+def test_a_sign_of_life_that_waits_for_the_database_does_not_undo_a_departure(storage):
     """The beat takes its time to write; a departure meanwhile is written after it."""
-    study = optuna.load_study(study_name="s", storage=open_storage(url))
-    lease = Lease(study)
+    study = optuna.load_study(study_name="s", storage=storage)
+    lease = Lease(study, storage)
     lease.acquire(join=False)
     write = study.set_user_attr
 
@@ -166,5 +215,5 @@ def test_a_sign_of_life_that_waits_for_the_database_does_not_undo_a_departure(ur
     assert lease.depart()
     beat.join()
     (stored,) = [value for name, value in study.user_attrs.items() if lease.holder in name]
-    assert stored["departure"] == 1
+    assert stored["has_departed"]
     lease.release()

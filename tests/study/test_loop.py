@@ -30,6 +30,7 @@ from sweeps.study.pruning import pruning_check
 from sweeps.study.result import StudyResult
 from sweeps.study.samplers import SamplerFactory
 from sweeps.study.stopping import Budget, Outcome
+from sweeps.study.storage import open_storage
 from sweeps.study.trial_record import Record, tell
 from sweeps.tasks.base import PrunedError, no_report
 
@@ -719,12 +720,13 @@ def test_a_step_that_is_reported_after_its_trial_was_given_up_stops_the_trial(ne
 
 
 @pytest.mark.parametrize("joins", ["before", "while a trial is drawn"])
-def test_the_last_trial_is_asked_once_whatever_the_others_do_while_it_is_drawn(new_study, joins):
+def test_the_last_trial_is_asked_once_whatever_the_others_do_while_it_is_drawn(new_study, tmp_path, joins):
     """Another process asks the last trial, and ends both of its own, between our look at the study and our ask."""
     study = new_study()
     space = space_of("logistic")
     samplers = SamplerFactory({"_target_": "optuna.samplers.RandomSampler", "seed": 1}, space)
-    lease, other = Lease(study), Lease(optuna.load_study(study_name="study", storage=study._storage))
+    storage = open_storage(f"sqlite:///{tmp_path / 'study.db'}")
+    lease, other = Lease(study, storage), Lease(optuna.load_study(study_name="study", storage=storage), storage)
     lease.acquire(join=False)
     others_agenda = TrialQueue(study, space, samplers, other.holder)
     others_trials: list[Any] = []

@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 
 import sweeps.study.storage
 from sweeps.base.errors import ConfigError, StorageError
-from sweeps.study.storage import find_study, open_storage, together
+from sweeps.study.storage import find_study, open_storage
 
 
 def url_of(folder: Path) -> str:
@@ -73,6 +73,8 @@ def test_a_database_that_refuses_is_one_message_without_its_password(tmp_path):
     [
         ("studies.db", "write it as a URL"),
         ("nothing://host/db", "use sqlite, postgresql or mysql"),
+        ("mssql+pyodbc://user:s3cr3t@host/db", "use sqlite, postgresql or mysql"),
+        ("postgresql+nothing://user:s3cr3t@host/db", "its driver is not installed"),
         ("mysql://user:s3cr3t@host/db", "pip install pymysql"),
     ],
 )
@@ -117,98 +119,9 @@ def test_eight_processes_that_open_a_fresh_database_at_once_all_succeed(tmp_path
         assert [trial.number for trial in study.trials] == list(range(10))
 
 
-STEPS = [
-    lambda study, trial: trial.suggest_float("x", 1e-3, 1.0, log=True),
-    lambda study, trial: trial.suggest_int("n", 2, 8, step=2),
-    lambda study, trial: trial.suggest_categorical("kernel", ["linear", None, 3, 0.5, True]),
-    lambda study, trial: trial.set_user_attr("listed", {"pair": (1, 2.5), 3: [None, "ü"]}),
-    lambda study, trial: trial.set_user_attr("listed", "otherwise"),
-    lambda study, trial: study._storage.set_trial_system_attr(trial._trial_id, "generation", (1, 2)),
-    lambda study, trial: trial.report(0.5, 1),
-    lambda study, trial: trial.report(float("nan"), 2),
-]
-ENDS = ({"values": 0.25}, {"values": float("-inf")}, {"state": TrialState.PRUNED}, {"state": TrialState.FAIL})
-
-
-def of_memory_and_database(study, plain, trial):
-    """By text, since NaN is not itself."""
-    return [repr(storage.get_trial(trial._trial_id)) for storage in (study._storage, plain)]
-
-
-def test_what_is_remembered_of_a_trial_is_what_the_database_has(tmp_path):
-    study = optuna.create_study(storage=open_storage(url_of(tmp_path)), pruner=optuna.pruners.MedianPruner())
-    plain = optuna.storages.RDBStorage(url_of(tmp_path))
-    for finish in ENDS:
-        trial = study.ask()
-        for step in STEPS:
-            step(study, trial)
-            remembered, stored = of_memory_and_database(study, plain, trial)
-            assert remembered == stored
-        told = study.tell(trial, **finish)
-        remembered, stored = of_memory_and_database(study, plain, trial)
-        assert repr(told) == remembered == stored
-
-
-def test_what_is_written_together_is_what_the_database_has_in_the_end(tmp_path):
-    study = optuna.create_study(storage=open_storage(url_of(tmp_path)), pruner=optuna.pruners.MedianPruner())
-    plain = optuna.storages.RDBStorage(url_of(tmp_path))
-    for finish in ENDS * 2:
-        with together(study):
-            trial = study.ask()
-            for step in STEPS:
-                step(study, trial)
-        drawn, stored = of_memory_and_database(study, plain, trial)
-        assert drawn == stored
-        with together(study):
-            trial.set_user_attr("listed", "again")
-            trial.set_user_attr("more", None)
-            told = study.tell(trial, **finish)
-        remembered, stored = of_memory_and_database(study, plain, trial)
-        assert repr(told) == remembered == stored
-    assert [trial.number for trial in study.trials] == list(range(2 * len(ENDS)))
-
-
-def test_of_a_block_that_raises_nothing_is_written(tmp_path):
+def test_a_trial_that_was_told_although_the_answer_was_lost_is_not_told_twice(tmp_path, monkeypatch):
     study = optuna.create_study(storage=open_storage(url_of(tmp_path)))
-    study.ask().suggest_float("x", 0, 1)
-
-    def draw():
-        with together(study):
-            trial = study.ask()
-            trial.suggest_float("x", 0, 1)
-            trial.set_user_attr("a", 1)
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        draw()
-    found = study.trials[1]
-    assert (found.state, found.params, found.user_attrs) == (TrialState.RUNNING, {}, {})
-    with pytest.raises(ValueError, match="distribution"), together(study):
-        study.ask().suggest_categorical("x", [1, 2])
-
-
-def write_while_another_tells(study, trial, end, other):
-    with together(study):
-        trial.set_user_attr("c", 3)
-        other.tell(trial.number, 0.5)
-        end(trial)
-
-
-def test_of_a_trial_that_another_process_has_told_nothing_is_written_together(tmp_path):
-    study = optuna.create_study(storage=open_storage(url_of(tmp_path)))
-    other = optuna.load_study(study_name=study.study_name, storage=url_of(tmp_path))
-    for end in (lambda trial: study.tell(trial, 0.7), lambda trial: trial.set_user_attr("b", 2)):
-        trial = study.ask()
-        trial.set_user_attr("a", 1)
-        with pytest.raises(UpdateFinishedTrialError):
-            write_while_another_tells(study, trial, end, other)
-        found = study.trials[trial.number]
-        assert (found.values, found.user_attrs) == ([0.5], {"a": 1})
-
-
-def test_what_arrived_although_its_answer_was_lost_is_not_written_twice(tmp_path, monkeypatch):
-    study = optuna.create_study(storage=open_storage(url_of(tmp_path)))
-    attributed, told = study.ask(), study.ask()
+    trial = study.ask()
     commit, lost = sqlite3.Connection.commit, []
 
     def commit_and_lose_the_answer(connection):
@@ -217,14 +130,12 @@ def test_what_arrived_although_its_answer_was_lost_is_not_written_twice(tmp_path
             lost.append(connection)
             raise sqlite3.OperationalError("database is locked")
 
-    monkeypatch.setattr(sweeps.storage._Connection, "commit", commit_and_lose_the_answer, raising=False)
-    for write in (lambda: attributed.set_user_attr("a", 1), lambda: study.tell(told, 0.5)):
-        lost.clear()
-        with together(study):
-            write()
-        assert lost
+    monkeypatch.setattr(sweeps.study.storage._Connection, "commit", commit_and_lose_the_answer, raising=False)
+    told = study._storage.set_trial_state_values(trial._trial_id, TrialState.COMPLETE, [0.5])
     monkeypatch.undo()
-    assert [(trial.user_attrs, trial.values) for trial in study.trials] == [({"a": 1}, None), ({}, [0.5])]
+    assert lost
+    assert told is True
+    assert [trial.values for trial in study.trials] == [[0.5]]
 
 
 def test_a_trial_that_another_process_tells_while_the_database_is_locked_is_not_ours(tmp_path, monkeypatch):
@@ -241,54 +152,9 @@ def test_a_trial_that_another_process_tells_while_the_database_is_locked_is_not_
         other.tell(trial.number, state=TrialState.FAIL)
         raise sqlite3.OperationalError("database is locked")
 
-    def tell():
-        with together(study):
-            trial.set_user_attr("a", 1)
-            study.tell(trial, 0.5)
-
-    monkeypatch.setattr(sweeps.storage._Connection, "commit", lose_it_to_another, raising=False)
+    monkeypatch.setattr(sweeps.study.storage._Connection, "commit", lose_it_to_another, raising=False)
     with pytest.raises(UpdateFinishedTrialError):
-        tell()
+        study._storage.set_trial_state_values(trial._trial_id, TrialState.COMPLETE, [0.5])
+    monkeypatch.undo()
     (found,) = study.trials
-    assert (found.state, found.user_attrs) == (TrialState.FAIL, {})
-
-
-def test_what_is_written_after_a_trial_was_told_is_refused(tmp_path):
-    study = optuna.create_study(storage=open_storage(url_of(tmp_path)))
-    trial = study.ask()
-
-    def tell_and_write():
-        with together(study):
-            study.tell(trial, 0.5)
-            trial.set_user_attr("a", 1)
-
-    with pytest.raises(UpdateFinishedTrialError):
-        tell_and_write()
-
-
-def test_that_another_process_has_told_a_trial_is_found_out_by_the_next_write(tmp_path):
-    study = optuna.create_study(storage=open_storage(url_of(tmp_path)))
-    trials = [study.ask() for _ in range(3)]
-    other = optuna.load_study(study_name=study.study_name, storage=url_of(tmp_path))
-    for trial in trials:
-        trial.suggest_float("x", 0, 1)
-        other.tell(trial.number, 0.5)
-    for write in (
-        lambda trial: trial.set_user_attr("a", 1),
-        lambda trial: study.tell(trial, 0.7),
-        lambda trial: trial.report(0.7, 1),
-    ):
-        trial = trials.pop()
-        with pytest.raises(UpdateFinishedTrialError):
-            write(trial)
-        assert study._storage.get_trial(trial._trial_id).values == [0.5]
-
-
-def test_a_trial_that_another_process_enqueues_is_asked_within_seconds(tmp_path):
-    study = optuna.create_study(storage=open_storage(url_of(tmp_path)))
-    study.ask()  # there was none that waited
-    optuna.load_study(study_name=study.study_name, storage=url_of(tmp_path)).enqueue_trial({"x": 0.25})
-    deadline = time.monotonic() + 10
-    while study.ask().suggest_float("x", 0, 1) != 0.25:
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    assert (found.state, found.values) == (TrialState.FAIL, None)

@@ -16,7 +16,7 @@ from sweeps.study.folder import StudyFolder
 from sweeps.study.lease import Lease
 from sweeps.study.result import StudyResult
 from sweeps.study.stopping import Outcome
-from sweeps.study.storage import find_study
+from sweeps.study.storage import find_study, open_storage
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -39,7 +39,7 @@ def _sync(folder: StudyFolder, given: str | None) -> None:
     from sweeps.tracking.study.parent import END, TRACKING, StudyRuns
 
     client = tracking.connect()
-    lease = Lease(study)
+    lease = Lease(study, open_storage(storage))
     lease.acquire(join=False)
     try:
         fail_cut_off(study)

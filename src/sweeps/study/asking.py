@@ -13,7 +13,6 @@ from optuna.trial import FrozenTrial, TrialState
 from sweeps.compose.search_space import Proposal, SearchSpace
 from sweeps.study.attribute import Attribute, is_drawn, was_cut_off
 from sweeps.study.samplers import SamplerFactory
-from sweeps.study.storage import together
 from sweeps.study.trial_record import record_proposal
 
 
@@ -99,10 +98,9 @@ class TrialQueue:
             self._study.enqueue_trial(parameters, user_attrs=attributes)
         elif self._samplers.exhausted(self._study):
             return None
-        with together(self._study):  # a trial is drawn to its end, or known to be half drawn
-            trial = self._study.ask()
-            proposal = self._space.suggest(trial, is_default=Attribute.DEFAULT in trial.user_attrs)
-            record_proposal(trial, proposal, self._describe(proposal), self._coordinator)
+        trial = self._study.ask()
+        proposal = self._space.suggest(trial, is_default=Attribute.DEFAULT in trial.user_attrs)
+        record_proposal(trial, proposal, self._describe(proposal), self._coordinator)  # last: without it, half drawn
         return Asked(trial, proposal)
 
     def _defaults(self, trials: list[FrozenTrial]) -> list[tuple[dict[str, Any], dict[str, Any]]]:

@@ -14,32 +14,33 @@ import psutil
 from optuna import Study
 
 from sweeps.base.errors import StorageError
+from sweeps.study.storage import RetryingStorage
 
 _PREFIX = "sweeps.coordinator."  # user attributes of the study; None when released
 _BEAT = 10.0  # seconds between signs of life
 _STALE = 60.0  # seconds without one after which a coordinator on another machine counts as dead
 _LOOK_EVERY = 1.0  # seconds
-_CHOOSING = 0
 
 
 class Lease:
     """This process's hold on a study.
 
-    Two processes that start at the same moment are told apart by Lamport's bakery algorithm (A new solution of
-    Dijkstra's concurrent programming problem, 1974), which needs nothing of a storage but to read and write.
+    Processes come and depart one after the other, under the study's lock: each sees those that came before it.
 
     Args:
         study: to hold.
+        storage: that it is in.
 
     Attributes:
         holder: stands for this process.
     """
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Study, storage: RetryingStorage) -> None:
         self._study = study
+        self._storage = storage
         self.holder = uuid.uuid4().hex[:16]
-        self._number = _CHOOSING
-        self._departure: int | None = None  # a number as well; None while at work
+        self._number = 0  # in the order of arrival
+        self._has_departed = False
         self._looked_at, self._is_shared = -_LOOK_EVERY, False
         self._writing = threading.Lock()
         self._ended = threading.Event()
@@ -51,19 +52,15 @@ class Lease:
         Raises:
             StorageError: another process is at work on the study, and `join` is false.
         """
-        self._write()
-        self._number = 1 + max((int(lease["number"]) for lease in self._living().values()), default=0)
-        self._write()
-        while any(lease["number"] == _CHOOSING for lease in self._living().values()):
-            time.sleep(0.05)
-        before = self._before()
-        if before and not join:
-            self.release()
-            first = before[0]
-            raise StorageError(
-                f"The study {self._study.study_name} is run by process {first['pid']} on {first['host']}. Wait for "
-                f"it, choose another study_name, or let this process join it: join=true"
-            )
+        with self._storage.lock(self._study.study_name):
+            others = sorted(self._living().values(), key=lambda lease: int(lease["number"]))
+            if others and not join:
+                raise StorageError(
+                    f"The study {self._study.study_name} is run by process {others[0]['pid']} on {others[0]['host']}. "
+                    f"Wait for it, choose another study_name, or let this process join it: join=true"
+                )
+            self._number = 1 + max((int(lease["number"]) for lease in others), default=0)
+            self._write()
         self._thread.start()
 
     def depart(self) -> bool:
@@ -71,20 +68,11 @@ class Lease:
 
         Returns:
             Whether all others that are alive have departed before, so that the end of the study is up to this process.
-            Of those that depart at the same moment, it is for one.
         """
-        self._departure = _CHOOSING
-        self._write()
-        self._departure = 1 + max((lease["departure"] or 0 for lease in self._living().values()), default=0)
-        self._write()
-        others = self._living()
-        while any(lease["departure"] == _CHOOSING for lease in others.values()):
-            time.sleep(0.05)
-            others = self._living()
-        own = self._departure, self.holder
-        return all(
-            lease["departure"] is not None and (lease["departure"], token) < own for token, lease in others.items()
-        )
+        with self._storage.lock(self._study.study_name):
+            self._has_departed = True
+            self._write()
+            return all(lease["has_departed"] for lease in self._living().values())
 
     def release(self) -> None:
         """Give the lease back."""
@@ -95,7 +83,7 @@ class Lease:
 
     def is_first(self) -> bool:
         """Whether no process that is still at work came before this one."""
-        return not self._before()
+        return all(lease["number"] > self._number for lease in self._living().values())
 
     def others(self) -> list[str]:
         """The other processes that are at work on the study."""
@@ -108,10 +96,6 @@ class Lease:
             self._looked_at, self._is_shared = now, bool(self._living())
         return self._is_shared
 
-    def _before(self) -> list[Mapping[str, Any]]:
-        own = self._number, self.holder
-        return [lease for token, lease in self._living().items() if (lease["number"], token) < own]
-
     def _living(self) -> dict[str, Mapping[str, Any]]:
         leases = {
             name.removeprefix(_PREFIX): lease
@@ -122,7 +106,7 @@ class Lease:
 
     def _write(self) -> None:
         with self._writing:  # one thread after the other, so that what is older is not written later
-            lease = {"number": self._number, "departure": self._departure, **_THIS_PROCESS, "beat": time.time()}
+            lease = {"number": self._number, "has_departed": self._has_departed, **_THIS_PROCESS, "beat": time.time()}
             self._study.set_user_attr(_PREFIX + self.holder, lease)
 
     def _beat(self) -> None:

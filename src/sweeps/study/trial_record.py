@@ -1,7 +1,8 @@
 """What a study keeps of a trial beside its parameters and its value: all that is shown of it anywhere.
 
-Everything stands in two user attributes: what the trial is to run, written when it is asked, and what came of it,
-written when it is told.
+Everything stands in user attributes: what the trial is to run, written when it has been drawn, and what came of it,
+written before it is told. A process may die between any two writes: a trial without its proposal is half drawn, and one
+that is not told is cut off and tried again, unless its error has been written.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from sweeps.base.redact import without_passwords
 from sweeps.compose.search_space import Proposal
 from sweeps.execution.outcome import Failure, Pruned, TrialOutcome, TrialResult
 from sweeps.study.attribute import Attribute, was_cut_off
-from sweeps.study.storage import together
 
 CUT_OFF = "interrupted before it finished"
 _MAX_ERROR = 2_000  # characters kept of an error message
@@ -118,13 +118,14 @@ def tell_failure(
     Returns:
         The trial; None as for `tell`.
     """
-    attributes: dict[str, Any] = {Attribute.ERROR: without_passwords(error)[:_MAX_ERROR]}
-    if text:
-        attributes[Attribute.TRACEBACK] = without_passwords(text)[-_MAX_TRACEBACK:]
-    if attempt is not None:
-        attributes[Attribute.ATTEMPT] = attempt
+    attributes: dict[str, Any] = {}
     if interrupted:
         attributes[Attribute.INTERRUPTED] = True
+    if attempt is not None:
+        attributes[Attribute.ATTEMPT] = attempt
+    if text:
+        attributes[Attribute.TRACEBACK] = without_passwords(text)[-_MAX_TRACEBACK:]
+    attributes[Attribute.ERROR] = without_passwords(error)[:_MAX_ERROR]  # last: it makes a failure count
     return _tell_with(study, trial, attributes, TrialState.FAIL)
 
 
@@ -132,10 +133,9 @@ def _tell_with(
     study: Study, trial: Trial, attributes: Mapping[str, Any], state: TrialState, value: float | None = None
 ) -> FrozenTrial | None:
     try:
-        with together(study):
-            for name, content in attributes.items():
-                trial.set_user_attr(name, content)
-            return study.tell(trial, value, state=state)
+        for name, content in attributes.items():
+            trial.set_user_attr(name, content)
+        return study.tell(trial, value, state=state)
     except (UpdateFinishedTrialError, ValueError):
         if _is_given_up(study, trial):
             return None

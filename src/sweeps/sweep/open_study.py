@@ -39,15 +39,16 @@ def open_study(checked: CheckedStudy, task: Task) -> Iterator[tuple[Study, Lease
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     plan, folder, settings = checked.plan, checked.folder, checked.settings
     folder.make()
+    storage = open_storage(checked.storage)
     study = optuna.create_study(
         study_name=checked.name,
-        storage=open_storage(checked.storage),
+        storage=storage,
         direction=task.directions[checked.metric],
         sampler=checked.samplers.sampler_for(0),
         pruner=checked.pruner,
         load_if_exists=True,
     )
-    lease = Lease(study)
+    lease = Lease(study, storage)
     lease.acquire(join=settings.join)
     try:
         while PARENT_RUN not in study.user_attrs and not lease.is_first():

@@ -15,16 +15,16 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_TIMEOUT
 from mlflow.exceptions import MlflowException
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine
 
 from sweeps.base.errors import TrackingError
 from sweeps.base.locks import machine_lock
 from sweeps.base.redact import without_passwords
-from sweeps.tracking.patience import PatientClient, patiently
 
 _MAY_PASS = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED", "ABORTED")
 DEFAULT_URI = "sqlite:///mlflow.db"
+_WAIT_FOR_A_LOCK = "PRAGMA busy_timeout = 60000"  # milliseconds; a signal is handled when the wait is over
 
 
 def tracking_uri() -> str:
@@ -57,7 +57,7 @@ def connect(*, must_exist: bool = False) -> MlflowClient:
     uri = tracking_uri()
     _, separator, file = uri.partition("sqlite:///")
     if separator:
-        _commit_without_waiting(Path(file).resolve())
+        _set_up_sqlite(Path(file).resolve())
     if must_exist and separator and not Path(file).exists():
         raise TrackingError(
             f"There is no MLflow store {file} in this folder ({Path.cwd()}). Change to the folder of the sweep, or set "
@@ -66,7 +66,7 @@ def connect(*, must_exist: bool = False) -> MlflowClient:
     try:
         with machine_lock(str(Path(file).resolve())) if separator else _impatient():
             mlflow.set_tracking_uri(uri)
-            client: MlflowClient = patiently(PatientClient)
+            client = MlflowClient()
             client.search_experiments(max_results=1)
     except Exception as error:  # every store raises what its driver raises
         raise unreachable(error) from error
@@ -74,10 +74,11 @@ def connect(*, must_exist: bool = False) -> MlflowClient:
 
 
 @cache
-def _commit_without_waiting(database: Path) -> None:
-    """Have MLflow's connections to a sqlite store write ahead (https://sqlite.org/wal.html).
+def _set_up_sqlite(database: Path) -> None:
+    """Have MLflow's connections to a sqlite store write ahead, and wait for who has locked it.
 
-    A run takes a fifth of the time, and what is committed still outlives any death of this process.
+    With a write-ahead log (https://sqlite.org/wal.html) a run takes a fifth of the time, and what is committed still
+    outlives any death of this process.
     """
 
     @event.listens_for(Engine, "connect")
@@ -90,7 +91,15 @@ def _commit_without_waiting(database: Path) -> None:
             with suppress(sqlite3.OperationalError):  # somebody else has it open in the old mode
                 cursor.execute("PRAGMA journal_mode=WAL")
             cursor.execute("PRAGMA synchronous=NORMAL")
+            cursor.execute(_WAIT_FOR_A_LOCK)
         cursor.close()
+
+    @event.listens_for(Engine, "before_cursor_execute", retval=True)
+    def wait_longer(
+        connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
+    ) -> tuple[str, Any]:
+        is_wait = statement.startswith("PRAGMA busy_timeout")  # MLflow sets twenty seconds in each session
+        return _WAIT_FOR_A_LOCK if is_wait else statement, parameters
 
 
 @contextmanager

@@ -1,40 +1,37 @@
-"""Where studies live: any database that Optuna takes, opened so that a lock or a restart costs a pause and no more."""
+"""Where studies live: sqlite, PostgreSQL or MySQL, opened so that a lock or a restart costs a pause and no more."""
 
 from __future__ import annotations
 
 import sqlite3
-import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
-import sqlalchemy
 from optuna import Study
 from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, RDBStorage
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+from optuna.storages import RDBStorage
+from sqlalchemy import URL, create_engine, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from sweeps.base.errors import ConfigError
-from sweeps.base.locks import machine_lock
 from sweeps.base.redact import without_passwords
-from sweeps.study.storage.patient import refused
-from sweeps.study.storage.remembering import RememberingStorage, together
+from sweeps.study.storage.database_lock import BACKENDS, database_lock
+from sweeps.study.storage.retrying import RetryingStorage, refused
 
-__all__ = ["find_study", "open_storage", "together"]
+__all__ = ["RetryingStorage", "find_study", "open_storage"]
 
 _DRIVERS = {"postgresql": ("postgresql+psycopg", "'psycopg[binary]'"), "mysql": ("mysql+pymysql", "pymysql")}
-_OPENINGS = 5  # processes that open an empty database at once fail each other; one of them makes the tables
 
 
-def open_storage(url: str) -> BaseStorage:
+def open_storage(url: str) -> RetryingStorage:
     """Connect to a database of studies; a new one gets its tables.
 
     Args:
         url: as SQLAlchemy writes it: `sqlite:///file.db`, `postgresql://user:password@host/name`, `mysql://...`.
 
     Raises:
-        ConfigError: not such a URL, or its driver is not installed.
+        ConfigError: not such a URL, another kind of database, or its driver is not installed.
         StorageError: the database is out of reach, or refuses.
     """
     try:
@@ -45,21 +42,19 @@ def open_storage(url: str) -> BaseStorage:
             f"postgresql://user@host/name."
         ) from error
     backend = parsed.get_backend_name()
+    if backend not in BACKENDS:
+        raise ConfigError(f"storage={without_passwords(url)}: use sqlite, postgresql or mysql.")
     driver, package = _DRIVERS.get(backend, (parsed.drivername, ""))
-    if parsed.drivername in (backend, "postgres"):
+    if parsed.drivername == backend:
         parsed = parsed.set(drivername=driver)
     try:
-        if backend == "sqlite":
-            with machine_lock(str(Path(parsed.database or "").resolve())):
-                inner = _connect(parsed.render_as_string(hide_password=False), _SQLITE)
-        else:
-            inner = _connect(parsed.render_as_string(hide_password=False), {"pool_pre_ping": True})
-    except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
+        database = _connect(parsed, _SQLITE if backend == "sqlite" else _SERVER)
+    except (ImportError, NoSuchModuleError) as error:
         hint = f"pip install {package}" if package else "use sqlite, postgresql or mysql"
         raise ConfigError(f"storage={without_passwords(url)}: its driver is not installed: {hint}.") from error
     except (SQLAlchemyError, StorageInternalError) as error:
         raise refused(url, error) from error
-    return RememberingStorage(inner, without_passwords(url))  # type: ignore[abstract]  # they are made in a loop
+    return RetryingStorage(database, without_passwords(url))
 
 
 def find_study(url: str, name: str) -> Study | None:
@@ -77,15 +72,14 @@ def find_study(url: str, name: str) -> Study | None:
         return None
 
 
-def _connect(url: str, engine_kwargs: dict[str, Any]) -> RDBStorage:
-    for opening in range(_OPENINGS):
-        try:
-            return RDBStorage(url, engine_kwargs=dict(engine_kwargs))
-        except (IntegrityError, sqlalchemy.exc.ProgrammingError):  # another process has just made a table
-            if opening == _OPENINGS - 1:
-                raise
-            time.sleep(0.2 * 2**opening)
-    raise AssertionError
+def _connect(url: URL, engine_kwargs: Mapping[str, Any]) -> RDBStorage:
+    """Open a database under its lock, as processes that make its tables at once would fail each other."""
+    engine = create_engine(url, **engine_kwargs)
+    try:
+        with database_lock(engine, "tables"):
+            return RDBStorage(url.render_as_string(hide_password=False), engine_kwargs=dict(engine_kwargs))
+    finally:
+        engine.dispose()
 
 
 class _Connection(sqlite3.Connection):
@@ -97,4 +91,5 @@ class _Connection(sqlite3.Connection):
         self.execute("PRAGMA synchronous=NORMAL").close()
 
 
+_SERVER: dict[str, Any] = {"pool_pre_ping": True}  # else the first call after a restart fails
 _SQLITE: dict[str, Any] = {"connect_args": {"factory": _Connection, "timeout": 5.0}}

@@ -28,7 +28,6 @@ from sweeps.tasks.metrics import Direction, is_better
 from sweeps.tracking.client import unreachable
 from sweeps.tracking.models.load import known_model
 from sweeps.tracking.models.pyfunc import load_predictor, save_predictor
-from sweeps.tracking.patience import patiently
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -166,9 +165,7 @@ def _logged_model(client: MlflowClient, task: Task, winner: Winner) -> tuple[str
         if model.status == LoggedModelStatus.READY:
             return str(model.model_uri), str(model.model_id)
         client.delete_logged_model(model.model_id)
-    return patiently(
-        log_predictor, client, winner.run_id, type(task), winner.predictor, task.example(), winner.trusted_types
-    )
+    return log_predictor(client, winner.run_id, type(task), winner.predictor, task.example(), winner.trusted_types)
 
 
 def log_predictor(

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from sweeps.base.errors import SweepsError
 from sweeps.base.redact import without_passwords
+from sweeps.base.retry import pauses
 from sweeps.tracking.predictions.spool import Spool
 
 _PAUSE = 0.5  # seconds between two looks into the folder
@@ -50,7 +51,7 @@ def _send(spool: Spool, ending: threading.Event, niceness: int = 0) -> None:
         os.nice(niceness)  # now that what takes seconds on a busy machine has been imported
     tried = {file.name for file in spool.waiting()}  # an earlier process may have begun to send them
     client = None
-    pause = _PAUSE
+    after_failures = None
     while True:
         last = ending.is_set()
         try:
@@ -58,11 +59,12 @@ def _send(spool: Spool, ending: threading.Event, niceness: int = 0) -> None:
             if spool.waiting():
                 client = client or connect()
                 send_waiting(client, spool, tried)
-            pause = _PAUSE
+            pause, after_failures = _PAUSE, None
         except Exception as error:  # noqa: BLE001 - whatever the server does, the logs wait on disk
-            if pause == _PAUSE:
+            if after_failures is None:
+                after_failures = pauses(2 * _PAUSE, _LONGEST_PAUSE)
                 _log.warning("%s prediction logs wait in %s: %s", len(spool.waiting()), spool.folder, _reason(error))
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            pause = next(after_failures)
         if last:
             return
         ending.wait(pause)

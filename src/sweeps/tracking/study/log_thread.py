@@ -10,9 +10,10 @@ from queue import SimpleQueue
 from optuna.trial import FrozenTrial
 
 from sweeps.base.errors import first_line
+from sweeps.base.retry import pauses
 from sweeps.base.say import say
 
-_LONGEST_PAUSE = 60.0  # seconds before a server that failed is asked again; the first pause is two seconds
+_FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 60.0  # seconds before a server that failed is asked again
 _LAST_CALL = 60.0  # seconds that one trial may take at the end; a call that takes longer hangs
 
 
@@ -58,8 +59,7 @@ class LogThread:
                 return
 
     def _log_patiently(self, trial: FrozenTrial) -> None:
-        pause = 2.0
-        while True:
+        for pause in pauses(_FIRST_PAUSE, _LONGEST_PAUSE):
             try:
                 self._log(trial)
             except Exception as error:  # noqa: BLE001 - a tracking server's trouble must not cost a trial
@@ -72,4 +72,3 @@ class LogThread:
                 return
             if self._is_closing.wait(pause):
                 return
-            pause = min(2 * pause, _LONGEST_PAUSE)
