@@ -1,5 +1,8 @@
 """Building what a config node describes, and every message for a node that describes nothing."""
 
+import builtins
+import re
+import signal
 import sys
 import types
 from pathlib import Path
@@ -13,7 +16,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC, LinearSVC
 
 from sweeps.base.build import build, locate, parameters_of
-from sweeps.base.errors import ConfigError
+from sweeps.base.errors import ConfigError, Interrupted
 
 
 class Recorder:
@@ -26,16 +29,41 @@ class Recorder:
         self.others = others
 
 
-def picky(size: int) -> int:
+class Picky:
     """Refuses what is not positive."""
-    if size < 1:
-        raise ValueError(f"size must be positive, got {size}")
-    return size
+
+    def __init__(self, size: int) -> None:
+        if size < 1:
+            raise ValueError(f"size must be positive, got {size}")
 
 
-def without_arguments() -> str:
+class Plain:
     """Takes nothing."""
-    return "made"
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Plain
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Raising:
+    """Raises the exception of a name."""
+
+    def __init__(self, kind: str) -> None:
+        raise {**vars(builtins), "Interrupted": Interrupted(signal.SIGINT)}[kind]
+
+
+class Touching:
+    """Leaves a mark when it is made."""
+
+    def __init__(self, path: str, **parts: Any) -> None:
+        Path(path).touch()
+
+
+def touch(path: str, **parts: Any) -> str:
+    """Leaves a mark when it is called."""
+    Path(path).touch()
+    return path
 
 
 HERE = __name__
@@ -88,8 +116,8 @@ def test_inner_nodes_are_built_first_in_arguments_lists_and_mappings() -> None:
     assert isinstance(pipeline, Pipeline)
     assert isinstance(pipeline.steps[0][1], LogisticRegression)
 
-    built = build({"a": [{"_target_": f"{HERE}.without_arguments"}], "b": {"c": 1}}, "x")
-    assert built == {"a": ["made"], "b": {"c": 1}}
+    built = build({"a": [{"_target_": f"{HERE}.Plain"}], "b": {"c": 1}}, "x")
+    assert built == {"a": [Plain()], "b": {"c": 1}}
 
 
 def test_a_built_node_is_never_shared_between_two_builds() -> None:
@@ -142,23 +170,83 @@ def test_a_module_that_needs_a_missing_package_says_which(importable: Path) -> N
 
 def test_a_module_that_imports_a_missing_name_says_which(importable: Path) -> None:
     (importable / "wants_name.py").write_text("from json import no_such_name\n")
-    with pytest.raises(ConfigError, match=r"importing wants_name failed: cannot import name 'no_such_name'"):
+    with pytest.raises(
+        ConfigError, match=r"importing wants_name failed: ImportError: cannot import name 'no_such_name'"
+    ):
         build({"_target_": "wants_name.Model"}, "model")
 
 
 @pytest.mark.parametrize(
     ("name", "source"),
-    [("unreadable", "def broken(:\n"), ("raises_a_value", "raise ValueError('at import')\n"), ("divides", "1 / 0\n")],
+    [
+        ("unreadable", "def broken(:\n"),
+        ("ends_the_program", "raise SystemExit(3)\n"),
+        ("asks_back", "def __getattr__(name):\n    1 / 0\n"),
+        ("raises_a_value", "raise ValueError('at import')\n"),
+        ("divides", "1 / 0\n"),
+    ],
 )
 def test_a_module_that_fails_while_it_is_imported_is_one_message(importable: Path, name: str, source: str) -> None:
     (importable / f"{name}.py").write_text(source)
-    with pytest.raises(ConfigError, match=rf"^model\._target_: importing {name} failed: "):
+    with pytest.raises(ConfigError, match=rf"^model\._target_: importing {name}.* failed: "):
         build({"_target_": f"{name}.Model"}, "model")
 
 
-def test_a_target_that_cannot_be_called_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"model\._target_: sys\.version_info is not a class or a function"):
-        build({"_target_": "sys.version_info"}, "model")
+@pytest.mark.parametrize("name", ["sys.version_info", "os.system", "pathlib.Path.cwd", "sklearn.svm", f"{HERE}.touch"])
+def test_a_target_that_is_no_class_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^model\._target_: {re.escape(name)} is not a class, and must be one"):
+        build({"_target_": name}, "model")
+
+
+def test_a_function_is_called_only_where_the_caller_says_so_and_never_inside_another_node(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    node = {"_target_": f"{HERE}.touch", "path": str(mark)}
+    with pytest.raises(ConfigError, match=r"^dataset\._target_: .*touch is not a class"):
+        build(node, "dataset")
+    with pytest.raises(ConfigError, match=r"^dataset\.inner\._target_: .*touch is not a class"):
+        build({"_target_": f"{HERE}.Recorder", "inner": node}, "dataset", may_be_function=True)
+    assert not mark.exists()
+    assert build(node, "dataset", may_be_function=True) == str(mark)
+    assert mark.exists()
+    with pytest.raises(ConfigError, match=r"^dataset\._target_: sys\.version_info is not a class or a function"):
+        build({"_target_": "sys.version_info"}, "dataset", may_be_function=True)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"_target_": "os.system", "command": "true"},
+        {"_target_": "sklearn.svm.SVC", "gama": 1},
+        [[{"a": {"_target_": "sklearn.svm.SCV"}}]],
+    ],
+)
+@pytest.mark.parametrize("place", ["outside", "inside", "before"])
+def test_nothing_is_called_where_any_node_is_wrong(tmp_path: Path, wrong: Any, place: str) -> None:
+    mark = tmp_path / "mark"
+    touching = {"_target_": f"{HERE}.Touching", "path": str(mark)}
+    node = {
+        "outside": {**touching, "part": wrong},
+        "inside": {"_target_": f"{HERE}.Recorder", "part": touching, "wrong": wrong},
+        "before": [touching, wrong],
+    }[place]
+    with pytest.raises(ConfigError, match=r"^x"):
+        build(node, "x")
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    "kind", ["KeyError", "ZeroDivisionError", "OSError", "MemoryError", "NotImplementedError", "SystemExit"]
+)
+def test_whatever_a_constructor_raises_is_an_error_of_its_key(kind: str) -> None:
+    node = {"_target_": f"{HERE}.Recorder", "items": [{"_target_": f"{HERE}.Raising", "kind": kind}]}
+    with pytest.raises(ConfigError, match=rf"^model\.items\[0\]: .*Raising fails with these arguments: {kind}\.$"):
+        build(node, "model")
+
+
+@pytest.mark.parametrize("kind", ["KeyboardInterrupt", "Interrupted"])
+def test_an_interrupt_passes_through_a_constructor(kind: str) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        build({"_target_": f"{HERE}.Raising", "kind": kind}, "model")
 
 
 def test_an_argument_that_the_target_lacks_is_named_with_those_that_it_has() -> None:
@@ -172,16 +260,16 @@ def test_a_wrong_argument_of_an_inner_node_is_named_with_its_whole_path() -> Non
         build(node, "model")
 
 
-def test_an_argument_for_a_callable_without_any_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^x: .*without_arguments does not accept its arguments"):
-        build({"_target_": f"{HERE}.without_arguments", "size": 1}, "x")
+def test_an_argument_for_a_class_without_any_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^x: .*Plain does not accept its arguments"):
+        build({"_target_": f"{HERE}.Plain", "size": 1}, "x")
 
 
 def test_a_missing_argument_and_a_refused_value_give_the_targets_own_words() -> None:
-    with pytest.raises(ConfigError, match=r"^x: .*picky does not accept its arguments: .*size"):
-        build({"_target_": f"{HERE}.picky"}, "x")
-    with pytest.raises(ConfigError, match=r"^x: .*picky does not accept its arguments: size must be positive, got -1"):
-        build({"_target_": f"{HERE}.picky", "size": -1}, "x")
+    with pytest.raises(ConfigError, match=r"^x: .*Picky does not accept its arguments: .*size"):
+        build({"_target_": f"{HERE}.Picky"}, "x")
+    with pytest.raises(ConfigError, match=r"^x: .*Picky does not accept its arguments: size must be positive, got -1"):
+        build({"_target_": f"{HERE}.Picky", "size": -1}, "x")
 
 
 def test_an_error_that_is_ours_passes_through_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +280,7 @@ def test_an_error_that_is_ours_passes_through_unchanged(monkeypatch: pytest.Monk
     module.refuse = refuse  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "refusing_module", module)
     with pytest.raises(ConfigError, match=r"^the message itself$"):
-        build({"_target_": "refusing_module.refuse"}, "x")
+        build({"_target_": "refusing_module.refuse"}, "x", may_be_function=True)
 
 
 def test_a_callable_whose_arguments_python_cannot_tell_is_called_as_written() -> None:

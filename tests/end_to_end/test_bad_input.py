@@ -167,7 +167,18 @@ def test_a_search_space_that_breaks_a_rule_is_one_message_with_file_and_key(
         ("_target_: not_installed.Model\n", ["not_installed", "install the package"]),
         ("_target_: sklearn.linear_model.LogisticRegression\nc: 1\n", ["takes no argument 'c'", "C"]),
         ("_target_: sklearn.linear_model.LinearRegression\n", ["is not a classifier"]),
-        ("_target_: os.getcwd\n", ["os.getcwd", "is not a classifier"]),
+        ("_target_: os.getcwd\n", ["conf/model/mine.yaml: model._target_: os.getcwd is not a class"]),
+        ("_target_: os.system\ncommand: touch called\n", ["model._target_: os.system is not a class"]),
+        ("_target_: subprocess.Popen\nargs: [touch, called]\n", ["model: subprocess.Popen is not a classifier"]),
+        (
+            "_target_: sklearn.calibration.CalibratedClassifierCV\n"
+            "estimator: {_target_: os.system, command: touch called}\n",
+            ["conf/model/mine.yaml: model.estimator._target_: os.system is not a class"],
+        ),
+        (
+            "_target_: pandas.core.base.PandasObject.no\n",
+            ["conf/model/mine.yaml: model._target_: pandas.core.base.PandasObject has no 'no'"],
+        ),
         ("C: 1\n", ["_target_"]),
         ("_target_: [\n", ["mine.yaml"]),
     ],
@@ -179,6 +190,27 @@ def test_a_model_that_cannot_be_built_is_one_message(
     finished = bench.run("-m", "--config-dir", str(tmp_path / "conf"), *text_csv(texts), "model=logistic,mine")
     assert_one_message(finished, "mine", *parts)
     assert bench.left() == []
+    assert bench.runs() == []
+
+
+@pytest.mark.parametrize("multirun", [["-m"], []])
+@pytest.mark.parametrize("group", ["model", "vectorizer", "sampler", "pruner", "dataset"])
+def test_what_a_constructor_raises_is_one_message_with_file_and_key(
+    bench: Workbench, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: str, multirun: list[str]
+) -> None:
+    if group in ("sampler", "pruner") and not multirun:
+        pytest.skip("a run without -m has no sampler and no pruner")
+    (tmp_path / "constructors_that_raise.py").write_text(CONSTRUCTORS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    kept = "defaults: [text_csv]\n" if group == "dataset" else ""
+    write_yaml(tmp_path / "conf" / group / "mine.yaml", f"{kept}_target_: constructors_that_raise.{group}\n")
+    typed = [argument for argument in text_csv(texts) if group != "dataset" or argument != "dataset=text_csv"]
+    finished = bench.run(*multirun, "--config-dir", str(tmp_path / "conf"), *typed, f"{group}=mine")
+    assert_one_message(
+        finished, f"conf/{group}/mine.yaml: {group}: constructors_that_raise.{group} fails", "KeyError: 'a key of mine'"
+    )
+    if multirun:  # without -m, Hydra makes the job's folder first
+        assert bench.left() == []
     assert bench.runs() == []
 
 
@@ -230,6 +262,27 @@ def test_the_traceback_is_shown_on_request(bench: Workbench) -> None:
     assert "Traceback" in finished.err
     assert "n_trials must be" in finished.err
 
+
+CONSTRUCTORS = """
+from optuna.pruners import NopPruner
+from optuna.samplers import RandomSampler
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+
+
+def made_of(base):
+    def __init__(self):
+        raise KeyError("a key of mine")
+
+    return type(base.__name__, (base,), {"__init__": __init__})
+
+
+model, vectorizer, sampler, pruner = map(made_of, [LogisticRegression, CountVectorizer, RandomSampler, NopPruner])
+
+
+def dataset(**options):
+    raise KeyError("a key of mine")
+"""
 
 MODELS = '''
 """Models that fail, or never end, in a trial; the checks before the first trial they pass."""

@@ -240,7 +240,7 @@ def test_an_argument_of_the_source_may_be_called_data():
         ("dataset__task", "sweeps.tasks.text.task.Nothing", r"dataset\.task: .*Nothing"),
         ("dataset__task", "no_such_package.Task", r"dataset\.task: .*no_such_package"),
         ("dataset__task", "sklearn.svm.SVC", r"dataset\.task: sklearn\.svm\.SVC is not a subclass of sweeps"),
-        ("dataset__task", f"{HERE}.load_made_up", r"dataset\.task: .* is not a subclass"),
+        ("dataset__task", f"{HERE}.load_made_up", r"dataset\.task: .* is not a class"),
         ("dataset___target_", f"{HERE}.nothing", r"dataset\._target_: .*nothing"),
         ("dataset__n_rowz", 3, r"dataset\.n_rowz: .*takes: n_rows, word"),
         ("dataset__test_size", 1.5, r"dataset\.test_size=1\.5"),

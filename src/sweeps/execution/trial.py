@@ -6,13 +6,13 @@ import json
 import time
 import warnings
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sweeps.base.build import TARGET, build, locate, parameters_of
+from sweeps.base.build import TARGET, build, construct, locate, locate_class, parameters_of
 from sweeps.base.errors import ConfigError, first_line
 from sweeps.compose.settings import SWEPT_GROUPS
 from sweeps.compose.space_yaml import SEARCH_SPACE, TRUSTED_TYPES, flatten, inactive_keys
@@ -95,15 +95,16 @@ def _load_task(described: str) -> Task:
     dataset: dict[str, Any] = json.loads(described)
     if not dataset.get("task") or TARGET not in dataset:
         raise ConfigError("dataset: its YAML needs `task: package.module.Task` and `_target_: package.module.load`.")
-    task: Any = locate(dataset["task"], "dataset.task")
-    if not (isinstance(task, type) and issubclass(task, Task)):
+    task = locate_class(dataset["task"], "dataset.task")
+    if not issubclass(task, Task):
         raise ConfigError(f"dataset.task: {dataset['task']} is not a subclass of sweeps.tasks.base.Task.")
     _, *options = parameters_of(task)  # the first argument is the data
     of_task = set(options) & set(dataset)
     source = {key: value for key, value in dataset.items() if key not in {*of_task, *_NOT_OF_THE_SOURCE}}
-    data = build(source, "dataset")
+    data = build(source, "dataset", may_be_function=True)
     make: Callable[..., Task] = task
-    return make(data, **{key: dataset[key] for key in of_task})
+    made: Task = construct(partial(make, data), {key: dataset[key] for key in of_task}, "dataset", dataset["task"])
+    return made
 
 
 def _option(config: DictConfig, group: str) -> dict[str, Any]:

@@ -10,8 +10,7 @@ from optuna import Study, Trial
 from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.pruners import BasePruner, NopPruner, WilcoxonPruner
 
-from sweeps.base.build import TARGET, build
-from sweeps.base.errors import ConfigError
+from sweeps.base.build import TARGET, BuildError, build, class_of
 from sweeps.execution.workers import PruningCheck
 
 
@@ -21,11 +20,11 @@ def build_pruner(config: Mapping[str, Any]) -> BasePruner:
     Raises:
         ConfigError: not one of Optuna's, or an argument that it refuses.
     """
+    if not issubclass(class_of(config, "pruner") or object, BasePruner):
+        raise BuildError(f"pruner.{TARGET}: {config.get(TARGET)} is not an Optuna pruner; try pruner=median.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # the pruner's YAML file chose it
-        pruner = build(config, "pruner")
-    if not isinstance(pruner, BasePruner):
-        raise ConfigError(f"pruner._target_: {config.get(TARGET)} is not an Optuna pruner; try pruner=median.")
+        pruner: BasePruner = build(config, "pruner")
     return pruner
 
 

@@ -22,7 +22,7 @@ from optuna.samplers import (
     TPESampler,
 )
 
-from sweeps.base.build import TARGET, build, locate
+from sweeps.base.build import TARGET, BuildError, build, locate_class
 from sweeps.base.errors import ConfigError
 from sweeps.compose.leaf import is_unconditional
 from sweeps.compose.search_space import SearchSpace
@@ -49,7 +49,9 @@ class SamplerFactory:
 
     def __init__(self, config: Mapping[str, Any], space: SearchSpace) -> None:
         self._config = dict(config)
-        self._class = locate(self._config.get(TARGET, ""), "sampler._target_")
+        self._class = locate_class(self._config.get(TARGET, ""), f"sampler.{TARGET}")
+        if not issubclass(self._class, BaseSampler):
+            raise BuildError(f"sampler.{TARGET}: {self._config[TARGET]} is not an Optuna sampler.")
         for needs, package in _NEEDS.items():
             if self._class is needs and importlib.util.find_spec(package) is None:
                 raise ConfigError(f"sampler: {needs.__name__} needs the package {package}: pip install {package}")
@@ -79,9 +81,7 @@ class SamplerFactory:
             return build_grid(arguments)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)  # the sampler's YAML file chose its options
-            sampler = build(arguments, "sampler")
-        if not isinstance(sampler, BaseSampler):
-            raise ConfigError(f"sampler._target_: {self._config[TARGET]} is not an Optuna sampler.")
+            sampler: BaseSampler = build(arguments, "sampler")
         return sampler
 
 

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from optuna.pruners import BasePruner
 
 from sweeps.base.errors import ConfigError, ModelError
+from sweeps.compose.option_file import naming_its_file
 from sweeps.compose.plan import Combination, StudyPlan
 from sweeps.compose.settings import Settings
 from sweeps.execution.trial import candidate_of, load_task
@@ -64,9 +65,10 @@ def check_study(plan: StudyPlan, base: Path, *, several_datasets: bool) -> Check
         ModelError: a model could not be stored as plain data.
     """
     settings = Settings.from_config(plan.config)
-    samplers = SamplerFactory(_mapping(plan, "sampler", "tpe"), plan.space)
-    pruner = build_pruner(_mapping(plan, "pruner", "median"))
-    task = load_task(plan.config)
+    with naming_its_file(plan.config.hydra.runtime):
+        samplers = SamplerFactory(_mapping(plan, "sampler", "tpe"), plan.space)
+        pruner = build_pruner(_mapping(plan, "pruner", "median"))
+        task = load_task(plan.config)
     metric = choose_metric(task, settings)
     for combination in plan.combinations.values():
         _check_candidate(task, combination)
@@ -110,7 +112,8 @@ def choose_metric(task: Task, settings: Settings) -> str:
 
 def _check_candidate(task: Task, combination: Combination) -> None:
     try:
-        task.check(candidate_of(combination.config))
+        with naming_its_file(combination.config.hydra.runtime):
+            task.check(candidate_of(combination.config))
     except (ConfigError, ModelError) as error:
         chosen = " ".join(f"{group}={choice}" for group, choice in combination.choices.items())
         raise type(error)(f"{chosen}: {error}") from error

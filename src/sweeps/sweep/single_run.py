@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from sweeps.base.errors import SweepFailedError, SweepsError
 from sweeps.base.say import say
+from sweeps.compose.option_file import naming_its_file
 from sweeps.compose.plan import Combination, parameter_names, space_as_written
 from sweeps.compose.settings import SWEPT_GROUPS, Settings
 from sweeps.execution.outcome import TrialResult
@@ -41,8 +42,9 @@ def run_single(config: DictConfig, runtime: Any) -> TrialResult | None:
             say(line)
         return None
     settings = Settings.from_config(config)
-    task = load_task(config)
-    task.check(candidate_of(config))
+    with naming_its_file(runtime):
+        task = load_task(config)
+        task.check(candidate_of(config))
 
     from sweeps.tracking import client as tracking
     from sweeps.tracking.entries import command_tags, log_failed_run, log_single_run

@@ -21,6 +21,7 @@ from sqlalchemy.engine import Engine
 from sweeps.base.errors import TrackingError
 from sweeps.base.locks import machine_lock
 from sweeps.base.redact import without_passwords
+from sweeps.tracking.new_store import make_store, sqlite_file
 
 _MAY_PASS = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED", "ABORTED")
 DEFAULT_URI = "sqlite:///mlflow.db"
@@ -55,19 +56,22 @@ def connect(*, must_exist: bool = False) -> MlflowClient:
         logging.getLogger(noisy).setLevel(logging.ERROR)
     logging.getLogger("mlflow.store").setLevel(logging.CRITICAL)  # what it logs, it raises, too
     uri = tracking_uri()
-    _, separator, file = uri.partition("sqlite:///")
-    if separator:
-        _set_up_sqlite(Path(file).resolve())
-    if must_exist and separator and not Path(file).exists():
+    file = sqlite_file(uri)
+    if file is not None:
+        _set_up_sqlite(file)
+    if must_exist and file is not None and not file.exists():
         raise TrackingError(
-            f"There is no MLflow store {file} in this folder ({Path.cwd()}). Change to the folder of the sweep, or set "
-            f"MLFLOW_TRACKING_URI."
+            f"There is no MLflow store {file}. Change to the folder of the sweep, or set MLFLOW_TRACKING_URI."
         )
     try:
-        with machine_lock(str(Path(file).resolve())) if separator else _impatient():
+        with _impatient() if file is None else machine_lock(str(file)):
+            if file is not None and not file.exists():
+                make_store(file)
             mlflow.set_tracking_uri(uri)
             client = MlflowClient()
             client.search_experiments(max_results=1)
+    except TrackingError:
+        raise
     except Exception as error:  # every store raises what its driver raises
         raise unreachable(error) from error
     return client

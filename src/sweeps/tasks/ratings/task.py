@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from surprise import AlgoBase
 
-from sweeps.base.build import TARGET, build, locate, parameters_of
+from sweeps.base.build import TARGET, BuildError, build, class_of, parameters_of
 from sweeps.base.errors import ConfigError, DataError
 from sweeps.tasks.base import Candidate, Evaluation, Predictor, Report, Task, Tried, no_report
 from sweeps.tasks.clock import Clock
@@ -203,16 +203,15 @@ class Recommendation(Task):
         if candidate.vectorizer:
             raise ConfigError("vectorizer: recommendation has nothing to vectorize; leave it out, or vectorizer=none.")
         config = dict(candidate.model)
-        target = config.get(TARGET)
-        takes_seed = target and "random_state" in parameters_of(locate(target, f"model.{TARGET}"))
-        if takes_seed and config.get("random_state") is None:
-            config["random_state"] = candidate.seed
-        algorithm = build(config, "model")
-        if not isinstance(algorithm, AlgoBase):
-            raise ConfigError(
-                f"model: {target or 'a model without _target_'} is not a Surprise algorithm; recommendation needs one "
-                f"such as model=knn."
+        kind = class_of(config, "model") or object
+        if not issubclass(kind, AlgoBase):
+            raise BuildError(
+                f"model: {config.get(TARGET, 'a model without _target_')} is not a Surprise algorithm; recommendation "
+                f"needs one such as model=knn."
             )
+        if "random_state" in parameters_of(kind) and config.get("random_state") is None:
+            config["random_state"] = candidate.seed
+        algorithm: AlgoBase = build(config, "model")
         return algorithm
 
     def _score(self, candidate: Candidate, part: _Part, clock: Clock) -> dict[str, float]:

@@ -19,7 +19,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, clone, is_classifier
 from threadpoolctl import threadpool_limits
 
-from sweeps.base.build import build
+from sweeps.base.build import TARGET, BuildError, build, class_of
 from sweeps.base.cache import SHARED, Key
 from sweeps.base.errors import ConfigError, DataError, ModelError
 from sweeps.tasks.base import Candidate, Evaluation, Predictor, Report, Task, no_report
@@ -253,17 +253,10 @@ class TextClassification(Task):
     def _build(self, candidate: Candidate) -> tuple[Any, Any]:
         if not candidate.vectorizer:
             raise ConfigError("vectorizer=none does not fit text classification; choose vectorizer=tfidf or count.")
+        _check_classes(candidate)
         vectorizer, model = build(candidate.vectorizer, "vectorizer"), build(candidate.model, "model")
-        if not (hasattr(vectorizer, "fit_transform") and hasattr(vectorizer, "transform")):
-            raise ConfigError(
-                f"vectorizer: {candidate.vectorizer.get('_target_')} does not turn texts into features (no "
-                f"fit_transform and transform); text classification needs one such as vectorizer=tfidf."
-            )
-        if not (isinstance(model, BaseEstimator) and is_classifier(model)):
-            raise ConfigError(
-                f"model: {candidate.model.get('_target_', 'a model without _target_')} is not a classifier in "
-                f"scikit-learn's sense; text classification needs one such as model=svm."
-            )
+        if not is_classifier(model):
+            raise _not_a_classifier(candidate)
         return _seeded(vectorizer, candidate.seed), _seeded(model, candidate.seed)
 
     def _fit(self, candidate: Candidate, index: int, clock: Clock) -> tuple[Any, Features]:
@@ -309,6 +302,25 @@ class TextClassification(Task):
 
     def _scores(self, rows: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         return classification_scores(self.data.labels[rows], predicted, self.data.positive_label)
+
+
+def _check_classes(candidate: Candidate) -> None:
+    """Refuse, before they are called, classes that cannot be a vectorizer or a classifier."""
+    vectorizer, model = class_of(candidate.vectorizer, "vectorizer"), class_of(candidate.model, "model")
+    if not (hasattr(vectorizer, "fit_transform") and hasattr(vectorizer, "transform")):
+        raise BuildError(
+            f"vectorizer: {candidate.vectorizer.get(TARGET)} does not turn texts into features (no fit_transform and "
+            f"transform); text classification needs one such as vectorizer=tfidf."
+        )
+    if model is None or not issubclass(model, BaseEstimator):
+        raise _not_a_classifier(candidate)
+
+
+def _not_a_classifier(candidate: Candidate) -> BuildError:
+    return BuildError(
+        f"model: {candidate.model.get(TARGET, 'a model without _target_')} is not a classifier in scikit-learn's "
+        f"sense; text classification needs one such as model=svm."
+    )
 
 
 def _one_blas_thread() -> threadpool_limits:
