@@ -43,7 +43,7 @@ def load_ratings_csv(
 ) -> RatingsData:
     r"""Read ratings from a CSV, TSV or Parquet file, or any other delimited text, of one rating a row.
 
-    Fields may be quoted with '"'. Only empty and blank fields are missing: "NA" is a name. Blank lines are skipped.
+    Only empty and blank fields are missing: "NA" is a name. Blank lines are skipped.
 
     Args:
         path: the file; one that ends in .gz, .bz2 or .zip is unpacked as it is read.
@@ -57,8 +57,8 @@ def load_ratings_csv(
         encoding: of the file.
         n_users: keep the most active users, that many; None: all.
         n_items: keep the most rated items, that many; None: all.
-        on_bad_rows: "error", or "drop": rows that `ratings_from_frame` calls bad, and rows with more fields than there
-            are columns or too few to hold a rating, are left out with a warning.
+        on_bad_rows: "error", or "drop": rows with too many or too few fields, and those that `ratings_from_frame` calls
+            bad, are left out with a warning.
         decimal: what stands before the fraction of a rating: "." or ",".
         quoting: "double" or "none".
         escape: the character that makes the next one ordinary.
@@ -68,8 +68,7 @@ def load_ratings_csv(
         ConfigError: an option that makes no sense.
     """
     check_on_bad_rows(on_bad_rows)
-    file = existing_file(path)
-    layout = Layout(separator, encoding, columns, quoting, escape)
+    file, layout = existing_file(path), Layout(separator, encoding, columns, quoting, escape)
     options: dict[str, Any] = {
         "user_column": user_column,
         "item_column": item_column,

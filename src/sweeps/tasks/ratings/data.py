@@ -78,8 +78,7 @@ def ratings_from_frame(
         timestamp_column: column of whole numbers or, where no value is one, of ISO 8601 dates (without a zone: UTC).
         scale: lowest and highest rating possible; None: those of the good rows, before `n_users` and `n_items`.
         n_users: keep the ratings of that many users, the most active; None, or more than there are: all.
-        n_items: keep the ratings of that many items, the most rated. Users and items are both counted on all good rows,
-            and a row stays where both are kept.
+        n_items: keep the ratings of that many items, the most rated; a row stays where both are kept.
         source: what to call the data in messages.
         on_bad_rows: what to do about bad rows: "error", or "drop" (with a warning).
         decimal: what stands before the fraction of a rating that is text: "." or ",".
@@ -88,15 +87,10 @@ def ratings_from_frame(
     Raises:
         DataError: a column is missing or ambiguous, rows are bad, fewer than two ratings are left, or all are alike.
         ConfigError: a scale, a number or `on_bad_rows` that makes no sense.
-
-    Source: the most active are `Series.value_counts().nlargest(n)` of pandas, ties included.
     """
     check_on_bad_rows(on_bad_rows)
     limits = _as_scale(scale)
-    if decimal not in (".", ","):
-        raise ConfigError(f"\"dataset.decimal='{decimal}'\": it must be '.' or ','.")
-    _check_number("n_users", n_users)
-    _check_number("n_items", n_items)
+    _check_options(decimal, n_users, n_items)
     wanted = {"user_column": user_column, "item_column": item_column, "rating_column": rating_column}
     if timestamp_column is not None:
         wanted["timestamp_column"] = timestamp_column
@@ -112,14 +106,8 @@ def ratings_from_frame(
     if limits is None:
         limits = (float(rows.ratings.min()), float(rows.ratings.max()))
     if n_users is not None or n_items is not None:
-        kept = rows.take(_most_frequent(rows.user_codes, n_users) & _most_frequent(rows.item_codes, n_items))
-        if len(kept) < 2:
-            raise DataError(
-                f"{source}: dataset.n_users={n_users} and dataset.n_items={n_items} leave {len(kept)} of {len(rows)} "
-                "ratings; at least two are needed. Type larger numbers, or null to keep all."
-            )
-        left_out.append(f"{len(rows) - len(kept)} of {len(rows)} ratings by n_users={n_users} and n_items={n_items}")
-        rows = kept
+        n_before, rows = len(rows), _most_active(rows, n_users, n_items, source)
+        left_out.append(f"{n_before - len(rows)} of {n_before} ratings by n_users={n_users} and n_items={n_items}")
     if rows.ratings.min() == rows.ratings.max():
         raise DataError(
             f"{source}: all {len(rows)} ratings are {rows.ratings[0]:g}, so there is nothing to predict. Is "
@@ -163,6 +151,27 @@ class _Rows:
             self.ratings[rows],
             None if self.timestamps is None else self.timestamps[rows],
         )
+
+
+def _check_options(decimal: str, n_users: int | None, n_items: int | None) -> None:
+    if decimal not in (".", ","):
+        raise ConfigError(f"\"dataset.decimal='{decimal}'\": it must be '.' or ','.")
+    _check_number("n_users", n_users)
+    _check_number("n_items", n_items)
+
+
+def _most_active(rows: _Rows, n_users: int | None, n_items: int | None, source: str) -> _Rows:
+    """The ratings of the most active users and the most rated items, both counted on all rows.
+
+    They are `Series.value_counts().nlargest(n)` of pandas, ties included.
+    """
+    kept = rows.take(_most_frequent(rows.user_codes, n_users) & _most_frequent(rows.item_codes, n_items))
+    if len(kept) < 2:
+        raise DataError(
+            f"{source}: dataset.n_users={n_users} and dataset.n_items={n_items} leave {len(kept)} of {len(rows)} "
+            "ratings; at least two are needed. Type larger numbers, or null to keep all."
+        )
+    return kept
 
 
 def _usable_rows(

@@ -71,8 +71,7 @@ def text_data_from_frame(
     Args:
         frame: one row per text; other columns are ignored.
         text_column: column of texts; a value that is not a str is written as one.
-        label_column: column of labels, read as a whole: booleans, whole numbers, or anything else, which is then read
-            as str, without surrounding blanks (see `sweeps.tasks.values`).
+        label_column: column of labels, read as a whole (see `sweeps.tasks.values`).
         positive_label: the label precision, recall and F1 are about, compared as text (1 finds "1"). With more than
             two classes the others become one, "not <positive_label>". None: every class counts alike.
         source: what to call the data in messages.

@@ -120,7 +120,7 @@ class Tracker:
             predictions: n labels or ratings.
             confidences: n numbers in [0, 1], NaN where there is none.
             source: who asked.
-            seconds: that the model took; 0 where it is not known, and then it is not logged.
+            seconds: that the model took; 0 where it is not known.
             run_id: the run that the model came from; default: the last one that this tracker has logged.
             version: the registered model's version, if it has one.
             inputs: n inputs, logged with their predictions; default: they are not.
