@@ -91,28 +91,16 @@ def ratings_from_frame(
     check_on_bad_rows(on_bad_rows)
     limits = _as_scale(scale)
     _check_options(decimal, n_users, n_items)
-    wanted = {"user_column": user_column, "item_column": item_column, "rating_column": rating_column}
-    if timestamp_column is not None:
-        wanted["timestamp_column"] = timestamp_column
-    places = check_columns(list(frame.columns), source=source, **wanted)
-    if len(frame) == 0:
-        raise DataError(f"{source} has no data rows; at least two ratings are needed.")
-    columns = {key: frame.iloc[:, place] for key, place in places.items()}
-
+    columns = _columns(frame, user_column, item_column, rating_column, timestamp_column, source)
     rows, unusable = _usable_rows(columns, limits, decimal, source, on_bad_rows)
     left_out = [what for what in (dropped, unusable) if what]
-    if len(rows) < 2:
-        raise DataError(f"{source} holds {len(rows)} usable ratings; at least two are needed.")
+    _check_enough(rows, source)
     if limits is None:
         limits = (float(rows.ratings.min()), float(rows.ratings.max()))
     if n_users is not None or n_items is not None:
         n_before, rows = len(rows), _most_active(rows, n_users, n_items, source)
         left_out.append(f"{n_before - len(rows)} of {n_before} ratings by n_users={n_users} and n_items={n_items}")
-    if rows.ratings.min() == rows.ratings.max():
-        raise DataError(
-            f"{source}: all {len(rows)} ratings are {rows.ratings[0]:g}, so there is nothing to predict. Is "
-            f"{rating_column!r} the right column? dataset.rating_column=NAME"
-        )
+    _check_different(rows, rating_column, source)
     return RatingsData(
         users=rows.users[rows.user_codes],
         items=rows.items[rows.item_codes],
@@ -150,6 +138,32 @@ class _Rows:
             self.items,
             self.ratings[rows],
             None if self.timestamps is None else self.timestamps[rows],
+        )
+
+
+def _columns(
+    frame: pd.DataFrame, user: str, item: str, rating: str, timestamp: str | None, source: str
+) -> dict[str, pd.Series]:
+    """The wanted columns by the key that asks for them."""
+    wanted = {"user_column": user, "item_column": item, "rating_column": rating}
+    if timestamp is not None:
+        wanted["timestamp_column"] = timestamp
+    places = check_columns(list(frame.columns), source=source, **wanted)
+    if len(frame) == 0:
+        raise DataError(f"{source} has no data rows; at least two ratings are needed.")
+    return {key: frame.iloc[:, place] for key, place in places.items()}
+
+
+def _check_enough(rows: _Rows, source: str) -> None:
+    if len(rows) < 2:
+        raise DataError(f"{source} holds {len(rows)} usable ratings; at least two are needed.")
+
+
+def _check_different(rows: _Rows, rating_column: str, source: str) -> None:
+    if rows.ratings.min() == rows.ratings.max():
+        raise DataError(
+            f"{source}: all {len(rows)} ratings are {rows.ratings[0]:g}, so there is nothing to predict. Is "
+            f"{rating_column!r} the right column? dataset.rating_column=NAME"
         )
 
 
