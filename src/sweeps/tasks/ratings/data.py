@@ -66,37 +66,34 @@ def ratings_from_frame(
 ) -> RatingsData:
     """Check a frame and take ratings from it.
 
-    A row is bad where an id is missing or blank, where the rating is missing, no finite number or out of scale, where
-    the timestamp is none, and where the same user has rated the same item again: the last word counts, which is that of
-    the latest timestamp, and without timestamps or among equal ones the last good row.
+    A row is bad where an id, a finite rating on the scale or a timestamp is missing, and where the same user has rated
+    the same item again: the latest timestamp counts, else the last good row.
 
     Args:
-        frame: one row per rating; other columns are ignored.
-        user_column: column of user ids: whole numbers, or anything else, which is then read as str.
-        item_column: column of item ids, likewise.
+        frame: one row per rating.
+        user_column: column of user ids: whole numbers, or anything else, which is then read as str; items likewise.
+        item_column: column of item ids.
         rating_column: column of numbers, or of their text.
         timestamp_column: column of whole numbers or, where no value is one, of ISO 8601 dates (without a zone: UTC).
         scale: lowest and highest rating possible; None: those of the good rows, before `n_users` and `n_items`.
         n_users: keep the ratings of that many users, the most active; None, or more than there are: all.
         n_items: keep the ratings of that many items, the most rated; a row stays where both are kept.
         source: what to call the data in messages.
-        on_bad_rows: what to do about bad rows: "error", or "drop" (with a warning).
-        decimal: what stands before the fraction of a rating that is text: "." or ",".
+        on_bad_rows: "error", or "drop": with a warning.
+        decimal: before the fraction of a rating that is text: "." or ",".
         dropped: what the source has left out already, and why.
 
     Raises:
         DataError: a column is missing or ambiguous, rows are bad, fewer than two ratings are left, or all are alike.
         ConfigError: a scale, a number or `on_bad_rows` that makes no sense.
     """
-    check_on_bad_rows(on_bad_rows)
     limits = _as_scale(scale)
-    _check_options(decimal, n_users, n_items)
+    _check_options(on_bad_rows, decimal, n_users, n_items)
     columns = _columns(frame, user_column, item_column, rating_column, timestamp_column, source)
     rows, unusable = _usable_rows(columns, limits, decimal, source, on_bad_rows)
-    left_out = [what for what in (dropped, unusable) if what]
     _check_enough(rows, source)
-    if limits is None:
-        limits = (float(rows.ratings.min()), float(rows.ratings.max()))
+    left_out = list(filter(None, (dropped, unusable)))
+    limits = limits or (float(rows.ratings.min()), float(rows.ratings.max()))
     if n_users is not None or n_items is not None:
         n_before, rows = len(rows), _most_active(rows, n_users, n_items, source)
         left_out.append(f"{n_before - len(rows)} of {n_before} ratings by n_users={n_users} and n_items={n_items}")
@@ -167,7 +164,8 @@ def _check_different(rows: _Rows, rating_column: str, source: str) -> None:
         )
 
 
-def _check_options(decimal: str, n_users: int | None, n_items: int | None) -> None:
+def _check_options(on_bad_rows: str, decimal: str, n_users: int | None, n_items: int | None) -> None:
+    check_on_bad_rows(on_bad_rows)
     if decimal not in (".", ","):
         raise ConfigError(f"\"dataset.decimal='{decimal}'\": it must be '.' or ','.")
     _check_number("n_users", n_users)
