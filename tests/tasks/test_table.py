@@ -352,8 +352,24 @@ def test_ragged_rows_are_located_by_line_also_behind_quoted_line_ends(write, rea
 
 @every_reader
 def test_row_numbers_without_a_name_are_recognised(write, read: Reader):
-    with pytest.raises(DataError, match="the row numbers that R writes"):
+    with pytest.raises(DataError, match="names one column less than there are: name them all, also row numbers"):
         read(write("userId,movieId,rating\n1,ann,10,4.0\n2,ann,20,3.5\n"))
+
+
+@every_reader
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_a_note_for_excel_is_no_header(write, read: Reader, separator):
+    with pytest.raises(DataError, match=r"starts with a note for Excel, \"sep=;\": remove that line"):
+        read(write("sep=;\n" + GOOD.replace(",", ";")), separator=separator)
+
+
+@every_reader
+def test_a_broken_first_line_is_located(write, read: Reader):
+    with pytest.raises(DataError, match=r"the row that starts on line 1: "):
+        read(write('"userId,movieId,rating\nann,10,4.0\n'))
+    if read is not read_for_predict:
+        with pytest.raises(DataError, match=r"no column .* Its columns: 'Our export of May', '', ''\..* first line"):
+            read(write("Our export of May,,\n" + GOOD))
 
 
 HUGE = 100_000_000

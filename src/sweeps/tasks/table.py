@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -123,7 +124,13 @@ class Table:
             first = next(self._records(text), None)
         if first is None:
             raise DataError(f"{self.name} is empty: a line with the names of its columns is needed, and rows of data.")
-        return [name.strip(BLANKS) for name in first[1]]
+        names = [name.strip(BLANKS) for name in first[1]]
+        if re.fullmatch("sep=.?", self.separator.join(first[1]).strip()):
+            raise DataError(
+                f"{self.name} starts with a note for Excel, {shown(self.separator.join(first[1]))}: remove that line, "
+                "so that the names of the columns come first."
+            )
+        return names
 
     def data(self, text: io.TextIOBase, *, keep_blank_lines: bool = False) -> Iterator[tuple[int, list[str]]]:
         """Each row of data in what `open` gave, with the line it starts on (from 1).
@@ -181,7 +188,10 @@ class Table:
     ) -> str:
         advice = f"Put double quotes around fields that hold {shown(self.separator)} or a line end"
         if len(ragged) == n_rows and all(length == width + 1 for _, length in ragged):
-            advice = "Give every column a name in the first line: the row numbers that R writes have none"
+            advice = (
+                "The first line names one column less than there are: name them all, also row numbers, which R writes "
+                "without a name, and what stands behind a separator at the end of a line"
+            )
         return settle_bad_rows(
             f"{len(ragged)} of {n_rows} data rows have too many or too few fields for the {width} columns; "
             f"line {first_numbers([line for line, _ in ragged])} of the file (line {ragged[0][0]} has {len(first)}: "

@@ -237,10 +237,10 @@ def _rated_again(pairs: np.ndarray, timestamps: np.ndarray | None, good: np.ndar
         timestamps: of all rows; the latest counts, and of equal ones the last row. None: the last row counts.
         good: numbers of the good rows.
     """
-    again: np.ndarray = pd.Series(pairs).duplicated(keep="last").to_numpy()
+    again: np.ndarray = pd.Series(pairs, copy=False).duplicated(keep="last").to_numpy()
     if timestamps is None or not again.any():
         return again
-    several = np.flatnonzero(pd.Series(pairs).duplicated(keep=False).to_numpy())
+    several = np.flatnonzero(pd.Series(pairs, copy=False).duplicated(keep=False).to_numpy())
     order = several[np.lexsort((several, timestamps[good[several]], pairs[several]))]
     again = np.zeros(len(pairs), dtype=np.bool_)
     again[order[:-1]] = pairs[order[:-1]] == pairs[order[1:]]
