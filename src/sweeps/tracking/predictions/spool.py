@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from sweeps.base.atomic_file import replacing
 from sweeps.base.errors import ConfigError
 from sweeps.base.locks import file_lock
 from sweeps.tracking.predictions.batch import PredictionBatch
@@ -127,14 +128,9 @@ class Spool:
         return self.folder / f".{owner}.holding"
 
     def _write(self, content: bytes, file: Path) -> None:
-        partial = self.folder / f".{uuid.uuid4().hex}.partial"
-        try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # somebody may have removed it
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # somebody may have removed it
+        with replacing(file) as partial:
             partial.write_bytes(content)
-            partial.replace(file)
-        except OSError:
-            partial.unlink(missing_ok=True)
-            raise
 
     def usage(self) -> tuple[int, int]:
         """Files and bytes that wait, counted anew every second."""
