@@ -111,15 +111,10 @@ def ratings_from_frame(
         raise DataError(f"{source} holds {len(rows)} usable ratings; at least two are needed.")
     if limits is None:
         limits = (float(rows.ratings.min()), float(rows.ratings.max()))
-    if n_users is not None or n_items is not None:
-        kept = rows.take(_most_frequent(rows.user_codes, n_users) & _most_frequent(rows.item_codes, n_items))
-        if len(kept) < 2:
-            raise DataError(
-                f"{source}: dataset.n_users={n_users} and dataset.n_items={n_items} leave {len(kept)} of {len(rows)} "
-                "ratings; at least two are needed. Type larger numbers, or null to keep all."
-            )
+    kept = _most_active(rows, n_users, n_items, source)
+    if len(kept) < len(rows):
         left_out.append(f"{len(rows) - len(kept)} of {len(rows)} ratings by n_users={n_users} and n_items={n_items}")
-        rows = kept
+    rows = kept
     if rows.ratings.min() == rows.ratings.max():
         raise DataError(
             f"{source}: all {len(rows)} ratings are {rows.ratings[0]:g}, so there is nothing to predict. Is "
@@ -275,6 +270,19 @@ def _settle(faults: Sequence[_Fault], source: str, on_bad_rows: str) -> str:
         source=source,
         on_bad_rows=on_bad_rows,
     )
+
+
+def _most_active(rows: _Rows, n_users: int | None, n_items: int | None, source: str) -> _Rows:
+    """The ratings of the most active users and the most rated items."""
+    if n_users is None and n_items is None:
+        return rows
+    kept = rows.take(_most_frequent(rows.user_codes, n_users) & _most_frequent(rows.item_codes, n_items))
+    if len(kept) < 2:
+        raise DataError(
+            f"{source}: dataset.n_users={n_users} and dataset.n_items={n_items} leave {len(kept)} of {len(rows)} "
+            "ratings; at least two are needed. Type larger numbers, or null to keep all."
+        )
+    return kept
 
 
 def _most_frequent(codes: np.ndarray, number: int | None) -> np.ndarray:
