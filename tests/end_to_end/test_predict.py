@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import shutil
@@ -85,6 +86,15 @@ def test_a_separator_can_be_typed(promoted: Promoted) -> None:
     source = promoted.write("semicolons.csv", "id;text\n1;a, nice train\n")
     finished = promoted.bench.predict(MODEL, str(source), "--separator", ";")
     assert finished.out.splitlines()[1].startswith("1;a, nice train;fair;")
+
+
+def test_an_input_without_a_header_and_with_bare_quotes(promoted: Promoted) -> None:
+    source = promoted.write("bare.tsv", '1\t"a nice train\n2\tan "awful" bus\n')
+    finished = promoted.bench.predict(MODEL, str(source), "--columns", "id,text", "--quoting", "none")
+    assert finished.code == 0, finished.err
+    header, *rows = csv.reader(io.StringIO(finished.out), delimiter="\t")
+    assert header == ["id", "text", "prediction", "confidence"]
+    assert [row[:3] for row in rows] == [["1", '"a nice train', "fair"], ["2", 'an "awful" bus', "hate"]]
 
 
 def test_the_only_column_may_have_any_name(promoted: Promoted) -> None:

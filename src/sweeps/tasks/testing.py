@@ -32,6 +32,10 @@ def check_task(task: Task, candidate: Candidate) -> None:
     _require(task.default_metric in task.directions, "default_metric is one of directions")
     _require(all(name.startswith("val_") for name in task.directions), "only val_ metrics are objectives")
     _require(task.evaluation_id() == task.evaluation_id(), "evaluation_id() gives the same id twice")
+    described = task.describe_data()
+    _require(
+        all(isinstance(one, str) for pair in described.items() for one in pair), "describe_data() gives words by name"
+    )
     task.check(candidate)
 
     first, second = task.evaluate(candidate), task.evaluate(candidate)

@@ -94,8 +94,8 @@ def ratings_from_frame(
     _check_enough(rows, source)
     left_out = list(filter(None, (dropped, unusable)))
     limits = limits or (float(rows.ratings.min()), float(rows.ratings.max()))
-    if n_users is not None or n_items is not None:
-        n_before, rows = len(rows), _most_active(rows, n_users, n_items, source)
+    n_before, rows = len(rows), _most_active(rows, n_users, n_items, source)
+    if len(rows) < n_before:
         left_out.append(f"{n_before - len(rows)} of {n_before} ratings by n_users={n_users} and n_items={n_items}")
     _check_different(rows, rating_column, source)
     return RatingsData(
@@ -170,20 +170,6 @@ def _check_options(on_bad_rows: str, decimal: str, n_users: int | None, n_items:
         raise ConfigError(f"\"dataset.decimal='{decimal}'\": it must be '.' or ','.")
     _check_number("n_users", n_users)
     _check_number("n_items", n_items)
-
-
-def _most_active(rows: _Rows, n_users: int | None, n_items: int | None, source: str) -> _Rows:
-    """The ratings of the most active users and the most rated items, both counted on all rows.
-
-    They are `Series.value_counts().nlargest(n)` of pandas, ties included.
-    """
-    kept = rows.take(_most_frequent(rows.user_codes, n_users) & _most_frequent(rows.item_codes, n_items))
-    if len(kept) < 2:
-        raise DataError(
-            f"{source}: dataset.n_users={n_users} and dataset.n_items={n_items} leave {len(kept)} of {len(rows)} "
-            "ratings; at least two are needed. Type larger numbers, or null to keep all."
-        )
-    return kept
 
 
 def _usable_rows(
@@ -296,6 +282,22 @@ def _settle(faults: Sequence[_Fault], source: str, on_bad_rows: str) -> str:
         source=source,
         on_bad_rows=on_bad_rows,
     )
+
+
+def _most_active(rows: _Rows, n_users: int | None, n_items: int | None, source: str) -> _Rows:
+    """The ratings of the most active users and the most rated items, both counted on all rows.
+
+    They are `Series.value_counts().nlargest(n)` of pandas, ties included.
+    """
+    if n_users is None and n_items is None:
+        return rows
+    kept = rows.take(_most_frequent(rows.user_codes, n_users) & _most_frequent(rows.item_codes, n_items))
+    if len(kept) < 2:
+        raise DataError(
+            f"{source}: dataset.n_users={n_users} and dataset.n_items={n_items} leave {len(kept)} of {len(rows)} "
+            "ratings; at least two are needed. Type larger numbers, or null to keep all."
+        )
+    return kept
 
 
 def _most_frequent(codes: np.ndarray, number: int | None) -> np.ndarray:
