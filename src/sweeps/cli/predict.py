@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import math
 import os
 import sys
 import tempfile
@@ -18,12 +19,16 @@ from typing import IO, TYPE_CHECKING, Any
 import pandas as pd
 
 from sweeps.base.command import run_command
-from sweeps.base.errors import DataError
+from sweeps.base.errors import DataError, PredictionTimeoutError
+from sweeps.base.signals import time_limit
 
 if TYPE_CHECKING:  # MLflow is slow to import
+    from sweeps.tasks.base import Predictor
     from sweeps.tracking.models.versions import Version
 
 _STANDARD = "-"
+_TIMEOUT = 60.0
+_ROWS_OF_A_TIMEOUT = 1_000
 _PATIENCE = 5.0  # seconds for MLflow to take a log
 
 
@@ -38,6 +43,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--trust", action="append", default=[], metavar="TYPE", help="a type or task outside sweeps that may be loaded"
     )
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=_TIMEOUT,
+        metavar="SECONDS",
+        help=f"for each {_ROWS_OF_A_TIMEOUT:,} rows; a model that takes longer is given up (default: %(default)g)",
+    )
     parser.add_argument("--log", action="store_true", help="log counts, confidence and version as an MLflow run")
     parser.add_argument("--log-inputs", action="store_true", help="log the input with its predictions, too")
     parser.add_argument("--positive", metavar="LABEL", help="the positive label, where the version does not say")
@@ -51,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             separator=arguments.separator,
             encoding=arguments.encoding,
             trusted=arguments.trust,
+            timeout=arguments.timeout,
             log=log,
         )
     )
@@ -77,6 +90,7 @@ def predict_file(
     separator: str | None = None,
     encoding: str = "utf-8",
     trusted: Sequence[str] = (),
+    timeout: float = _TIMEOUT,
     log: LogOptions | None = None,
 ) -> None:
     """Predict every row of a table.
@@ -88,12 +102,13 @@ def predict_file(
         separator: between fields; None: by the file's extension.
         encoding: of the source; the target is UTF-8.
         trusted: types and tasks outside sweeps that may be loaded.
+        timeout: seconds that the model may take for each 1,000 rows, begun ones included.
         log: how to log the predictions, once they are written; None: they are not.
 
     Raises:
         DataError: the table is missing, unreadable or lacks the model's column.
         TrackingError: no such model.
-        ModelError: the model needs types that are not trusted.
+        ModelError: the model is damaged, needs types that are not trusted, or takes too long.
     """
     separator = _delimiter(separator or ("\t" if Path(source).suffix.lower() in (".tsv", ".tab") else ","))
     frame = _read(source, separator, encoding)
@@ -107,7 +122,7 @@ def predict_file(
     predictor = load(client, version.uri if version else model_uri, trusted)
     inputs = frame.to_dict("records") if log and log.inputs else None
     start = time.perf_counter()
-    predicted = predictor.predict(frame)
+    predicted = _predict(predictor, frame, timeout)
     seconds = time.perf_counter() - start
     for column in predicted.columns:
         if column in frame.columns:
@@ -118,6 +133,19 @@ def predict_file(
         file.flush()
     if log and version:
         _log(predicted, version, seconds, log, inputs)
+
+
+def _predict(predictor: Predictor, frame: pd.DataFrame, timeout: float) -> pd.DataFrame:
+    from sweeps.tasks.text.model import limit_seconds
+
+    seconds = timeout * max(1, math.ceil(len(frame) / _ROWS_OF_A_TIMEOUT))
+    too_long = PredictionTimeoutError(
+        f"The model did not answer within {seconds:g} s; nothing is written. If it is slow and not stuck, allow more "
+        f"for each {_ROWS_OF_A_TIMEOUT:,} rows: --timeout {10 * timeout:g}"
+    )
+    limit_seconds(predictor, 2 * seconds)  # the limit here is the one that counts
+    with time_limit(seconds, too_long):
+        return predictor.predict(frame)
 
 
 def _log(
@@ -143,6 +171,13 @@ def _log(
     spool.put(batch, always=True)
     if not send_soon(spool, _PATIENCE):
         sys.stderr.write(f"Note: MLflow has not taken the log yet; it waits in {FOLDER}, and the next one takes it.\n")
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text}: must be a positive number of seconds")
+    return seconds
 
 
 def _delimiter(separator: str) -> str:
