@@ -21,6 +21,7 @@ from mlflow.models import Model
 from sweeps.tracking.models.load import load, split_uri
 
 from .conftest import Workbench, text_csv, write_yaml
+from .forged import ENDLESS, HOPELESS, put_vectorizer
 
 MODEL = "models:/comments@champion"
 INPUT = 'id,text,note\n007,a nice train,"one, two"\n08,an awful bus,\n9,,NA\n'
@@ -253,6 +254,44 @@ def tampered(promoted: Promoted, tmp_path: Path) -> Path:
 def test_an_untouched_copy_of_the_files_predicts(promoted: Promoted, tampered: Path) -> None:
     source = promoted.write("in.csv", INPUT)
     assert promoted.bench.predict(str(tampered), str(source)).code == 0
+
+
+def test_a_model_that_would_open_the_file_a_text_names_is_refused(promoted: Promoted, tampered: Path) -> None:
+    secret = promoted.write("secret.txt", "bb")
+    put_vectorizer(tampered, input="filename")
+    finished = promoted.bench.predict(str(tampered), str(promoted.write("in.csv", f"text\n{secret}\n")))
+    assert (finished.code, finished.out) == (1, "")
+    assert "would open the files that texts name" in finished.err
+    assert len(finished.err.splitlines()) == 1
+
+
+def test_a_model_that_does_not_come_to_an_end_is_one_message(promoted: Promoted, tampered: Path) -> None:
+    put_vectorizer(tampered, token_pattern=ENDLESS)
+    source, target = promoted.write("in.csv", f"text\n{HOPELESS}\n"), promoted.bench.folder / "never.csv"
+    finished = promoted.bench.predict(str(tampered), str(source), "-o", str(target), "--timeout", "1")
+    assert (finished.code, finished.out) == (1, "")
+    assert "did not answer within 1 s" in finished.err
+    assert "--timeout 10" in finished.err
+    assert len(finished.err.splitlines()) == 1
+    assert not target.exists()
+    fine = promoted.bench.predict(str(tampered), str(promoted.write("in.csv", "text\nbb\naa\n")))
+    assert (fine.code, len(fine.out.splitlines())) == (0, 3)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "inf", "nan", "soon"])
+def test_a_timeout_is_a_positive_number(promoted: Promoted, text: str) -> None:
+    finished = promoted.bench.predict(MODEL, "-", f"--timeout={text}")
+    assert finished.code == 2
+    assert "--timeout" in finished.err
+
+
+def test_an_alias_bomb_is_one_message(promoted: Promoted, tampered: Path) -> None:
+    with (tampered / "MLmodel").open("a") as file:
+        file.write("a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 60)))
+    finished = promoted.bench.predict(str(tampered), str(promoted.write("in.csv", INPUT)))
+    assert finished.code == 1
+    assert "anchor or an alias" in finished.err
+    assert len(finished.err.splitlines()) == 1
 
 
 class Untrusted:

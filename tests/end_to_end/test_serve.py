@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,10 +22,12 @@ from sweeps.serve.holder import ModelHolder
 from sweeps.serve.metrics import Metrics
 from sweeps.serve.options import Options
 from sweeps.serve.service import Service
+from sweeps.tasks.text.model import SupervisedTextModel
 from sweeps.tracking.models.load import load
 from sweeps.tracking.models.versions import ModelSource
 
 from .conftest import Workbench
+from .forged import ENDLESS, HOPELESS, put_vectorizer
 from .nursery import wait_until
 from .serving import MODEL, serving
 
@@ -163,6 +168,30 @@ def test_an_answer_that_takes_too_long_is_given_up(two_versions: Workbench) -> N
     with client_for(two_versions, replace(SMALL, timeout=1e-6)) as client:
         answer = client.post("/predict", json={"text": "a"})
         assert (answer.status_code, answer.json()["error"]) in ((504, "timeout"), (408, "body_timeout"))
+
+
+@pytest.mark.parametrize("route", ["/predict", "/predict/batch"])
+def test_a_model_that_hangs_is_given_up_and_the_service_serves_on(
+    two_versions: Workbench, tmp_path: Path, route: str
+) -> None:
+    artifacts = next(two_versions.folder.glob("mlruns/*/models/*/artifacts"))
+    folder = shutil.copytree(artifacts, tmp_path / "endless")
+    put_vectorizer(folder, token_pattern=ENDLESS)
+    options = replace(SMALL, timeout=30.0)
+    holder = ModelHolder(ModelSource(two_versions.client, str(folder)), options)
+    assert isinstance(holder.current.predictor, SupervisedTextModel)
+    assert holder.current.predictor.process.seconds == 10.0
+    holder.current.predictor.process.seconds = 1.0
+
+    def body(text: str) -> dict[str, Any]:
+        return {"text": text} if route == "/predict" else {"texts": [text]}
+
+    with TestClient(make_app(Service(holder, options, Metrics()))) as client, ThreadPoolExecutor(1) as thread:
+        hopeless = thread.submit(client.post, route, json=body(HOPELESS))
+        assert client.get("/health").status_code == 200  # the event loop is free
+        answer = hopeless.result()
+        assert (answer.status_code, answer.json()["error"]) == (504, "prediction_timeout")
+        assert client.post(route, json=body("bb")).status_code == 200
 
 
 def test_the_docs_need_no_other_host(client: TestClient) -> None:

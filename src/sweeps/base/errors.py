@@ -3,7 +3,8 @@
     SweepsError             the base: its text is the whole message, printed without a traceback
     ├── ConfigError         a key, a value, a search space or a combination of choices
     ├── DataError           a file, a column, a row or a label
-    ├── ModelError          a fitted model that cannot be stored or loaded safely
+    ├── ModelError          a fitted model that cannot be stored or loaded safely, or that fails to predict
+    │   └── PredictionTimeoutError
     ├── TrackingError       the tracking server, the model registry or a name in it
     ├── StorageError        the study's database, or a study in it
     ├── ClusterError        the cluster that runs the trials, or a worker of it
@@ -32,6 +33,10 @@ class DataError(SweepsError):
 
 class ModelError(SweepsError):
     """A fitted model cannot be stored or loaded without trusting unknown code."""
+
+
+class PredictionTimeoutError(ModelError):
+    """A model took longer to predict than it was given."""
 
 
 class TrackingError(SweepsError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import math
 import os
 import sys
 import tempfile
@@ -17,17 +18,21 @@ from typing import IO, TYPE_CHECKING, Any
 import pandas as pd
 
 from sweeps.base.command import run_command
-from sweeps.base.errors import ConfigError, DataError
+from sweeps.base.errors import ConfigError, DataError, PredictionTimeoutError
+from sweeps.base.signals import time_limit
 from sweeps.tasks.content import file_content, standard_input
 from sweeps.tasks.download import existing_file
 from sweeps.tasks.parquet import is_parquet, read_parquet
 from sweeps.tasks.table import Layout, Table
 
 if TYPE_CHECKING:  # MLflow is slow to import
+    from sweeps.tasks.base import Predictor
     from sweeps.tracking.models.versions import Version
 
 _STANDARD = "-"
 DEFAULT_LAYOUT = Layout()
+_TIMEOUT = 60.0
+_ROWS_OF_A_TIMEOUT = 1_000
 _PATIENCE = 5.0  # seconds for MLflow to take a log
 
 
@@ -45,6 +50,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--trust", action="append", default=[], metavar="TYPE", help="a type or task outside sweeps that may be loaded"
     )
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=_TIMEOUT,
+        metavar="SECONDS",
+        help=f"for each {_ROWS_OF_A_TIMEOUT:,} rows; a model that takes longer is given up (default: %(default)g)",
+    )
     parser.add_argument("--log", action="store_true", help="log counts, confidence and version as an MLflow run")
     parser.add_argument("--log-inputs", action="store_true", help="log the input with its predictions, too")
     parser.add_argument("--positive", metavar="LABEL", help="the positive label, where the version does not say")
@@ -59,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             arguments.output,
             layout=layout,
             trusted=arguments.trust,
+            timeout=arguments.timeout,
             log=log,
         )
     )
@@ -84,6 +97,7 @@ def predict_file(
     *,
     layout: Layout = DEFAULT_LAYOUT,
     trusted: Sequence[str] = (),
+    timeout: float = _TIMEOUT,
     log: LogOptions | None = None,
 ) -> None:
     """Predict every row of a table.
@@ -94,12 +108,13 @@ def predict_file(
         target: a file, written as a whole or not at all, or `-`.
         layout: of the source; the target has its separator, quotes written twice, and is UTF-8.
         trusted: types and tasks outside sweeps that may be loaded.
+        timeout: seconds that the model may take for each 1,000 rows, begun ones included.
         log: how to log the predictions, once they are written; None: they are not.
 
     Raises:
         DataError: the table is missing, unreadable or lacks the model's column.
         TrackingError: no such model.
-        ModelError: the model needs types that are not trusted.
+        ModelError: the model is damaged, needs types that are not trusted, or takes too long.
     """
     frame, separator = read_input(source, layout)
 
@@ -112,7 +127,7 @@ def predict_file(
     predictor = load(client, version.uri if version else model_uri, trusted)
     inputs = frame.to_dict("records") if log and log.inputs else None
     start = time.perf_counter()
-    predicted = predictor.predict(frame)
+    predicted = _predict(predictor, frame, timeout)
     seconds = time.perf_counter() - start
     for column in predicted.columns:
         if column in frame.columns:
@@ -123,6 +138,19 @@ def predict_file(
         file.flush()
     if log and version:
         _log(predicted, version, seconds, log, inputs)
+
+
+def _predict(predictor: Predictor, frame: pd.DataFrame, timeout: float) -> pd.DataFrame:
+    from sweeps.tasks.text.model import limit_seconds
+
+    seconds = timeout * max(1, math.ceil(len(frame) / _ROWS_OF_A_TIMEOUT))
+    too_long = PredictionTimeoutError(
+        f"The model did not answer within {seconds:g} s; nothing is written. If it is slow and not stuck, allow more "
+        f"for each {_ROWS_OF_A_TIMEOUT:,} rows: --timeout {10 * timeout:g}"
+    )
+    limit_seconds(predictor, 2 * seconds)  # the limit here is the one that counts
+    with time_limit(seconds, too_long):
+        return predictor.predict(frame)
 
 
 def _log(
@@ -150,6 +178,13 @@ def _log(
         sys.stderr.write(
             f"Note: MLflow has not accepted the log yet; it is kept in {FOLDER} and is sent with the next one.\n"
         )
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text}: must be a positive number of seconds")
+    return seconds
 
 
 def read_input(source: str, layout: Layout = DEFAULT_LAYOUT) -> tuple[pd.DataFrame, str]:

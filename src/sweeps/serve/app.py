@@ -18,12 +18,20 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 import sweeps
-from sweeps.base.errors import DataError
+from sweeps.base.errors import DataError, PredictionTimeoutError
 from sweeps.serve.analysis import add_youtube
 from sweeps.serve.guard import API_KEY_HEADER, Guard
 from sweeps.serve.holder import Served
 from sweeps.serve.kinds import Body, Pairs, Texts, answer_models
-from sweeps.serve.problems import Problem, documented, on_http_error, on_invalid, on_problem, on_unreadable
+from sweeps.serve.problems import (
+    Problem,
+    documented,
+    on_http_error,
+    on_invalid,
+    on_problem,
+    on_slow_model,
+    on_unreadable,
+)
 from sweeps.serve.service import Service, model_name
 from sweeps.serve.youtube import YouTube
 from sweeps.tasks.ratings.model import Recommender
@@ -66,6 +74,7 @@ def make_app(service: Service, on_start: Callable[[], None] = lambda: None) -> F
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(DataError, on_unreadable)
+    app.add_exception_handler(PredictionTimeoutError, on_slow_model)
     app.add_middleware(Guard, options=options, metrics=service.metrics)
     if options.origins:
         app.add_middleware(

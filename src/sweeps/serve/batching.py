@@ -68,7 +68,8 @@ class MicroBatcher:
                 _settle(taken[0][1], error)
                 return
             for one in taken:  # so that an item that cannot be predicted fails alone
-                await self._answer(loop, [one])
+                if not one[1].done():
+                    await self._answer(loop, [one])
             return
         for (_, future), answer in zip(taken, answers, strict=True):
             _settle(future, answer)

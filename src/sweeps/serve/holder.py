@@ -15,8 +15,10 @@ from sweeps.base.redact import without_passwords
 from sweeps.serve.kinds import Answer, Kind, kind_of
 from sweeps.serve.options import Options
 from sweeps.tasks.base import Predictor
+from sweeps.tasks.text.model import limit_seconds
 from sweeps.tracking.models.versions import ModelSource, Version
 
+_TURNS = 3  # in the time of a request: together with others, one by one after that has taken too long, and some rest
 RETRY_AFTER = 30.0  # seconds before a version that did not load is tried again
 
 _log = logging.getLogger(__name__)
@@ -106,6 +108,7 @@ class ModelHolder:
 
     def _load(self) -> tuple[Version, Predictor]:
         version, predictor = self._source.fetch()
+        limit_seconds(predictor, self._options.timeout / _TURNS)
         known, asked = version.positive_label, self._options.positive_label
         if known is None:
             version = replace(version, positive_label=asked)

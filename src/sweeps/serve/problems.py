@@ -72,6 +72,11 @@ async def on_unreadable(_: Request, error: Exception) -> JSONResponse:
     return Problem(422, "invalid", str(error)).response()
 
 
+async def on_slow_model(_: Request, error: Exception) -> JSONResponse:
+    """Answer where the model was given up."""
+    return Problem(504, "prediction_timeout", str(error)).response()
+
+
 async def on_invalid(_: Request, error: Exception) -> JSONResponse:
     """Answer a body that does not fit the route, naming the first three places."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - for mypy: registered for it

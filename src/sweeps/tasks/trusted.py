@@ -10,28 +10,27 @@ class or function itself where a callable is expected (`TypeNode`, `FunctionNode
 own (`MethodNode`), and so do `functools.partial` and `operator.*`. A name may therefore stand here only if calling it
 with anything does no more than build plain data or compute a number.
 
-What this does not promise: skops trusts scikit-learn's estimators by itself, and a file made to hold arrays that
-disagree with one another can still crash compiled code (libsvm, say). The containers whose indices compiled code
-follows without looking (trees, neighbour trees, sparse matrices) are checked after loading. skops 0.16 leaves trees
-untrusted for want of that check (its `UNTRUSTED_TYPE_REASONS`, scikit-learn pull request 34558).
+skops trusts scikit-learn's estimators by itself, whatever is in them: `sweeps.tasks.stored_parts` looks into what is
+built. skops 0.16 leaves trees untrusted for want of such a check (its `UNTRUSTED_TYPE_REASONS`, scikit-learn pull
+request 34558).
 """
 
 from __future__ import annotations
 
+import io
+import json
 import uuid
-from collections.abc import Collection, Iterator
+import zipfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import skops.io
-from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
-from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
-from sklearn.metrics import DistanceMetric
-from sklearn.neighbors import BallTree, KDTree
-from sklearn.tree._tree import Tree
+from numpy.lib import format as npy
 
 from sweeps.base.errors import ModelError
+from sweeps.tasks.stored_file import as_model_error, check_archive, reason
+from sweeps.tasks.stored_parts import check_parts
 
 __all__ = ["ALLOWED_TYPES", "load_skops", "save_skops", "untrusted_types"]
 
@@ -101,7 +100,14 @@ ALLOWED_TYPES: frozenset[str] = frozenset(
 """Types trusted beyond skops' defaults: what scikit-learn's classifiers and vectorizers of text hold once fitted."""
 
 
-_BOOSTING = (GradientBoostingClassifier, GradientBoostingRegressor)
+_COMPILED = frozenset(
+    {
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.neighbors._ball_tree.BallTree",
+        "sklearn.neighbors._kd_tree.KDTree",
+        "sklearn.tree._tree.Tree",
+    }
+)
 
 
 def untrusted_types(file: Path, trusted: Collection[str]) -> list[str]:
@@ -130,7 +136,7 @@ def load_skops(file: Path, trusted: Collection[str]) -> Any:
 
     Raises:
         ModelError: a type is not trusted (named, with the option that allows it), or the file is missing, corrupt,
-            foreign, or holds a tree or matrix whose indices point outside of it.
+            foreign, or holds what `check_parts` refuses.
     """
     data = _read(file)
     if unknown := _untrusted(data, trusted, file):
@@ -141,8 +147,10 @@ def load_skops(file: Path, trusted: Collection[str]) -> Any:
         )
     try:
         return _build(data, trusted)
+    except ModelError as error:
+        raise ModelError(f"{file}: is refused, {error}. Log or download the model anew.") from error
     except Exception as error:  # skops raises whatever the types in the file raise
-        raise ModelError(f"{file}: cannot be loaded, {_reason(error)}. Log or download the model anew.") from error
+        raise ModelError(f"{file}: cannot be loaded, {reason(error)}. Log or download the model anew.") from error
 
 
 def save_skops(obj: object, file: Path, trusted: Collection[str]) -> None:
@@ -161,7 +169,7 @@ def save_skops(obj: object, file: Path, trusted: Collection[str]) -> None:
     try:
         data: bytes = skops.io.dumps(obj)
     except Exception as error:  # skops raises whatever the object's own __reduce__ and __getstate__ raise
-        raise ModelError(f"{_type_name(obj)} cannot be stored as plain data by skops: {_reason(error)}.") from error
+        raise ModelError(f"{_type_name(obj)} cannot be stored as plain data by skops: {reason(error)}.") from error
     unknown = _untrusted(data, trusted, file)
     if nameless := [name for name in unknown if "<" in name]:
         raise ModelError(
@@ -176,9 +184,11 @@ def save_skops(obj: object, file: Path, trusted: Collection[str]) -> None:
         )
     try:
         _build(data, trusted)
+    except ModelError as error:
+        raise ModelError(f"{_type_name(obj)} would not be loaded again: {error}.") from error
     except Exception as error:  # as in load_skops
         raise ModelError(
-            f"{_type_name(obj)} can be written by skops and not read back, {_reason(error)}. "
+            f"{_type_name(obj)} can be written by skops and not read back, {reason(error)}. "
             "Its class must be importable by name, and its state plain data."
         ) from error
     partial = file.with_name(f".{file.name}.{uuid.uuid4().hex}.partial")
@@ -197,101 +207,35 @@ def _read(file: Path) -> bytes:
 
 
 def _untrusted(data: bytes, trusted: Collection[str], file: Path) -> list[str]:
-    try:
+    what = f"{file}: not a skops file, or a damaged one"
+    check_archive(io.BytesIO(data), what)
+    with as_model_error(what):
         found: list[str] = skops.io.get_untrusted_types(data=data)
-    except Exception as error:  # zipfile, json, and skops' nodes, each with their own, over a file of unknown origin
-        raise ModelError(f"{file}: not a skops file, or a damaged one, {_reason(error)}.") from error
+        if not _COMPILED.isdisjoint(found):
+            _check_dimensions(data, file)
     return sorted(set(found) - ALLOWED_TYPES - set(trusted))
+
+
+def _check_dimensions(data: bytes, file: Path) -> None:
+    """Refuse arrays without a dimension, at which scikit-learn's trees crash while they are built (1.9)."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        todo = [json.loads(archive.read("schema.json"))]
+        while todo:
+            node = todo.pop()
+            todo += node.values() if isinstance(node, dict) else node if isinstance(node, list) else []
+            if isinstance(node, dict) and node.get("__class__") == "ndarray" and "file" in node:
+                with archive.open(node["file"]) as stored:
+                    is_first = npy.read_magic(stored) == (1, 0)
+                    read_header = npy.read_array_header_1_0 if is_first else npy.read_array_header_2_0
+                    if read_header(stored)[0] == ():
+                        raise ModelError(f"{file}: is refused, {node['file']} in it has no dimension.")
 
 
 def _build(data: bytes, trusted: Collection[str]) -> Any:
     obj = skops.io.loads(data, trusted=sorted(ALLOWED_TYPES | set(trusted)))
-    _check_indices(obj)
+    check_parts(obj, trusted)
     return obj
 
 
 def _type_name(obj: object) -> str:
     return f"{type(obj).__module__}.{type(obj).__qualname__}"
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".rstrip(". ")
-
-
-def _check_indices(root: object) -> None:
-    """Raises ValueError where a tree, a k-d tree or a sparse matrix inside `root` points outside of its own arrays."""
-    seen: set[tuple[int, int | None]] = set()
-    todo: list[tuple[object, int | None]] = [(root, None)]
-    while todo:
-        value, n_features = todo.pop()
-        # One part may be shared by owners of different widths, so the width belongs to the key.
-        if isinstance(value, str | int | float | type | None) or (id(value), n_features) in seen:
-            continue
-        seen.add((id(value), n_features))
-        if isinstance(value, Tree):
-            inner = value.children_left != -1
-            _check_splits(inner, value.children_left, value.children_right, value.feature, n_features)
-        elif isinstance(value, TreePredictor):
-            nodes = value.nodes
-            _check_splits(nodes["is_leaf"] == 0, nodes["left"], nodes["right"], nodes["feature_idx"], n_features)
-            categorical = nodes["is_categorical"] != 0
-            _require(nodes["bitset_idx"][categorical] < len(value.raw_left_cat_bitsets), "a tree's categories")
-        elif isinstance(value, KDTree | BallTree):
-            _check_neighbour_tree(value)
-        elif hasattr(value, "check_format"):  # scipy's compressed matrices
-            value.check_format(full_check=True)
-        else:
-            attributes = getattr(value, "__dict__", {})
-            if "estimators_" in attributes and isinstance(value, _BOOSTING):
-                _check_boosting(value)
-            width = attributes.get("n_features_in_", n_features)
-            todo.extend((part, width) for part in _parts(value))
-
-
-def _parts(value: object) -> Iterator[object]:
-    if isinstance(value, dict):
-        yield from value.values()
-    elif isinstance(value, list | tuple | set | frozenset):
-        yield from value
-    elif isinstance(value, np.ndarray):
-        if value.dtype == object:
-            yield from value.flat
-    else:
-        yield from getattr(value, "__dict__", {}).values()
-
-
-def _check_splits(inner: Any, left: Any, right: Any, feature: Any, n_features: int | None) -> None:
-    """`inner`, `left`, `right`, `feature`: one entry a node; a builder writes children after their parent."""
-    if n_features is None or inner.size == 0:
-        raise ValueError("a tree is empty or stands outside of an estimator")
-    position, left, right = np.flatnonzero(inner), left[inner], right[inner]
-    _require((position < left) & (left < inner.size) & (position < right) & (right < inner.size), "a tree's children")
-    _require((feature[inner] >= 0) & (feature[inner] < n_features), "a tree's features")
-
-
-def _check_boosting(model: Any) -> None:
-    # Gradient boosting reads its trees' nodes directly, past the check of columns that each tree estimator makes.
-    fits = [isinstance(t.tree_, Tree) and t.n_features_in_ == model.n_features_in_ for t in model.estimators_.flat]
-    _require(np.array(fits), "gradient boosting's trees")
-
-
-def _check_neighbour_tree(tree: Any) -> None:
-    """The nodes are a heap: node i has the children 2i + 1 and 2i + 2, a leaf a slice of the index array."""
-    data, index, nodes, bounds, *rest = tree.__getstate__()
-    (n_samples, n_features), n_nodes = data.shape, nodes.shape[0]
-    leaf = nodes["is_leaf"] != 0
-    _require(np.array(n_nodes > 0), "a neighbour tree's nodes")
-    _require(leaf | (2 * np.arange(n_nodes) + 2 < n_nodes), "a neighbour tree's children")
-    start, end = nodes["idx_start"], nodes["idx_end"]
-    _require((start >= 0) & (start <= end) & (end <= index.shape[0]), "a neighbour tree's leaves")
-    _require((index >= 0) & (index < n_samples), "a neighbour tree's samples")
-    n_bounds = 2 if isinstance(tree, KDTree) else 1
-    _require(np.array(bounds.shape == (n_bounds, n_nodes, n_features)), "a neighbour tree's bounds")
-    metric = next(part for part in rest if isinstance(part, DistanceMetric))
-    if type(metric).__name__.startswith("Minkowski"):  # the only one allowed that reads its weights
-        _require(np.array(metric.__getstate__()[1].size in (0, n_features)), "a distance's weights")
-
-
-def _require(holds: Any, what: str) -> None:
-    if not np.all(holds):
-        raise ValueError(f"{what} point outside of its arrays")

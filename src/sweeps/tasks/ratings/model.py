@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-import zipfile
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import packages_distributions, version
@@ -18,20 +17,41 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from surprise import AlgoBase, Prediction, Trainset
+from surprise import (
+    NMF,
+    SVD,
+    AlgoBase,
+    BaselineOnly,
+    CoClustering,
+    KNNBaseline,
+    KNNBasic,
+    KNNWithMeans,
+    KNNWithZScore,
+    NormalPredictor,
+    Prediction,
+    SlopeOne,
+    SVDpp,
+    Trainset,
+)
 
-from sweeps.base.build import locate
+from sweeps.base.build import locate_class
 from sweeps.base.errors import DataError, ModelError
 from sweeps.tasks.ratings.knn.algorithm import KNN
 from sweeps.tasks.ratings.knn.arrays import arrays_of
 from sweeps.tasks.ratings.knn.state import trainset_of, trainset_state
+from sweeps.tasks.stored_file import as_model_error, check_archive, read_json
 from sweeps.tasks.values import as_name, whole_number
 
 _FORMAT_VERSION = 1
 _ARRAYS_FILE = "arrays.npz"
 _ABOUT_FILE = "recommender.json"
 _NEEDED_TO_LOAD = ("scikit-surprise", "numpy", "pandas", "numba")
-_BUILT_IN = ("surprise.", "sweeps.tasks.ratings.knn.")
+_CANNOT = "The model cannot predict"
+_ALGORITHMS: tuple[type[AlgoBase], ...] = (
+    *(KNN, KNNBaseline, KNNBasic, KNNWithMeans, KNNWithZScore),
+    *(NMF, SVD, BaselineOnly, CoClustering, NormalPredictor, SlopeOne, SVDpp),
+)
+_BUILT_IN = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in _ALGORITHMS}
 _TRAINSET = "trainset."  # prefix of the arrays that make up the trainset
 
 
@@ -49,6 +69,7 @@ class Recommender:
     user_column: str
     item_column: str
 
+    @as_model_error(_CANNOT, DataError)
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Predicted ratings for pairs of raw ids.
 
@@ -75,6 +96,7 @@ class Recommender:
         values, impossible = estimates(self.algorithm, users, items)
         return pd.DataFrame({"prediction": values, "was_impossible": impossible}, index=frame.index)
 
+    @as_model_error(_CANNOT, DataError)
     def recommend(self, user: Hashable, n: int = 10) -> pd.DataFrame:
         """The items with the highest predictions among those that a user has not rated.
 
@@ -122,22 +144,27 @@ class Recommender:
 
     @classmethod
     def load(cls, directory: Path, trusted: Sequence[str] = ()) -> Self:
-        """Read a stored recommender back.
+        """Read a stored recommender back, and predict a pair with it.
 
         Raises:
             ModelError: damaged, of a newer format, or of a class that is neither built in nor trusted.
         """
-        try:
-            about = json.loads((directory / _ABOUT_FILE).read_text(encoding="utf-8"))
+        what = f"{directory} holds no recommender that a sweep has stored"
+        with as_model_error(what):
+            about = read_json(directory / _ABOUT_FILE)
+            check_archive(directory / _ARRAYS_FILE, what)
             with np.load(directory / _ARRAYS_FILE, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
             if int(about["format"]) > _FORMAT_VERSION:
                 raise ModelError(f"{directory} was stored by a newer version of sweeps; upgrade sweeps.")
-            name, scalars = str(about["algorithm"]), dict(about["scalars"])
-            columns = str(about["user_column"]), str(about["item_column"])
-        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            raise ModelError(f"{directory} holds no recommender that a sweep has stored: {error}") from error
-        return cls(_restored(_trusted_class(name, trusted), scalars, arrays), *columns)
+            kind = _trusted_class(about["algorithm"], trusted)
+            algorithm = _restored(kind, dict(about["scalars"]), arrays)
+            trainset: Trainset = algorithm.trainset
+            estimates(algorithm, [trainset.to_raw_uid(0)], [trainset.to_raw_iid(0)])
+        user_column, item_column = about.get("user_column"), about.get("item_column")
+        if not isinstance(user_column, str) or not isinstance(item_column, str):
+            raise ModelError(f"{directory / _ABOUT_FILE}: user_column and item_column must be strings.")
+        return cls(algorithm, user_column, item_column)
 
     def pip_requirements(self) -> list[str]:
         """Pinned requirements of what loading needs."""
@@ -243,12 +270,14 @@ def _restored(kind: type[AlgoBase], scalars: Mapping[str, Any], arrays: Mapping[
 
 
 def _trusted_class(name: str, trusted: Sequence[str]) -> type[AlgoBase]:
-    if not name.startswith(_BUILT_IN) and name not in trusted:
+    if name in _BUILT_IN:
+        return _BUILT_IN[name]
+    if name not in trusted:
         raise ModelError(
             f"The recommender is a {name}, which is neither Surprise's nor ours. If you trust that class: "
             f"`trusted_types: [{name}]` in the model's YAML to store it, and --trust {name} to load it."
         )
-    kind = locate(name, "the stored algorithm")
-    if not (isinstance(kind, type) and issubclass(kind, AlgoBase)):
+    kind = locate_class(name, "the stored algorithm")
+    if not issubclass(kind, AlgoBase):
         raise ModelError(f"{name} is not a Surprise algorithm.")
     return kind

@@ -27,16 +27,21 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
 from sweeps.base.errors import DataError, ModelError
+from sweeps.tasks.stored_file import as_model_error, read_json
+from sweeps.tasks.supervised import Supervised
 from sweeps.tasks.text import quick_text
+from sweeps.tasks.text.bounded import is_bounded
 from sweeps.tasks.text.duplicates import Grouping
 from sweeps.tasks.text.svm.sparse_svc import ordinary, quickened
 from sweeps.tasks.trusted import load_skops, save_skops
 
-__all__ = ["TextModel"]
+__all__ = ["SupervisedTextModel", "TextModel", "limit_seconds"]
 
 _FORMAT_VERSION = 1
 _MODEL_FILE = "model.skops"
 _ABOUT_FILE = "text_model.json"
+_CANNOT = "The model cannot predict"
+_SECONDS = 60.0  # that a supervised model may take, unless it is told otherwise
 _NEEDED_TO_LOAD = ("scikit-learn", "skops", "numpy", "scipy", "pandas")
 
 _log = logging.getLogger(__name__)
@@ -146,6 +151,7 @@ class TextModel:
         _log.warning("Predictions will have no confidence: %s", reason)
         return cls(pipeline, text_column, no_confidence=reason)
 
+    @as_model_error(_CANNOT, DataError)
     def labels(self, texts: Iterable[str | None]) -> npt.NDArray[Any]:
         """The classifier's predictions, one for each of n texts, as an array of n labels of the training labels' type.
 
@@ -159,6 +165,7 @@ class TextModel:
             return np.empty(0, dtype=self.pipeline.classes_.dtype)
         return np.asarray(self.pipeline.predict(documents))
 
+    @as_model_error(_CANNOT, DataError)
     def score(self, texts: Iterable[str | None]) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
         """Labels and confidences of n texts, each vectorized once.
 
@@ -223,9 +230,10 @@ class TextModel:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
-    @classmethod
-    def load(cls, directory: Path, trusted: Collection[str] = ()) -> Self:
-        """Loads what `save` stored.
+    @staticmethod
+    @as_model_error("The stored text model cannot be loaded")
+    def load(directory: Path, trusted: Collection[str] = ()) -> TextModel:
+        """Loads what `save` stored, and predicts a text with it; see `SupervisedTextModel`.
 
         Args:
             directory: the directory given to `save`.
@@ -234,18 +242,19 @@ class TextModel:
 
         Raises:
             ModelError: a type is not trusted, or the directory holds no such model, or a damaged one.
+            PredictionTimeoutError: it does not come to an end with a short text.
         """
         about = _read_about(directory / _ABOUT_FILE)
         stored = load_skops(directory / _MODEL_FILE, trusted)
         calibrated = stored if isinstance(stored, CalibratedClassifierCV) else None
-        try:
+        with as_model_error(f"{directory / _MODEL_FILE}: holds no fitted vectorizer and model"):
             pipeline = stored if calibrated is None else _calibrated_pipeline(calibrated)
-            is_text_model = isinstance(pipeline, Pipeline) and list(pipeline.named_steps) == ["vectorizer", "model"]
-        except (AttributeError, IndexError, TypeError, ValueError):
-            is_text_model = False
-        if not is_text_model:
-            raise ModelError(f"{directory / _MODEL_FILE}: holds no fitted vectorizer and model. Log the model anew.")
-        return cls(pipeline, about["text_column"], calibrated, about["no_confidence"])
+            if not isinstance(pipeline, Pipeline) or list(pipeline.named_steps) != ["vectorizer", "model"]:
+                raise ModelError(f"{directory / _MODEL_FILE}: holds no fitted vectorizer and model. Log it anew.")
+        kind = TextModel if is_bounded(stored, trusted) else SupervisedTextModel
+        model = kind(pipeline, about["text_column"], calibrated, about["no_confidence"])
+        model.score(["A short text."])
+        return model
 
     def pip_requirements(self) -> list[str]:
         """What has to be installed to load the model here stored, pinned as it is installed here (`name==version`).
@@ -320,6 +329,43 @@ class TextModel:
         }
 
 
+class SupervisedTextModel(TextModel):
+    """A text model that is not known to come to an end with every text; it predicts in a process of its own."""
+
+    @cached_property
+    def process(self) -> Supervised:
+        """What predicts; its `seconds` may be set."""
+        return Supervised(TextModel(self.pipeline, self.text_column, self.calibrated, self.no_confidence), _SECONDS)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the process."""
+        return {name: value for name, value in vars(self).items() if name != "process"}
+
+    def labels(self, texts: Iterable[str | None]) -> npt.NDArray[Any]:
+        """As `TextModel.labels`.
+
+        Raises:
+            PredictionTimeoutError: it takes too long.
+        """
+        found: npt.NDArray[Any] = self.process.call("labels", _as_texts(texts))
+        return found
+
+    def score(self, texts: Iterable[str | None]) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
+        """As `TextModel.score`.
+
+        Raises:
+            PredictionTimeoutError: it takes too long.
+        """
+        found: tuple[npt.NDArray[Any], npt.NDArray[np.float64]] = self.process.call("score", _as_texts(texts))
+        return found
+
+
+def limit_seconds(predictor: object, seconds: float) -> None:
+    """Set how long a model may take to predict, if it is one that is supervised."""
+    if isinstance(predictor, SupervisedTextModel):
+        predictor.process.seconds = seconds
+
+
 def _calibrated_pipeline(calibrated: CalibratedClassifierCV) -> Any:
     # Without an ensemble, scikit-learn fits its one estimator on everything: that is the pipeline, and not to be fitted
     # again.
@@ -343,11 +389,9 @@ def _as_texts(texts: Iterable[str | None]) -> npt.NDArray[Any]:
 
 
 def _read_about(file: Path) -> dict[str, Any]:
-    try:
-        about: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    about = read_json(file)
+    with as_model_error(f"{file} is not readable as a stored text model"):
         format_version, text_column, reason = about["format_version"], about["text_column"], about["no_confidence"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{file}: not readable as a stored text model ({type(error).__name__}: {error}).") from error
     if format_version != _FORMAT_VERSION:
         raise ModelError(
             f"{file}: has format version {format_version!r}, this version of sweeps reads {_FORMAT_VERSION}. "

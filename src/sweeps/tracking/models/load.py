@@ -10,11 +10,11 @@ from typing import Any
 import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model
 
 from sweeps.base.errors import ModelError, TrackingError, first_line
 from sweeps.tasks.base import Predictor
 from sweeps.tracking.client import shown_uri
+from sweeps.tracking.models.mlmodel import read_flavor
 from sweeps.tracking.models.pyfunc import load_predictor
 
 
@@ -38,10 +38,9 @@ def load(client: MlflowClient, model_uri: str, trusted: Sequence[str] = ()) -> P
                     artifact_uri=_artifacts_of(client, model_uri), dst_path=target, tracking_uri=client.tracking_uri
                 )
             )
-            flavor = Model.load(str(folder)).flavors.get("python_function", {})
         except Exception as error:
             raise TrackingError(f"{model_uri} cannot be fetched: {first_line(error)}") from error
-        return _load_files(model_uri, folder, flavor, trusted)
+        return _load_files(model_uri, folder, read_flavor(folder, model_uri), trusted)
 
 
 def _artifacts_of(client: MlflowClient, model_uri: str) -> str:

@@ -15,9 +15,10 @@ from typing import Any
 
 import pandas as pd
 
-from sweeps.base.build import locate
+from sweeps.base.build import locate_class
 from sweeps.base.errors import ModelError
 from sweeps.tasks.base import Predictor, Task
+from sweeps.tasks.stored_file import as_model_error, read_json
 
 _DESCRIPTION = "sweeps_model.json"
 _FILES = "files"
@@ -48,11 +49,9 @@ def load_predictor(directory: Path, trusted: Sequence[str] = ()) -> Predictor:
         ModelError: not a model of ours, of a newer format, or in need of more trust.
     """
     trusted = [*trusted, *_trusted_by_environment()]
-    try:
-        described = json.loads((directory / _DESCRIPTION).read_text(encoding="utf-8"))
+    with as_model_error(f"{directory} holds no model that a sweep has stored"):
+        described = read_json(directory / _DESCRIPTION)
         name, version = str(described["task"]), int(described["format"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{directory} holds no model that a sweep has stored: {error}") from error
     if version > _FORMAT:
         raise ModelError(f"The model was stored by a newer version of sweeps (format {version}); upgrade sweeps.")
     if not name.startswith(_BUILT_IN) and name not in trusted:
@@ -60,10 +59,11 @@ def load_predictor(directory: Path, trusted: Sequence[str] = ()) -> Predictor:
             f"The model is read by {name}, which is not part of sweeps. If you trust that code: --trust {name}, or "
             f"SWEEPS_TRUST={name} in the environment."
         )
-    task = locate(name, "the model's task")
-    if not (isinstance(task, type) and issubclass(task, Task)) or inspect.isabstract(task):
-        raise ModelError(f"The model names {name} as its task, but that is not a task.")
-    return task.load(directory / _FILES, trusted)
+    with as_model_error(f"{directory} holds a model that cannot be loaded"):
+        task = locate_class(name, "the model's task")
+        if not issubclass(task, Task) or inspect.isabstract(task):
+            raise ModelError(f"The model names {name} as its task, but that is not a task.")
+        return task.load(directory / _FILES, trusted)
 
 
 def _trusted_by_environment() -> list[str]:

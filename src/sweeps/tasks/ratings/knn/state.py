@@ -53,6 +53,9 @@ def trainset_of(state: Mapping[str, Any]) -> ArrayTrainset:
         scale = (float(state["lowest_rating"]), float(state["highest_rating"]))
     except KeyError as error:
         raise ModelError(f"the stored k-NN model has no entry {error}") from error
+    integers = (user_starts, items, item_starts, item_order)
+    if any(one.ndim != 1 or one.dtype.kind not in "iu" for one in integers) or ratings.ndim != 1:
+        raise ModelError("the stored k-NN model is damaged: its arrays are not rows of numbers")
     by_user = RatingLists(user_starts.astype(np.int64), items.astype(np.int32), ratings.astype(np.float64))
     lengths = (len(items), len(ratings), len(item_order), user_starts[-1], item_starts[-1])
     in_range = len(items) and 0 <= items.min() <= items.max() < len(item_starts) - 1
