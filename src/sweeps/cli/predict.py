@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import math
-import os
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pandas as pd
 
+from sweeps.base.atomic_file import replacing
 from sweeps.base.command import run_command
 from sweeps.base.errors import ConfigError, DataError, PredictionTimeoutError
 from sweeps.base.signals import time_limit
@@ -227,16 +226,7 @@ def _replacing(target: str) -> Iterator[IO[str]]:
     if path.is_dir():
         raise DataError(f"{target} is a folder; name a file to write.")
     try:
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+            yield file
     except OSError as error:
         raise DataError(f"{target} cannot be written: {error.strerror}.") from error
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            yield file
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(partial).chmod(0o666 & ~mask)
-        Path(partial).replace(path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise

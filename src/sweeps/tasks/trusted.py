@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import io
 import json
-import uuid
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
@@ -28,6 +27,7 @@ from typing import Any
 import skops.io
 from numpy.lib import format as npy
 
+from sweeps.base.atomic_file import replacing
 from sweeps.base.errors import ModelError
 from sweeps.tasks.stored_file import as_model_error, check_archive, reason
 from sweeps.tasks.stored_parts import check_parts
@@ -191,12 +191,8 @@ def save_skops(obj: object, file: Path, trusted: Collection[str]) -> None:
             f"{_type_name(obj)} can be written by skops and not read back, {reason(error)}. "
             "Its class must be importable by name, and its state plain data."
         ) from error
-    partial = file.with_name(f".{file.name}.{uuid.uuid4().hex}.partial")
-    try:
+    with replacing(file) as partial:
         partial.write_bytes(data)
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _read(file: Path) -> bytes:

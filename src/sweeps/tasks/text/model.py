@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
-import uuid
 from collections.abc import Callable, Collection, Iterable
 from copy import copy
 from dataclasses import dataclass
@@ -26,12 +24,14 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
+from sweeps.base.atomic_file import replacing
 from sweeps.base.errors import DataError, ModelError
 from sweeps.tasks.stored_file import as_model_error, read_json
 from sweeps.tasks.supervised import Supervised
 from sweeps.tasks.text import quick_text
 from sweeps.tasks.text.bounded import is_bounded
 from sweeps.tasks.text.duplicates import Grouping
+from sweeps.tasks.text.input import as_texts
 from sweeps.tasks.text.svm.sparse_svc import ordinary, quickened
 from sweeps.tasks.trusted import load_skops, save_skops
 
@@ -107,7 +107,7 @@ class TextModel:
             DataError: an entry of `texts` is neither a string nor missing.
         """
         fitted = cls._fit(
-            vectorizer, quickened(model), _as_texts(texts), np.asarray(labels), text_column, seed, n_folds, groups
+            vectorizer, quickened(model), as_texts(texts), np.asarray(labels), text_column, seed, n_folds, groups
         )
         for pipeline in [fitted.pipeline] + ([fitted.calibrated.estimator] if fitted.calibrated else []):
             pipeline.set_params(model=ordinary(pipeline["model"]))
@@ -160,7 +160,7 @@ class TextModel:
         Raises:
             DataError: an entry is neither a string nor missing.
         """
-        documents = _as_texts(texts)
+        documents = as_texts(texts)
         if not len(documents):
             return np.empty(0, dtype=self.pipeline.classes_.dtype)
         return np.asarray(self.pipeline.predict(documents))
@@ -177,7 +177,7 @@ class TextModel:
         Raises:
             DataError: an entry is neither a string nor missing.
         """
-        documents = _as_texts(texts)
+        documents = as_texts(texts)
         if not len(documents):
             return np.empty(0, dtype=self.pipeline.classes_.dtype), np.empty(0)
         features, model = self._vectorize(documents), self.pipeline.named_steps["model"]
@@ -220,15 +220,11 @@ class TextModel:
         """
         if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
             raise ModelError(f"{directory}: exists and is not an empty directory. Name another, or remove it.")
-        partial = directory.with_name(f".{directory.name}.{uuid.uuid4().hex}.partial")
-        partial.mkdir(parents=True)
-        try:
+        with replacing(directory) as partial:
+            partial.mkdir(parents=True)
             # The calibrated classifier holds the pipeline, so one file is enough for both.
             save_skops(self.pipeline if self.calibrated is None else self.calibrated, partial / _MODEL_FILE, trusted)
             (partial / _ABOUT_FILE).write_text(json.dumps(self._about(), indent=2) + "\n", encoding="utf-8")
-            partial.replace(directory)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
 
     @staticmethod
     @as_model_error("The stored text model cannot be loaded")
@@ -347,7 +343,7 @@ class SupervisedTextModel(TextModel):
         Raises:
             PredictionTimeoutError: it takes too long.
         """
-        found: npt.NDArray[Any] = self.process.call("labels", _as_texts(texts))
+        found: npt.NDArray[Any] = self.process.call("labels", as_texts(texts))
         return found
 
     def score(self, texts: Iterable[str | None]) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
@@ -356,7 +352,7 @@ class SupervisedTextModel(TextModel):
         Raises:
             PredictionTimeoutError: it takes too long.
         """
-        found: tuple[npt.NDArray[Any], npt.NDArray[np.float64]] = self.process.call("score", _as_texts(texts))
+        found: tuple[npt.NDArray[Any], npt.NDArray[np.float64]] = self.process.call("score", as_texts(texts))
         return found
 
 
@@ -371,21 +367,6 @@ def _calibrated_pipeline(calibrated: CalibratedClassifierCV) -> Any:
     # again.
     (only,) = calibrated.calibrated_classifiers_
     return only.estimator
-
-
-def _as_texts(texts: Iterable[str | None]) -> npt.NDArray[Any]:
-    """Object array of strings, the empty string for a missing one."""
-    if isinstance(texts, list) and all(type(text) is str for text in texts):  # a frame costs more than a prediction
-        return np.array(texts, dtype=object)
-    series = pd.Series(texts if isinstance(texts, pd.Series) else list(texts), dtype=object)
-    documents: npt.NDArray[Any] = series.mask(series.isna(), "").to_numpy(dtype=object)
-    for row, document in enumerate(documents):
-        if not isinstance(document, str):
-            raise DataError(
-                f"Row {row} of the texts (counted from 0) is of type {type(document).__name__}: {document!r}. "
-                "A text or nothing is expected; convert the column with astype(str)."
-            )
-    return documents
 
 
 def _read_about(file: Path) -> dict[str, Any]:
