@@ -24,10 +24,10 @@ from sweeps.compose.leaf import Leaf, is_unconditional
 from sweeps.compose.option_file import locate_option
 from sweeps.compose.plan import Combination, StudyPlan, plan_study, space_as_written
 from sweeps.compose.request import Request
+from sweeps.compose.root_config import RootConfig
 from sweeps.compose.search_space import Proposal
-from sweeps.compose.settings import SWEPT_GROUPS, RootConfig
 from sweeps.compose.space_yaml import flatten, inactive_keys
-from sweeps.execution.trial import candidate_of
+from sweeps.execution.trial import GROUPS, candidate_of
 
 Planner = Callable[..., StudyPlan]
 SHIPPED = Path(str(resources.files("sweeps.conf")))
@@ -563,7 +563,7 @@ def test_a_space_that_depends_on_another_group_is_refused(own: Planner) -> None:
 FILES = sorted(
     file.relative_to(SHIPPED) for file in SHIPPED.rglob("*.yaml") if len(file.relative_to(SHIPPED).parts) > 1
 )
-OPTIONS = [file for file in FILES if file.parts[0] in SWEPT_GROUPS]
+OPTIONS = [file for file in FILES if file.parts[0] in GROUPS]
 
 
 def test_the_folder_has_the_groups_that_the_project_promises() -> None:

@@ -16,6 +16,7 @@ import pytest
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeps.base.reporting import Pruned, no_report
 from sweeps.compose.search_space import Proposal, SearchSpace
 from sweeps.compose.space_yaml import collect
 from sweeps.execution.in_process import InProcess
@@ -31,7 +32,6 @@ from sweeps.study.result import StudyResult
 from sweeps.study.samplers import SamplerFactory
 from sweeps.study.stopping import Budget, Outcome
 from sweeps.study.trial_record import Record, tell
-from sweeps.tasks.base import PrunedError, no_report
 
 SVM = {
     "_target_": "sklearn.svm.SVC",
@@ -694,7 +694,7 @@ def test_a_result_that_comes_after_its_trial_was_given_up_is_ignored(sweep, new_
             if late == "error":
                 raise ValueError("late")
             if late == "pruned":
-                raise PrunedError
+                raise Pruned
         return scored(number, proposal)
 
     _, outcome, recorder = sweep(job, study=study, n_trials=4)

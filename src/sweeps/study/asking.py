@@ -51,6 +51,7 @@ class TrialQueue:
         samplers: the sampler of each trial.
         coordinator: stands for this process; noted with every trial.
         describe: every active hyperparameter of a proposal, known before it runs, so that a failed trial shows them.
+        suggest_more: what a user's own function draws beside the space.
     """
 
     def __init__(
@@ -60,12 +61,14 @@ class TrialQueue:
         samplers: SamplerFactory,
         coordinator: str = "",
         describe: Callable[[Proposal], Mapping[str, Any]] = lambda proposal: proposal.values,
+        suggest_more: Callable[[Proposal, Trial], Proposal] = lambda proposal, trial: proposal,
     ) -> None:
         self._study = study
         self._space = space
         self._samplers = samplers
         self._coordinator = coordinator
         self._describe = describe
+        self._suggest_more = suggest_more
         self._queued: deque[tuple[dict[str, Any], dict[str, Any]]] = deque()  # parameters, user attributes
 
     def requeue_orphans(self, alive: Collection[str] = (), in_flight: Collection[int] = ()) -> list[FrozenTrial]:
@@ -102,6 +105,7 @@ class TrialQueue:
         with together(self._study):  # a trial is drawn to its end, or known to be half drawn
             trial = self._study.ask()
             proposal = self._space.suggest(trial, is_default=Attribute.DEFAULT in trial.user_attrs)
+            proposal = self._suggest_more(proposal, trial)
             record_proposal(trial, proposal, self._describe(proposal), self._coordinator)
         return Asked(trial, proposal)
 

@@ -20,7 +20,6 @@ from sweeps.study.identity import IDENTITY, check_same
 from sweeps.study.lease import Lease
 from sweeps.study.storage import open_storage
 from sweeps.sweep.preflight import CheckedStudy
-from sweeps.tasks.base import Task
 from sweeps.tracking.entries import command_tags
 from sweeps.tracking.study.parent import PARENT_RUN, STUDY_ID, TRACKING
 
@@ -28,7 +27,7 @@ _LOOK_AGAIN = 0.2  # seconds
 
 
 @contextmanager
-def open_study(checked: CheckedStudy, task: Task) -> Iterator[tuple[Study, Lease]]:
+def open_study(checked: CheckedStudy) -> Iterator[tuple[Study, Lease]]:
     """Make a study with its folder, or open it again, and hold it inside a `with` block.
 
     Raises:
@@ -36,12 +35,12 @@ def open_study(checked: CheckedStudy, task: Task) -> Iterator[tuple[Study, Lease
         StorageError: the study's database is out of reach or full, or another process is at work on the study.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    plan, folder, settings = checked.plan, checked.folder, checked.settings
+    plan, folder, settings, objective = checked.plan, checked.folder, checked.settings, checked.objective
     folder.make()
     study = optuna.create_study(
         study_name=checked.name,
         storage=open_storage(checked.storage),
-        direction=task.directions[checked.metric],
+        directions=list(objective.directions.values()),
         sampler=checked.samplers.sampler_for(0),
         pruner=checked.pruner,
         load_if_exists=True,
@@ -52,10 +51,12 @@ def open_study(checked: CheckedStudy, task: Task) -> Iterator[tuple[Study, Lease
         while PARENT_RUN not in study.user_attrs and not lease.is_first():
             time.sleep(_LOOK_AGAIN)  # of processes that begin a study together, one describes it and makes its runs
         check_same(study, checked.identity)
-        command_file.remember(folder, plan.dataset, settings.storage)  # anew each time: n_trials may have grown
+        command_file.remember(
+            folder, _typed_of_several(checked), checked.spelling, settings.storage
+        )  # anew each time: n_trials may have grown
         if IDENTITY not in study.user_attrs:
             write_text(folder.config, without_passwords(OmegaConf.to_yaml(plan.config)))
-            study.set_user_attr(TRACKING, _shown_in_tracking(checked, task))
+            study.set_user_attr(TRACKING, _shown_in_tracking(checked))
             study.set_user_attr(IDENTITY, dict(checked.identity))  # last: now everything is there to resume it
         yield study, lease
     finally:
@@ -63,12 +64,18 @@ def open_study(checked: CheckedStudy, task: Task) -> Iterator[tuple[Study, Lease
             lease.release()
 
 
-def _shown_in_tracking(checked: CheckedStudy, task: Task) -> dict[str, Any]:
+def _typed_of_several(checked: CheckedStudy) -> dict[str, str]:
+    group, option = checked.objective.scope.study_group, checked.plan.study_option
+    return {} if group is None or option is None else {group: option}
+
+
+def _shown_in_tracking(checked: CheckedStudy) -> dict[str, Any]:
     """What the runs in MLflow show of a study beside its trials."""
     return {
         "experiment": checked.settings.experiment_name,
-        "dataset": str(checked.plan.config.dataset.name),
-        "metric": checked.metric,
-        "names": checked.plan.parameter_names(),
-        "tags": {**command_tags(task.fingerprint), STUDY_ID: uuid.uuid4().hex},
+        "dataset": checked.objective.dataset,
+        "choice_params": dict(checked.objective.choice_params),
+        "metric": checked.objective.metric,
+        "names": dict(checked.objective.names()),
+        "tags": {**command_tags(), **checked.objective.tags(), STUDY_ID: uuid.uuid4().hex},
     }

@@ -36,7 +36,7 @@ class Progress:
     def on_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Advance the bar, or write a line."""
         if trial.state == TrialState.COMPLETE:
-            self._best = better_trial(study.direction, self._best, trial)
+            self._best = better_trial(study, self._best, trial)
         if self._bar.disable:
             say(f"trial {trial.number}: {_describe(trial, self._metric)}{_shown(self._best)}")
         elif trial.state == TrialState.FAIL:
@@ -54,7 +54,8 @@ class Progress:
 def _describe(trial: FrozenTrial, metric: str) -> str:
     what = " ".join(Record.of(trial).choices.values())
     if trial.state == TrialState.COMPLETE:
-        return f"{what}, {metric} {trial.values[0]:.4f}"
+        values = " ".join(f"{value:.4f}" for value in trial.values)
+        return ", ".join(part for part in (what, f"{metric if len(trial.values) == 1 else 'values'} {values}") if part)
     if trial.state == TrialState.PRUNED:
         return f"{what}, pruned after step {len(trial.intermediate_values)}"
     record = Record.of(trial)
