@@ -55,7 +55,7 @@ class SweepsSweeper(Sweeper):
 def _register() -> None:
     store = ConfigStore.instance()
     node = {
-        "defaults": [{"sampler@sweeper.sampler": "tpe"}, {"pruner@sweeper.pruner": "none"}, "_self_"],
+        "defaults": ["_self_", {"sampler@sweeper.sampler": "tpe"}, {"pruner@sweeper.pruner": "none"}],
         "sweeper": SweeperConfig,
         "callbacks": {"sweeps": {"_target_": "sweeps.compose.plain_run.RemoveSearchSpaces"}},
         "sweep": {"dir": "multirun"},

@@ -145,7 +145,7 @@ def use_singletons(state: Any) -> None:
 
 
 def _whole(config: DictConfig, hydra_config: DictConfig) -> DictConfig:
-    merged = OmegaConf.merge(config, hydra_config)
+    merged = OmegaConf.merge(hydra_config, config)  # in this order, as an app's config may take no more keys
     assert isinstance(merged, DictConfig)  # noqa: S101 - for mypy: both are
     return merged
 

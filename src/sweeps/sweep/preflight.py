@@ -126,8 +126,8 @@ def _base(plan: StudyPlan, settings: Settings) -> Path:
     written = str(OmegaConf.to_container(plan.config.hydra, resolve=False)["sweep"]["dir"])  # type: ignore[index,call-overload]
     if "${now" in written and settings.study_name is not None and settings.storage is None:
         raise ConfigError(
-            f"hydra.sweep.dir={written} is another folder at each start, so study_name={settings.study_name} could never "
-            f"be resumed. Set hydra.sweep.dir=multirun, or give hydra.sweeper.storage=sqlite:///studies.db"
+            f"hydra.sweep.dir={written} is another folder at each start, so study_name={settings.study_name} could "
+            f"never be resumed. Set hydra.sweep.dir=multirun, or give hydra.sweeper.storage=sqlite:///studies.db"
         )
     return Path(base)
 
