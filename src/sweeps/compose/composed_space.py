@@ -48,10 +48,12 @@ class _Owners:
         group, choice = self.of(key)
         return f"{group}/{choice}.{key.removeprefix(f'{package_of(group)}.')}" if group else key
 
-    def file(self, package: str) -> str:
-        """Where the option at a package, or the innermost around it, is written."""
+    def place(self, package: str) -> str:
+        """Where the search space at a package is written: the file of the option around it, and the key in it."""
         group, choice = self.of(f"{package}.") if package else ROOT
-        return locate_option(self._sources, group.partition("@")[0], choice or self._root)
+        file = locate_option(self._sources, group.partition("@")[0], choice or self._root)
+        around = f"{package}.".removeprefix(f"{package_of(group)}.") if package else ""
+        return f"{file}: {around}{SEARCH_SPACE}"
 
     def at(self, option: str) -> str | None:
         """The package of an option such as `model/svm` where it is chosen, None where it is not."""
@@ -89,7 +91,7 @@ def leaves_of(config: DictConfig, request: Request) -> dict[Owner, tuple[Leaf, .
         if has_key(config, key):
             default = OmegaConf.select(config, key)
             default = OmegaConf.to_container(default) if OmegaConf.is_config(default) else default
-            distribution = sweep.distribution(default)
+            distribution = sweep.distribution(default, by_default=request.scope.groups is not None)
             leaf = leaves.get(key) or Leaf(key, owners.name(key), distribution, default, {}, "")
             leaves[key] = replace(leaf, distribution=distribution, source=f"command line: {sweep.text}")
     by_owner: dict[Owner, list[Leaf]] = {}
@@ -106,30 +108,27 @@ def has_key(config: DictConfig, key: str) -> bool:
     return isinstance(node, DictConfig) and name in node
 
 
-def _spaces(config: DictConfig, owners: _Owners, scope: Scope) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+def _spaces(config: DictConfig, owners: _Owners, scope: Scope) -> Iterator[tuple[str, Any, str]]:
     """Every search space of a config: the package that it mirrors, the space itself, and where it is written."""
     if scope.groups is not None:
         for group in scope.groups:
             package = package_of(group)
-            where = f"{owners.file(package)}: {SEARCH_SPACE}"
-            yield package, _plain_space(OmegaConf.select(config, f"{package}.{SEARCH_SPACE}"), where), where
+            yield package, _plain(OmegaConf.select(config, f"{package}.{SEARCH_SPACE}")), owners.place(package)
         return
     written = OmegaConf.to_container(config, resolve=False)
     assert isinstance(written, dict)  # noqa: S101 - for mypy: a config is one
     for package in _packages_with_space({key: node for key, node in written.items() if key != "hydra"}, ""):
         key = f"{package}.{SEARCH_SPACE}" if package else SEARCH_SPACE
-        where = f"{owners.file(package)}: {SEARCH_SPACE}"
-        yield package, _plain_space(OmegaConf.select(config, key), where), where
-    typed = config.hydra.sweeper.get(SEARCH_SPACE)
-    if typed:
-        space = _plain_space(typed, _SETTING)
-        root = {key: value for key, value in space.items() if "/" not in key}
-        if root:
-            yield "", root, _SETTING
-        for option, of_option in space.items():
-            at = owners.at(option) if "/" in option else None
-            if at is not None:
-                yield at, of_option, f"{_SETTING}.{option}"
+        yield package, _plain(OmegaConf.select(config, key)), owners.place(package)
+    space = _plain(config.hydra.sweeper.get(SEARCH_SPACE))
+    if not isinstance(space, Mapping):
+        yield "", space, _SETTING
+        return
+    yield "", {key: node for key, node in space.items() if "/" not in key}, _SETTING
+    for option, of_option in space.items():
+        at = owners.at(option) if "/" in option else None
+        if at is not None:
+            yield at, of_option, f"{_SETTING}.{option}"
 
 
 def _packages_with_space(node: Mapping[Any, Any], package: str) -> Iterator[str]:
@@ -140,14 +139,8 @@ def _packages_with_space(node: Mapping[Any, Any], package: str) -> Iterator[str]
             yield from _packages_with_space(inner, f"{package}.{key}" if package else str(key))
 
 
-def _plain_space(space: Any, where: str) -> Mapping[str, Any]:
-    if space is None:
-        return {}
-    if not OmegaConf.is_dict(space):
-        raise ConfigError(f"{where} must be a mapping of keys to distributions, not {space!r}.")
-    plain = OmegaConf.to_container(space, resolve=True)
-    assert isinstance(plain, dict)  # noqa: S101 - for mypy: a mapping is one
-    return {str(key): value for key, value in plain.items()}
+def _plain(node: Any) -> Any:
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
 
 def _default(config: DictConfig, leaf: Leaf) -> Any:

@@ -30,12 +30,12 @@ _WORDS = {"float": _NUMBER_WORDS, "int": _NUMBER_WORDS, "categorical": {"type", 
 
 
 def collect(
-    space: Mapping[str, Any], beside: Mapping[str, Any], package: str, name_of: Callable[[str], str], where: str
+    space: Any, beside: Mapping[str, Any], package: str, name_of: Callable[[str], str], where: str
 ) -> tuple[Leaf, ...]:
     """Read and check a search space, as written.
 
     Args:
-        space: mirrors the keys beside it.
+        space: mirrors the keys beside it; None for none.
         beside: the config around it as plain containers: the defaults.
         package: the config key of `beside` (`model`), empty for the root.
         name_of: what Optuna calls a config key.
@@ -44,47 +44,57 @@ def collect(
     Raises:
         ConfigError: a rule of the search-space language is broken; the message names the file and the key.
     """
-    return tuple(_walk(space, beside, package, name_of, where, is_top=True))
+    if space is None:
+        return ()
+    if not isinstance(space, Mapping):
+        raise ConfigError(f"{where} must be a mapping of keys to distributions, not {space!r}.")
+    return tuple(_walk(space, beside, "", package, name_of, where))
 
 
 def _walk(
     space: Mapping[str, Any],
     beside: Mapping[str, Any],
+    path: str,
     package: str,
     name_of: Callable[[str], str],
     where: str,
-    *,
-    is_top: bool,
 ) -> Iterator[Leaf]:
     siblings: dict[str, Leaf] = {}
-    source = where.partition(": ")[0]
     for key, node in space.items():
-        here = f"{where}.{key}"
-        full = f"{package}.{key}" if package else str(key)
+        inside = f"{path}{key}"
+        here = f"{where}.{inside}"
+        full = f"{package}.{inside}" if package else inside
         if not isinstance(node, Mapping):
             raise ConfigError(f"{here} must be a distribution such as {{type: float, low: 0, high: 1}}, not {node!r}.")
-        if is_top and key in _NOT_SEARCHED:
+        if not path and key in _NOT_SEARCHED:
             raise ConfigError(f"{here}: {key} is not a hyperparameter and cannot be searched.")
         if key not in beside:
             raise ConfigError(
-                f"{here} has no default beside it: every searched key needs one; add `{full}: VALUE` to {source}."
+                f"{here} has no default beside it: every searched key needs one; "
+                f"add {_default_of(inside, full, where)}."
             )
         if not isinstance(node.get("type"), str):
             inner = beside[key]
             if not isinstance(inner, Mapping) or not node:
                 raise ConfigError(f"{here} needs a `type`: float, int or categorical.")
-            yield from _walk(node, inner, full, name_of, here, is_top=False)
+            yield from _walk(node, inner, f"{inside}.", package, name_of, where)
             continue
         leaf = Leaf(
             key=full,
             name=name_of(full),
             distribution=_distribution(node, here),
             default=beside[key],
-            when=_conditions(node.get("when"), siblings, here, package),
-            source=source,
+            when=_conditions(node.get("when"), siblings, here),
+            source=where.partition(": ")[0],
         )
         siblings[str(key)] = leaf
         yield leaf
+
+
+def _default_of(inside: str, full: str, where: str) -> str:
+    """What a key of a space lacks, and where to write it."""
+    file, _, key = where.partition(": ")
+    return f"`{key.removesuffix(SEARCH_SPACE)}{inside}: VALUE` to {file}" if key else f"`{full}: VALUE` to the config"
 
 
 def _distribution(node: Mapping[str, Any], where: str) -> BaseDistribution:
@@ -134,6 +144,8 @@ def categorical(choices: Any, where: str) -> CategoricalDistribution:
             overrides.to_text(choice) if isinstance(choice, Sequence) and not isinstance(choice, str) else choice
         )
     for index, choice in enumerate(encoded):
+        if choice != choice:  # not equal to itself, so that no trial could be told from another
+            raise ConfigError(f"{where}.choices: nan cannot be a choice; for the word, write 'nan' in quotes.")
         overrides.to_text(choice)  # refuses now what could not be passed on when it is drawn
         if any(decode_choice(choice) == decode_choice(other) for other in encoded[:index]):
             raise ConfigError(f"{where}.choices: {choice!r} is there twice (1, 1.0 and true are the same to Optuna).")
@@ -163,7 +175,7 @@ def make_distribution(short: Mapping[str, Any], where: str) -> BaseDistribution:
         raise ConfigError(f"{where}: {error}") from error
 
 
-def _conditions(when: Any, siblings: Mapping[str, Leaf], where: str, package: str) -> dict[str, tuple[Any, ...]]:
+def _conditions(when: Any, siblings: Mapping[str, Leaf], where: str) -> dict[str, tuple[Any, ...]]:
     if when is None:
         return {}
     if not isinstance(when, Mapping) or not when:
@@ -184,7 +196,7 @@ def _conditions(when: Any, siblings: Mapping[str, Leaf], where: str, package: st
         for value in values:
             if not any(same(value, choice) for choice in choices):
                 raise ConfigError(f"{where}.when: {key!r} has no choice {value!r}; its choices are: {choices}.")
-        conditions[f"{package}.{key}" if package else str(key)] = values
+        conditions[sibling.key] = values
     return conditions
 
 
@@ -203,7 +215,7 @@ def flatten(option: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def inactive_keys(option: Mapping[str, Any]) -> set[str]:
     """The dotted keys of a composed option that its own conditions switch off, such as `gamma` of a linear SVM."""
-    leaves = collect(option.get(SEARCH_SPACE) or {}, option, "", str, SEARCH_SPACE)
+    leaves = collect(option.get(SEARCH_SPACE), option, "", str, SEARCH_SPACE)
     return {leaf.key for leaf in leaves} - next(branches(leaves, lambda leaf: [leaf.default])).keys()
 
 
