@@ -11,11 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf, open_dict
 from optuna.trial import FrozenTrial
 
+from sweeps.base import pickling
 from sweeps.base.errors import ConfigError
 from sweeps.compose import override_text, space_yaml
 from sweeps.compose.composed_space import has_key, leaves_of
@@ -31,7 +31,7 @@ class PackedConfig:
     """A composed config as bytes, of which a trial's own is made six times as fast as by `deepcopy`.
 
     Attributes:
-        config: pickled, without `hydra`; classes of `__main__` by value.
+        config: pickled, without `hydra`.
         hydra: pickled, `hydra` alone, as a key.
         overrides: what was typed for all trials.
     """
@@ -63,17 +63,21 @@ class Combination:
     @cached_property
     def packed(self) -> PackedConfig:
         """The config for the trials."""
+        return self._pack()
+
+    def _pack(self) -> PackedConfig:
         config = copy.deepcopy(self.config)
         if not self.keeps_search_space:
             remove_search_spaces(config)
         hydra = OmegaConf.create({"hydra": OmegaConf.to_container(config.hydra)})  # without Hydra's own classes
         with open_dict(config):
             del config["hydra"]
-        return PackedConfig(cloudpickle.dumps(config), pickle.dumps(hydra), tuple(hydra.hydra.overrides.task))
+        return PackedConfig(pickling.dumps(config), pickle.dumps(hydra), tuple(hydra.hydra.overrides.task))
 
     def __getstate__(self) -> dict[str, Any]:
         """A worker needs no more than this, and may not be able to pickle what it was sent."""
-        return {"choices": self.choices, "config": None, "packed": self.packed, "keeps_search_space": True}
+        packed = self.packed if self.config is None else self._pack()
+        return {"choices": self.choices, "config": None, "packed": packed, "keeps_search_space": True}
 
 
 @dataclass(frozen=True)
@@ -82,14 +86,14 @@ class StudyPlan:
 
     Attributes:
         subject: what the study is of: the option of the scope's study group, or the app's name.
-        study_option: that option, None where there is no such group.
+        study_choice: that option by its group; empty where there is no such group.
         combinations: the composed configs, keyed by the options of their groups in order.
         space: the search space over them.
         added: the swept groups that are not in the defaults list.
     """
 
     subject: str
-    study_option: str | None
+    study_choice: Mapping[str, str]
     combinations: Mapping[tuple[str, ...], Combination]
     space: SearchSpace
     added: frozenset[str] = frozenset()
@@ -100,6 +104,11 @@ class StudyPlan:
         return next(iter(self.combinations.values())).config
 
     @property
+    def title(self) -> str:
+        """The subject as it is typed: `dataset=reviews`; the app's name where there is nothing to type."""
+        return next((f"{group}={option}" for group, option in self.study_choice.items()), self.subject)
+
+    @property
     def strips_search_space(self) -> bool:
         """Whether what trials run must not see `search_space`."""
         return not next(iter(self.combinations.values())).keeps_search_space
@@ -108,7 +117,8 @@ class StudyPlan:
         """The config of one trial, without `hydra`."""
         config: DictConfig = pickle.loads(self._combination(proposal).packed.config)  # noqa: S301 - our own
         for key, value in proposal.values.items():
-            OmegaConf.update(config, key, override_text.stored(value), merge=False)
+            is_new = key.startswith("+")  # only what a user's own function suggests
+            OmegaConf.update(config, key.lstrip("+"), override_text.stored(value), merge=False, force_add=is_new)
         return config
 
     def config_of(self, trial: FrozenTrial) -> DictConfig:
@@ -190,9 +200,10 @@ def plan_study(request: Request, option: str | None, master: DictConfig, config_
         combinations[options] = Combination(choices, config, keeps_search_space=scope.groups is not None)
     if unused:
         raise ConfigError(_unused_message(sorted(unused), list(combinations.values())))
-    study_option = str(own[scope.study_group]) if scope.study_group else None
+    study_choice = {scope.study_group: str(own[scope.study_group])} if scope.study_group else {}
+    subject = next(iter(study_choice.values()), str(first.hydra.job.name))
     space = _space(groups, list(combinations.values()), request)
-    return StudyPlan(study_option or str(first.hydra.job.name), study_option, combinations, space, request.added)
+    return StudyPlan(subject, study_choice, combinations, space, request.added)
 
 
 def space_as_written(config: DictConfig, runtime: Any, scope: Scope) -> SearchSpace:
@@ -204,7 +215,8 @@ def space_as_written(config: DictConfig, runtime: Any, scope: Scope) -> SearchSp
         scope: what may be searched.
     """
     choices = {group: str(runtime.choices[group]) for group in scope.groups or ()}
-    whole = OmegaConf.merge(config, {"hydra": {"runtime": runtime, "job": {"config_name": "config"}}})
+    hydra = {"hydra": {"runtime": runtime, "job": {"config_name": "config"}}}
+    whole = OmegaConf.merge(hydra, config)  # in this order, as the app's config may take no more keys
     assert isinstance(whole, DictConfig)  # noqa: S101 - for mypy: both are
     request = Request({}, frozenset(), {}, {}, (), frozenset(), scope)
     groups = {group: (choice,) for group, choice in choices.items()}

@@ -52,7 +52,7 @@ def open_study(checked: CheckedStudy) -> Iterator[tuple[Study, Lease]]:
             time.sleep(_LOOK_AGAIN)  # of processes that begin a study together, one describes it and makes its runs
         check_same(study, checked.identity)
         command_file.remember(
-            folder, _typed_of_several(checked), checked.spelling, settings.storage
+            folder, checked.plan.study_choice, checked.spelling, settings.storage
         )  # anew each time: n_trials may have grown
         if IDENTITY not in study.user_attrs:
             write_text(folder.config, without_passwords(OmegaConf.to_yaml(plan.config)))
@@ -62,11 +62,6 @@ def open_study(checked: CheckedStudy) -> Iterator[tuple[Study, Lease]]:
     finally:
         with suppress(StorageError):  # a lease of a dead process holds nobody up
             lease.release()
-
-
-def _typed_of_several(checked: CheckedStudy) -> dict[str, str]:
-    group, option = checked.objective.scope.study_group, checked.plan.study_option
-    return {} if group is None or option is None else {group: option}
 
 
 def _shown_in_tracking(checked: CheckedStudy) -> dict[str, Any]:

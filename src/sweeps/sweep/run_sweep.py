@@ -43,7 +43,7 @@ def run_sweep(
     plans = [plan_study(request, option, master, loader) for option in request.studies()]
     if master.hydra.sweeper.dry_run:
         for plan in plans:
-            say(describe_space(plan.space, plan.subject))
+            say(describe_space(plan.space, plan.title))
         return []
     studies = [check_study(plan, several_studies=len(plans) > 1) for plan in plans]
 

@@ -35,7 +35,7 @@ def run_single(config: DictConfig, runtime: Any) -> TrialResult | None:
     choices = {group: str(runtime.choices[group]) for group in GROUPS}
     space = space_as_written(config, runtime, TaskObjective.scope)
     if config.dry_run:
-        say(describe_space(space, str(runtime.choices.dataset)))
+        say(describe_space(space, f"dataset={runtime.choices.dataset}"))
         return None
     settings = Settings.from_config(config)
     task = load_task(config)
