@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -60,14 +60,16 @@ class _Running:
         is_pruned: whether it was told to stop; one that swallows `Pruned` is pruned all the same.
         trial: None for a job that is not told which it is.
         metric: the name that `report` gives its values.
-        last_step: of `report`.
+        last_step: of `report`, in this run of the trial.
+        first_step: what the steps of this run count from.
     """
 
     report: Report
     is_pruned: bool = False
     trial: CurrentTrial | None = None
     metric: str = ""
-    last_step: int = field(default=-1)
+    last_step: int = -1
+    first_step: int = 0
 
 
 _RUNNING: ContextVar[_Running | None] = ContextVar("running", default=None)
@@ -90,6 +92,14 @@ def introduce(trial: CurrentTrial, metric: str) -> None:
     running = _RUNNING.get()
     if running is not None:
         running.trial, running.metric = trial, metric
+
+
+def begin_repeat() -> None:
+    """The running trial runs once more, under another seed: what it reports follows the steps of the run before."""
+    running = _RUNNING.get()
+    if running is not None:
+        running.first_step += running.last_step + 1
+        running.last_step = -1
 
 
 def report_scores(scores: Mapping[str, float], step: int | None = None) -> None:
@@ -130,7 +140,7 @@ def report(value: float, step: int) -> None:
             f"sweeps.report: steps must be whole numbers from 0 that rise; {step!r} came after {running.last_step}."
         )
     running.last_step = int(step)
-    report_scores({running.metric: number}, int(step))
+    report_scores({running.metric: number}, running.first_step + int(step))
 
 
 def current_trial() -> CurrentTrial | None:

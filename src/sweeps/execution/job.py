@@ -13,7 +13,7 @@ from typing import Any
 
 from hydra.types import HydraContext, TaskFunction
 
-from sweeps.base.reporting import CurrentTrial, introduce
+from sweeps.base.reporting import CurrentTrial, begin_repeat, introduce
 from sweeps.compose._hydra_compat import run_trial_job, singletons, use_singletons, without_storage
 from sweeps.compose.override_text import to_text
 from sweeps.compose.plan import StudyPlan
@@ -53,10 +53,11 @@ class TrialJob:
         if self.repeat is None:
             return self._run(number, proposal, str(number))
         key, values = self.repeat
-        runs = [
-            self._run(number, replace(proposal, values={**proposal.values, key: value}), f"{number}/{key}={value}")
-            for value in values
-        ]
+        runs = []
+        for value in values:
+            repeated = replace(proposal, values={**proposal.values, key: value})
+            runs.append(self._run(number, repeated, f"{number}/{key}={value}"))
+            begin_repeat()
         return mean_of(runs)
 
     def _run(self, number: int, proposal: Proposal, subfolder: str) -> TrialResult:
