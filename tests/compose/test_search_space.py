@@ -438,12 +438,19 @@ def test_a_group_with_one_option_is_not_drawn() -> None:
 
 def test_a_proposal_is_written_as_overrides_with_the_groups_first() -> None:
     proposal = Proposal({"model": "svm", "vectorizer": "tfidf"}, {"model.x": "a,b", "vectorizer.ngram_range": [1, 2]})
-    assert proposal.override_texts() == [
+    assert SearchSpace({"model": ("svm",), "vectorizer": ("tfidf",)}).override_texts(proposal) == [
         "model=svm",
         "vectorizer=tfidf",
         "model.x='a,b'",
         "vectorizer.ngram_range=[1,2]",
     ]
+
+
+def test_a_group_outside_the_defaults_list_is_typed_with_a_plus_and_one_that_the_config_chooses_is_not_typed() -> None:
+    groups = {"db": ("mysql", "sqlite"), "optimizer": ("adam",)}
+    space = SearchSpace(groups, added={"db"}, implied={"optimizer"})
+    proposal = Proposal({"db": "sqlite", "optimizer": "adam"}, {"optimizer.lr": 0.5})
+    assert space.override_texts(proposal) == ["+db=sqlite", "optimizer.lr=0.5"]
 
 
 # The first trials

@@ -89,14 +89,12 @@ class StudyPlan:
         study_choice: that option by its group; empty where there is no such group.
         combinations: the composed configs, keyed by the options of their groups in order.
         space: the search space over them.
-        added: the swept groups that are not in the defaults list.
     """
 
     subject: str
     study_choice: Mapping[str, str]
     combinations: Mapping[tuple[str, ...], Combination]
     space: SearchSpace
-    added: frozenset[str] = frozenset()
 
     @property
     def config(self) -> DictConfig:
@@ -139,7 +137,7 @@ class StudyPlan:
 
     def override_texts(self, proposal: Proposal) -> list[str]:
         """A trial as overrides: what was typed for all, and what was drawn."""
-        drawn = proposal.override_texts(self.added)
+        drawn = self.space.override_texts(proposal)
         replaced = tuple(f"{text.partition('=')[0]}=" for text in drawn)
         return [text for text in self._combination(proposal).packed.overrides if not text.startswith(replaced)] + drawn
 
@@ -203,7 +201,7 @@ def plan_study(request: Request, option: str | None, master: DictConfig, config_
     study_choice = {scope.study_group: str(own[scope.study_group])} if scope.study_group else {}
     subject = next(iter(study_choice.values()), str(first.hydra.job.name))
     space = _space(groups, list(combinations.values()), request)
-    return StudyPlan(subject, study_choice, combinations, space, request.added)
+    return StudyPlan(subject, study_choice, combinations, space)
 
 
 def space_as_written(config: DictConfig, runtime: Any, scope: Scope) -> SearchSpace:
@@ -242,7 +240,7 @@ def _space(groups: Mapping[str, tuple[str, ...]], combinations: Sequence[Combina
                 )
     beside = {group: (choice,) for group, choice in found if group and group not in groups}
     order = {owner: leaves for owner, leaves in found.items() if owner != ROOT} | {ROOT: found.get(ROOT, ())}
-    return SearchSpace({**groups, **beside}, order, request.scope.lead)
+    return SearchSpace({**groups, **beside}, order, request.scope.lead, request.added, frozenset(beside))
 
 
 def _compose(

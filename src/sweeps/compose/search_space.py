@@ -35,12 +35,6 @@ class Proposal:
     choices: Mapping[str, str]
     values: Mapping[str, Any]
 
-    def override_texts(self, added: Collection[str] = ()) -> list[str]:
-        """The proposal as Hydra overrides, group choices first; `added` groups are not in the defaults list."""
-        return [f"{'+' if group in added else ''}{group}={choice}" for group, choice in self.choices.items()] + [
-            f"{key}={override_text.to_text(value)}" for key, value in self.values.items()
-        ]
-
 
 @dataclass(frozen=True)
 class SearchSpace:
@@ -50,11 +44,15 @@ class SearchSpace:
         groups: the options of each group in the order typed; a group with one option is not drawn.
         leaves: for each owner its leaves, in the order of the file, those that an override fixes among them.
         lead: the group of whose options each has a trial of its own defaults, None for the first that is swept.
+        added: the groups that are not in the defaults list, so that their options are typed as `+group=option`.
+        implied: the groups whose one option the config chooses by itself, so that nothing is typed for them.
     """
 
     groups: Mapping[str, tuple[str, ...]]
     leaves: Mapping[Owner, tuple[Leaf, ...]] = field(default_factory=dict)
     lead: str | None = None
+    added: Collection[str] = ()
+    implied: Collection[str] = ()
 
     def swept_groups(self) -> dict[str, tuple[str, ...]]:
         """The groups that are drawn: those with more than one option."""
@@ -87,6 +85,13 @@ class SearchSpace:
         for owner in _owners(choices):
             next(branches(self.leaves.get(owner, ()), draw))
         return Proposal(choices, values)
+
+    def override_texts(self, proposal: Proposal) -> list[str]:
+        """A proposal as Hydra overrides, group choices first."""
+        typed = {group: choice for group, choice in proposal.choices.items() if group not in self.implied}
+        return [f"{'+' if group in self.added else ''}{group}={choice}" for group, choice in typed.items()] + [
+            f"{key}={override_text.to_text(value)}" for key, value in proposal.values.items()
+        ]
 
     def replay(self, trial: FrozenTrial) -> Proposal:
         """The proposal that a finished trial ran, from its parameters."""

@@ -106,7 +106,8 @@ class TrialQueue:
             trial = self._study.ask()
             proposal = self._space.suggest(trial, is_default=Attribute.DEFAULT in trial.user_attrs)
             proposal = self._suggest_more(proposal, trial)
-            record_proposal(trial, proposal, self._describe(proposal), self._coordinator)
+            overrides = self._space.override_texts(proposal)
+            record_proposal(trial, proposal, overrides, self._describe(proposal), self._coordinator)
         return Asked(trial, proposal)
 
     def _defaults(self, trials: list[FrozenTrial]) -> list[tuple[dict[str, Any], dict[str, Any]]]:

@@ -69,11 +69,13 @@ class Record:
         )
 
 
-def record_proposal(trial: Trial, proposal: Proposal, hyperparameters: Mapping[str, Any], coordinator: str) -> None:
+def record_proposal(
+    trial: Trial, proposal: Proposal, overrides: Sequence[str], hyperparameters: Mapping[str, Any], coordinator: str
+) -> None:
     """Write what a trial is to run."""
     described = {
         "choices": dict(proposal.choices),
-        "overrides": proposal.override_texts(),
+        "overrides": list(overrides),
         "hyperparameters": dict(hyperparameters),
         "coordinator": coordinator,
     }
