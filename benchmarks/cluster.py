@@ -60,7 +60,7 @@ class SleepingChild:
     ) -> TrialOutcome:
         begun = time.time()
         time.sleep(self._seconds)
-        return TrialResult({"val_f1": proposal.values["model.a"]}, {}, {"begun": begun, "ended": time.time()})
+        return TrialResult({"val_f1": proposal.values["model.a"]}, {"begun": begun, "ended": time.time()})
 
     def close(self) -> None:
         """Nothing to end."""
@@ -130,9 +130,8 @@ def dask_processes(folder: Path, n_slots: int) -> Iterator[Client]:
 
 def measure(n_slots: int, seconds: float, per_slot: int, storage: str | None) -> list[str]:
     """One sweep; a row of the table."""
-    space = SearchSpace(
-        {"model": ("m",), "vectorizer": ("none",)}, {("model", "m"): collect(OPTION, "model", "m", "m.yaml")}
-    )
+    leaves = collect(OPTION["search_space"], OPTION, "model", lambda key: key.replace("model", "model/m", 1), "m.yaml")
+    space = SearchSpace({"model": ("m",), "vectorizer": ("none",)}, {("model", "m"): leaves})
     samplers = SamplerFactory({"_target_": "optuna.samplers.RandomSampler", "seed": 1}, space)
     with tempfile.TemporaryDirectory() as folder, dask_processes(Path(folder), n_slots) as client:
         client.run(simulate, seconds)
@@ -140,7 +139,7 @@ def measure(n_slots: int, seconds: float, per_slot: int, storage: str | None) ->
         url = storage or f"sqlite:///{Path(folder) / 'study.db'}"
         study = optuna.create_study(storage=open_storage(url), study_name=f"{time.time()}", direction="maximize")
         before = resource.getrusage(resource.RUSAGE_SELF)
-        StudyLoop(study, TrialQueue(study, space, samplers), workers, Budget(per_slot * n_slots), "val_f1").run()
+        StudyLoop(study, TrialQueue(study, space, samplers), workers, Budget(per_slot * n_slots), ["val_f1"]).run()
         after = resource.getrusage(resource.RUSAGE_SELF)
         trials = study.get_trials(deepcopy=False)
     spans: list[dict[str, Any]] = [trial.user_attrs["sweeps.result"]["seconds"] for trial in trials]

@@ -21,10 +21,12 @@ import optuna
 from omegaconf import OmegaConf
 from optuna.trial import TrialState
 
+from sweeps.base.reporting import report_scores
+from sweeps.compose.leaf import Leaf
 from sweeps.compose.search_space import Proposal, SearchSpace
 from sweeps.compose.space_yaml import collect
 from sweeps.execution.in_process import InProcess
-from sweeps.execution.outcome import REPORT, TrialResult
+from sweeps.execution.outcome import TrialResult
 from sweeps.study.asking import TrialQueue
 from sweeps.study.loop import StudyLoop
 from sweeps.study.pruning import build_pruner
@@ -46,12 +48,19 @@ def option(group: str, name: str) -> dict[str, Any]:
 
 
 def space() -> SearchSpace:
-    leaves = {
-        (group, name): collect(option(group, name), group, name, f"{group}/{name}.yaml")
-        for group, names in OPTIONS.items()
-        for name in names
-    }
-    return SearchSpace(OPTIONS, leaves)
+    leaves = {(group, name): leaves_of(group, name) for group, names in OPTIONS.items() for name in names}
+    return SearchSpace(OPTIONS, leaves, lead="model")
+
+
+def leaves_of(group: str, name: str) -> tuple[Leaf, ...]:
+    config = option(group, name)
+    return collect(
+        config.get("search_space"),
+        config,
+        group,
+        lambda key: key.replace(group, f"{group}/{name}", 1),
+        f"{group}/{name}.yaml",
+    )
 
 
 def candidate(proposal: Proposal) -> Candidate:
@@ -75,8 +84,8 @@ def main() -> None:
     task = TextClassification(data, n_folds=arguments.folds)
 
     def job(number: int, proposal: Proposal) -> TrialResult:
-        evaluation = task.evaluate(candidate(proposal), REPORT.get())
-        return TrialResult(evaluation.metrics, dict(proposal.values), evaluation.seconds)
+        evaluation = task.evaluate(candidate(proposal), report_scores)
+        return TrialResult(evaluation.metrics, evaluation.seconds)
 
     rows = []
     unpruned: list[float] = []
@@ -86,7 +95,7 @@ def main() -> None:
             study = optuna.create_study(direction="maximize", pruner=build_pruner(option("pruner", name)))
             sampler = SamplerFactory({"_target_": "optuna.samplers.RandomSampler", "seed": seed}, space())
             StudyLoop(
-                study, TrialQueue(study, space(), sampler), InProcess(job), Budget(arguments.trials), "val_f1"
+                study, TrialQueue(study, space(), sampler), InProcess(job), Budget(arguments.trials), ["val_f1"]
             ).run()
             stopped = study.get_trials(states=(TrialState.PRUNED,))
             pruned += len(stopped)

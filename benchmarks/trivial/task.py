@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from sweeps.base.build import build
-from sweeps.tasks.base import Candidate, Evaluation, Predictor, Report, Task, no_report
+from sweeps.base.reporting import Report, no_report
+from sweeps.tasks.base import Candidate, Evaluation, Predictor, Task
 from sweeps.tasks.metrics import Direction
 
 

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-import sweeps.compose.settings  # noqa: F401 - registers the schema that conf/config.yaml starts from
+import sweeps.compose.root_config  # noqa: F401 - registers the schema that conf/config.yaml starts from
 from sweeps.base.errors import ConfigError
 from sweeps.compose.override_text import from_text, to_text
 

@@ -24,10 +24,12 @@ from sweeps.compose.leaf import Leaf, is_unconditional
 from sweeps.compose.option_file import locate_option
 from sweeps.compose.plan import Combination, StudyPlan, plan_study, space_as_written
 from sweeps.compose.request import Request
+from sweeps.compose.root_config import RootConfig
 from sweeps.compose.search_space import Proposal
-from sweeps.compose.settings import SWEPT_GROUPS, RootConfig
+from sweeps.compose.settings import Settings
 from sweeps.compose.space_yaml import flatten, inactive_keys
-from sweeps.execution.trial import candidate_of
+from sweeps.execution.task_objective import TaskObjective
+from sweeps.execution.trial import GROUPS, candidate_of
 
 Planner = Callable[..., StudyPlan]
 SHIPPED = Path(str(resources.files("sweeps.conf")))
@@ -56,8 +58,8 @@ def planner(loader: ConfigLoader) -> Planner:
     master = loader.load_configuration("config", [], RunMode.MULTIRUN)
 
     def plan(*texts: str) -> StudyPlan:
-        request = Request.parse(texts, loader)
-        (dataset,) = request.datasets()
+        request = Request.parse(texts, loader, TaskObjective.scope)
+        (dataset,) = request.studies()
         return plan_study(request, dataset, master, loader)
 
     return plan
@@ -169,7 +171,7 @@ def without_hydra(config: DictConfig) -> dict[str, Any]:
 
 def test_the_plain_command_sweeps_the_default_model_as_its_file_says(plan: Planner) -> None:
     planned = plan()
-    assert planned.dataset == "reviews"
+    assert (planned.subject, planned.title) == ("reviews", "dataset=reviews")
     assert planned.space.groups == {"model": ("svm",), "vectorizer": ("tfidf",)}
     assert names(planned) == ["model/svm.C", "model/svm.kernel", "model/svm.gamma"]
     assert leaf(planned, "model/svm.gamma").when == {"model.kernel": ("rbf",)}
@@ -221,9 +223,9 @@ def test_a_glob_sweeps_every_option_that_it_matches(plan: Planner) -> None:
 def test_several_datasets_are_one_study_each(loader: ConfigLoader) -> None:
     texts = ["dataset=reviews,toxicity", "model=logistic"]
     master = loader.load_configuration("config", texts, RunMode.MULTIRUN)
-    request = Request.parse(texts, loader)
-    planned = [plan_study(request, dataset, master, loader) for dataset in request.datasets()]
-    assert [p.dataset for p in planned] == ["reviews", "toxicity"]
+    request = Request.parse(texts, loader, TaskObjective.scope)
+    planned = [plan_study(request, dataset, master, loader) for dataset in request.studies()]
+    assert [p.study_choice for p in planned] == [{"dataset": "reviews"}, {"dataset": "toxicity"}]
     assert [p.config.dataset.name for p in planned] == ["reviews", "toxicity"]
     assert planned[0].space == planned[1].space
 
@@ -469,7 +471,7 @@ def test_a_trials_config_has_its_values_and_composes_again_from_its_own_override
         "dataset.test_size=0.3",
     ]
     master = loader.load_configuration("config", typed, RunMode.MULTIRUN)
-    planned = plan_study(Request.parse(typed, loader), None, master, loader)
+    planned = plan_study(Request.parse(typed, loader, TaskObjective.scope), None, master, loader)
     before = {options: OmegaConf.to_yaml(c.config) for options, c in planned.combinations.items()}
     for number, proposal in enumerate(draws(planned, 25)):
         config, hydra = planned.trial_config(proposal), planned.hydra_config(number, proposal, tmp_path).hydra
@@ -483,7 +485,8 @@ def test_a_trials_config_has_its_values_and_composes_again_from_its_own_override
 
 
 def test_hyperparameters_are_called_by_their_name_and_by_group_where_two_groups_have_it(own: Planner) -> None:
-    called = own("model=forest,logistic", "vectorizer=small").parameter_names()
+    planned = own("model=forest,logistic", "vectorizer=small")
+    called = TaskObjective(planned, Settings.from_config(planned.config.hydra.sweeper)).names()
     assert called["model.max_features"] == "model.max_features"
     assert called["vectorizer.max_features"] == "vectorizer.max_features"
     assert called["model.max_depth"] == "max_depth"
@@ -563,7 +566,7 @@ def test_a_space_that_depends_on_another_group_is_refused(own: Planner) -> None:
 FILES = sorted(
     file.relative_to(SHIPPED) for file in SHIPPED.rglob("*.yaml") if len(file.relative_to(SHIPPED).parts) > 1
 )
-OPTIONS = [file for file in FILES if file.parts[0] in SWEPT_GROUPS]
+OPTIONS = [file for file in FILES if file.parts[0] in GROUPS]
 
 
 def test_the_folder_has_the_groups_that_the_project_promises() -> None:
@@ -585,9 +588,10 @@ def test_every_search_space_collects_and_its_defaults_and_draws_build(
     group, option = file.parts[0], file.stem
     planned = plan(f"{group}={option}")
     combination = next(iter(planned.combinations.values()))
-    written = space_as_written(combination, planned.config.hydra.runtime.config_sources)
+    config = planned.trial_config(Proposal(combination.choices, {}))
+    written = space_as_written(config, planned.config.hydra.runtime, TaskObjective.scope)
     assert written.leaves[group, option] == planned.space.leaves[group, option]
-    assert set(inactive_keys(combination.option(group), group)) <= set(flatten(combination.option(group)))
+    assert set(inactive_keys(combination.option(group))) <= set(flatten(combination.option(group)))
     configs = [planned.config, *(planned.trial_config(proposal) for proposal in draws(planned, 5))]
     for config in configs:
         candidate = candidate_of(config)

@@ -15,11 +15,12 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
+from spaces import collect
 from sweeps.base.errors import ConfigError
 from sweeps.compose import override_text as overrides
 from sweeps.compose.leaf import Leaf, is_unconditional, reachable
 from sweeps.compose.search_space import Proposal, SearchSpace
-from sweeps.compose.space_yaml import collect, flatten, inactive_keys
+from sweeps.compose.space_yaml import flatten, inactive_keys
 
 FILE = "conf/model/svm.yaml"
 SVM = """
@@ -437,12 +438,19 @@ def test_a_group_with_one_option_is_not_drawn() -> None:
 
 def test_a_proposal_is_written_as_overrides_with_the_groups_first() -> None:
     proposal = Proposal({"model": "svm", "vectorizer": "tfidf"}, {"model.x": "a,b", "vectorizer.ngram_range": [1, 2]})
-    assert proposal.override_texts() == [
+    assert SearchSpace({"model": ("svm",), "vectorizer": ("tfidf",)}).override_texts(proposal) == [
         "model=svm",
         "vectorizer=tfidf",
         "model.x='a,b'",
         "vectorizer.ngram_range=[1,2]",
     ]
+
+
+def test_a_group_outside_the_defaults_list_is_typed_with_a_plus_and_one_that_the_config_chooses_is_not_typed() -> None:
+    groups = {"db": ("mysql", "sqlite"), "optimizer": ("adam",)}
+    space = SearchSpace(groups, added={"db"}, implied={"optimizer"})
+    proposal = Proposal({"db": "sqlite", "optimizer": "adam"}, {"optimizer.lr": 0.5})
+    assert space.override_texts(proposal) == ["+db=sqlite", "optimizer.lr=0.5"]
 
 
 # The first trials
@@ -481,8 +489,16 @@ def test_other_groups_stand_at_their_first_option_in_the_first_trials() -> None:
 
 
 def test_without_a_swept_model_there_is_one_first_trial() -> None:
-    space = SearchSpace({"model": ("svm",), "vectorizer": ("count", "tfidf")}, {("model", "svm"): leaves_of(SVM)})
+    groups = {"model": ("svm",), "vectorizer": ("count", "tfidf")}
+    space = SearchSpace(groups, {("model", "svm"): leaves_of(SVM)}, lead="model")
     assert space.defaults() == [{"vectorizer": "count", "model/svm.C": 1.0, "model/svm.kernel": "linear"}]
+
+
+def test_without_a_lead_the_first_swept_group_has_a_first_trial_for_each_option() -> None:
+    groups = {"model": ("svm",), "vectorizer": ("count", "tfidf"), "dataset": ("a", "b")}
+    space = SearchSpace(groups, {("model", "svm"): leaves_of(SVM)})
+    of_svm = {"dataset": "a", "model/svm.C": 1.0, "model/svm.kernel": "linear"}
+    assert space.defaults() == [{"vectorizer": "count", **of_svm}, {"vectorizer": "tfidf", **of_svm}]
 
 
 def test_a_default_outside_its_distribution_runs_as_written_and_is_left_undrawn() -> None:
@@ -690,7 +706,7 @@ def test_what_a_trials_own_config_switches_off_is_what_was_not_drawn(specs: list
         option |= {key.removeprefix("model."): value for key, value in proposal.values.items()}
         option["search_space"] = {spec.name: spec.yaml for spec in specs}
         drawn = {key.removeprefix("model.") for key in proposal.values}
-        assert inactive_keys(option, "model") == {spec.name for spec in specs} - drawn
+        assert inactive_keys(option) == {spec.name for spec in specs} - drawn
 
 
 @given(
@@ -771,7 +787,7 @@ def test_what_is_drawn_beside_fixed_values_is_what_the_trials_own_config_leaves_
     kept = fixing(option, fixed)
     for _, proposal in proposals(SearchSpace({"model": ("m",)}, {("model", "m"): kept}), 4):
         drawn = {key.removeprefix("model."): value for key, value in proposal.values.items()}
-        assert set(drawn) == {spec.name for spec in specs} - set(fixed) - inactive_keys(option | drawn, "model")
+        assert set(drawn) == {spec.name for spec in specs} - set(fixed) - inactive_keys(option | drawn)
 
 
 # The hyperparameters of an option
@@ -790,7 +806,7 @@ def test_hyperparameters_are_flattened_without_the_words_that_are_none() -> None
 
 def test_the_keys_that_conditions_switch_off_follow_the_composed_values() -> None:
     option = option_of(SVM)
-    assert inactive_keys(option, "model") == {"gamma", "degree"}
-    assert inactive_keys(option | {"kernel": "rbf"}, "model") == {"degree"}
-    assert inactive_keys(option | {"kernel": "poly"}, "model") == set()
-    assert inactive_keys({"C": 1}, "model") == set()
+    assert inactive_keys(option) == {"gamma", "degree"}
+    assert inactive_keys(option | {"kernel": "rbf"}) == {"degree"}
+    assert inactive_keys(option | {"kernel": "poly"}) == set()
+    assert inactive_keys({"C": 1}) == set()

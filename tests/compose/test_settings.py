@@ -7,7 +7,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from sweeps.base.errors import ConfigError
-from sweeps.compose.settings import Promote, RootConfig, Settings, file_stem
+from sweeps.compose.root_config import RootConfig, file_stem
+from sweeps.compose.settings import Promote, Settings
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial
 
 import sweeps
-from sweeps.compose.settings import RootConfig
+from sweeps.compose.root_config import RootConfig
 
 from .conftest import Finished, Workbench, scores, text_csv, write_texts, write_yaml
 from .nursery import user_environment, wait_until

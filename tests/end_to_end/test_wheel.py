@@ -51,7 +51,7 @@ def run(python: Path, folder: Path, *arguments: str) -> str:
 
 
 def test_the_package_of_the_wheel_is_the_one_that_runs(python: Path, tmp_path: Path) -> None:
-    asked = "import sweeps, hydra_plugins.sweeps_optuna_sweeper as plugin; print(sweeps.__file__, plugin.__file__)"
+    asked = "import sweeps, hydra_plugins.sweeps_sweeper as plugin; print(sweeps.__file__, plugin.__file__)"
     files = run(python, tmp_path, "-c", asked).split()
     assert len(files) == 2
     assert all(Path(file).is_relative_to(python.parents[1]) for file in files)

@@ -15,12 +15,12 @@ import psutil
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
+from spaces import collect
 from sweeps.base.errors import ClusterError
 from sweeps.compose.search_space import Proposal, SearchSpace
-from sweeps.compose.space_yaml import collect
 from sweeps.execution.dask_cluster import DaskWorkers, connect, start_cluster
-from sweeps.execution.outcome import Failure, Pruned, TrialResult
-from sweeps.execution.workers import TrialTimeoutError, WorkerDiedError
+from sweeps.execution.outcome import Failure, PrunedTrial, TrialResult
+from sweeps.execution.workers import PruningCheck, TrialTimeoutError, WorkerDiedError
 from sweeps.study.asking import TrialQueue
 from sweeps.study.attribute import Attribute
 from sweeps.study.loop import StudyLoop
@@ -42,7 +42,7 @@ def job_of(act: Callable[[int], Any] = lambda number: None) -> Job:
 
     def job(number: int, proposal: Proposal) -> TrialResult:
         act(number)
-        return TrialResult({"val_f1": proposal.values["model.C"]}, {}, {})
+        return TrialResult({"val_f1": proposal.values["model.C"]})
 
     return job
 
@@ -57,7 +57,7 @@ def proposal(c: float = 1.0) -> Proposal:
 
 def sweep(study: optuna.Study, workers: DaskWorkers, n_trials: int, **budget: Any) -> StudyResult:
     samplers = SamplerFactory({"_target_": "optuna.samplers.RandomSampler", "seed": 1}, SPACE)
-    return StudyLoop(study, TrialQueue(study, SPACE, samplers), workers, Budget(n_trials, **budget), "val_f1").run()
+    return StudyLoop(study, TrialQueue(study, SPACE, samplers), workers, Budget(n_trials, **budget), ["val_f1"]).run()
 
 
 def new_study(folder: Path) -> optuna.Study:
@@ -142,16 +142,16 @@ def test_steps_reach_the_judge_and_its_verdict_comes_back(
     cluster: DaskProcesses, workers_of: Callable[..., DaskWorkers]
 ) -> None:
     def job(number: int, proposal: Proposal) -> TrialResult:
-        from sweeps.execution import trial
+        from sweeps.base.reporting import report_scores
 
         for step in range(5):
-            trial.REPORT.get()({"val_f1": number + step})
-        return TrialResult({"val_f1": 1.0}, {}, {})
+            report_scores({"val_f1": number + step})
+        return TrialResult({"val_f1": 1.0})
 
     heard: dict[int, list[float]] = {0: [], 10: []}
 
-    def pruning_check(number: int) -> Callable[[Mapping[str, float]], bool]:
-        def should_prune(scores: Mapping[str, float]) -> bool:
+    def pruning_check(number: int) -> PruningCheck:
+        def should_prune(scores: Mapping[str, float], step: int | None) -> bool:
             heard[number].append(scores["val_f1"])
             return scores["val_f1"] == 2.0
 
@@ -160,7 +160,7 @@ def test_steps_reach_the_judge_and_its_verdict_comes_back(
     workers = workers_of(cluster, job)
     hopeless = workers.submit(0, proposal(), pruning_check(0))
     good = workers.submit(10, proposal(), pruning_check(10))
-    assert hopeless.result(120) == Pruned()
+    assert hopeless.result(120) == PrunedTrial()
     assert isinstance(good.result(120), TrialResult)
     assert heard == {0: [0.0, 1.0, 2.0], 10: [10.0, 11.0, 12.0, 13.0, 14.0]}
 
@@ -169,12 +169,12 @@ def test_a_judge_that_raises_is_the_sweeps_to_handle(
     cluster: DaskProcesses, workers_of: Callable[..., DaskWorkers]
 ) -> None:
     def job(number: int, proposal: Proposal) -> TrialResult:
-        from sweeps.execution import trial
+        from sweeps.base.reporting import report_scores
 
-        trial.REPORT.get()({"val_f1": 1.0})
-        return TrialResult({"val_f1": 1.0}, {}, {})
+        report_scores({"val_f1": 1.0})
+        return TrialResult({"val_f1": 1.0})
 
-    def should_prune(scores: Mapping[str, float]) -> bool:
+    def should_prune(scores: Mapping[str, float], step: int | None) -> bool:
         raise LookupError("no such database")
 
     with pytest.raises(LookupError, match="no such database"):

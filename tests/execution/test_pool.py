@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from sweeps.compose.search_space import Proposal
-from sweeps.execution.outcome import Failure, Pruned, TrialResult
+from sweeps.execution.outcome import Failure, PrunedTrial, TrialResult
 from sweeps.execution.pool import Pool
 from sweeps.execution.workers import TrialTimeoutError, WorkerDiedError
 
@@ -40,14 +40,14 @@ def job(number: int, asked: Proposal) -> TrialResult:
         case "raise":
             raise ArithmeticError("singular")
         case "unpicklable":
-            return TrialResult({"val": 1.0}, {"f": lambda: None}, {})
+            return TrialResult({"val": 1.0}, params={"f": lambda: None})
         case "child":
             process = subprocess.Popen(["sleep", "600"])
             Path(os.environ["SWEEPS_TEST_FILE"]).write_text(str(process.pid))
             time.sleep(600)
         case "threads":
-            return TrialResult({"threads": float(os.environ["OMP_NUM_THREADS"])}, {}, {})
-    return TrialResult({"pid": float(os.getpid()), "number": float(number)}, {}, {})
+            return TrialResult({"threads": float(os.environ["OMP_NUM_THREADS"])})
+    return TrialResult({"pid": float(os.getpid()), "number": float(number)})
 
 
 @pytest.fixture
@@ -140,17 +140,17 @@ def test_what_a_trial_has_started_ends_with_the_pool(pool, tmp_path, monkeypatch
 
 
 def steps(number: int, asked: Proposal) -> TrialResult:
-    from sweeps.execution.outcome import REPORT
+    from sweeps.base.reporting import report_scores
 
     for step in range(int(asked.values["model.n"])):
-        REPORT.get()({"val": float(step)})
-    return TrialResult({"val": 1.0}, {}, {})
+        report_scores({"val": float(step)})
+    return TrialResult({"val": 1.0})
 
 
 def test_a_judge_hears_every_step_and_its_verdict_stops_the_trial():
     heard: list[float] = []
 
-    def should_prune(scores):
+    def should_prune(scores, step):
         heard.append(scores["val"])
         return scores["val"] == 3.0
 
@@ -158,7 +158,7 @@ def test_a_judge_hears_every_step_and_its_verdict_stops_the_trial():
     try:
         long = Proposal({"model": "m"}, {"model.n": 10})
         short = Proposal({"model": "m"}, {"model.n": 2})
-        assert isinstance(pool.submit(0, long, should_prune).result(), Pruned)
+        assert isinstance(pool.submit(0, long, should_prune).result(), PrunedTrial)
         assert heard == [0.0, 1.0, 2.0, 3.0]
         assert isinstance(pool.submit(1, short, should_prune).result(), TrialResult)
         assert isinstance(pool.submit(2, long, None).result(), TrialResult)

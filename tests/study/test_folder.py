@@ -7,7 +7,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from sweeps.base.errors import ConfigError
-from sweeps.compose.settings import RootConfig, Settings
+from sweeps.compose.root_config import RootConfig
+from sweeps.compose.settings import Settings
 from sweeps.study.folder import StudyFolder, new_study_name
 
 

@@ -4,7 +4,7 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -16,8 +16,9 @@ import pytest
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from spaces import collect
+from sweeps.base.reporting import Pruned, no_report
 from sweeps.compose.search_space import Proposal, SearchSpace
-from sweeps.compose.space_yaml import collect
 from sweeps.execution.in_process import InProcess
 from sweeps.execution.outcome import TrialOutcome, TrialResult, attempt
 from sweeps.execution.workers import PruningCheck, Workers
@@ -32,7 +33,6 @@ from sweeps.study.samplers import SamplerFactory
 from sweeps.study.stopping import Budget, Outcome
 from sweeps.study.storage import open_storage
 from sweeps.study.trial_record import Record, tell
-from sweeps.tasks.base import PrunedError, no_report
 
 SVM = {
     "_target_": "sklearn.svm.SVC",
@@ -75,7 +75,7 @@ class Recorder:
 
 
 def result(value: float = 0.5, **metrics: float) -> TrialResult:
-    return TrialResult({"val_f1": value, **metrics}, {"model.C": 1.0}, {"fit": 0.1}, ("UserWarning: w",))
+    return TrialResult({"val_f1": value, **metrics}, {"fit": 0.1}, ("UserWarning: w",))
 
 
 def value_of(proposal: Proposal) -> float:
@@ -112,6 +112,7 @@ def sweep(new_study: Callable[..., Study]) -> Callable[..., Any]:
         sampler: str = "RandomSampler",
         seed: int = 1,
         callbacks: Sequence[Any] = (),
+        describe: Callable[[Proposal], Mapping[str, Any]] = lambda proposal: proposal.values,
     ) -> tuple[Study, StudyResult, Recorder]:
         space = space or space_of("logistic")
         study = study or new_study()
@@ -119,10 +120,10 @@ def sweep(new_study: Callable[..., Study]) -> Callable[..., Any]:
         samplers = SamplerFactory({"_target_": f"optuna.samplers.{sampler}", "seed": seed}, space)
         outcome = StudyLoop(
             study,
-            TrialQueue(study, space, samplers),
+            TrialQueue(study, space, samplers, describe=describe),
             workers or InProcess(job or scored),
             Budget(n_trials, timeout, max_failure_rate),
-            "val_f1",
+            ["val_f1"],
             [recorder, *callbacks],
         ).run()
         return study, outcome, recorder
@@ -230,14 +231,14 @@ def test_an_endless_error_message_is_cut(sweep):
 
 
 @pytest.mark.parametrize(
-    ("metrics", "hyperparameters"),
+    ("metrics", "params"),
     [
         ({"val_f1": None}, {}),
         ({"val_f1": "x"}, {}),
         ({"val_f1": [0.5]}, {}),
         ({"val_f1": 0.5, "test_f1": None}, {}),
-        ({"val_f1": 0.5}, {"model.C": print}),
-        ({"val_f1": 0.5}, {"model.C": {1, 2}}),
+        ({"val_f1": 0.5}, {"name": print}),
+        ({"val_f1": 0.5}, {"name": {1, 2}}),
         pytest.param(
             {"val_f1": 10**400},
             {},
@@ -246,9 +247,9 @@ def test_an_endless_error_message_is_cut(sweep):
     ],
     ids=str,
 )
-def test_a_result_that_cannot_be_recorded_fails_its_trial_with_the_reason(sweep, metrics, hyperparameters):
+def test_a_result_that_cannot_be_recorded_fails_its_trial_with_the_reason(sweep, metrics, params):
     def job(number: int, proposal: Proposal) -> TrialResult:
-        return TrialResult(metrics, hyperparameters, {}) if number == 1 else result()
+        return TrialResult(metrics, params=params) if number == 1 else result()
 
     study, outcome, recorder = sweep(job, n_trials=3)
     assert states(study) == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
@@ -258,7 +259,7 @@ def test_a_result_that_cannot_be_recorded_fails_its_trial_with_the_reason(sweep,
 
 
 def test_numbers_of_numpy_are_metrics_like_any_other(sweep):
-    study, _, _ = sweep(lambda n, p: TrialResult({"val_f1": np.float32(0.5), "n": np.int64(3)}, {}, {}), n_trials=1)
+    study, _, _ = sweep(lambda n, p: TrialResult({"val_f1": np.float32(0.5), "n": np.int64(3)}), n_trials=1)
     assert study.trials[0].value == 0.5
     assert Record.of(study.trials[0]).metrics == {"val_f1": 0.5, "n": 3.0}
 
@@ -273,7 +274,7 @@ def test_numbers_of_numpy_are_metrics_like_any_other(sweep):
 )
 def test_an_objective_that_is_no_number_fails_the_trial_with_the_reason(sweep, metrics, reason):
     def job(number: int, proposal: Proposal) -> TrialResult:
-        return TrialResult(metrics, {"model.C": 1.0}, {}) if number == 0 else result()
+        return TrialResult(metrics) if number == 0 else result()
 
     study, outcome, _ = sweep(job, n_trials=2)
     failed = study.trials[0]
@@ -281,7 +282,7 @@ def test_an_objective_that_is_no_number_fails_the_trial_with_the_reason(sweep, m
     assert "val_f1" in failed.user_attrs[Attribute.ERROR]
     assert reason in failed.user_attrs[Attribute.ERROR]
     assert Record.of(failed).metrics == {"test_f1": 0.5}
-    assert Record.of(failed).hyperparameters == {"model.C": 1.0}
+    assert Record.of(failed).hyperparameters == {"model.C": 2.0}
     assert outcome.best.number == 1
 
 
@@ -550,7 +551,8 @@ def test_an_error_of_a_callback_fails_the_trials_in_flight(sweep, new_study):
 
 def test_everything_shown_of_a_trial_is_in_its_attributes_before_it_is_told(sweep):
     _, _, recorder = sweep(
-        lambda n, p: TrialResult({"val_f1": 0.1 * n}, {"model.C": 4.0, "model.n": None}, {"fit": 1.5}, ("W: w",)),
+        lambda n, p: TrialResult({"val_f1": 0.1 * n}, {"fit": 1.5}, ("W: w",)),
+        describe=lambda proposal: {"model.C": 4.0, "model.n": None},
         space=space_of("svm", "logistic"),
         n_trials=4,
     )
@@ -695,7 +697,7 @@ def test_a_result_that_comes_after_its_trial_was_given_up_is_ignored(sweep, new_
             if late == "error":
                 raise ValueError("late")
             if late == "pruned":
-                raise PrunedError
+                raise Pruned
         return scored(number, proposal)
 
     _, outcome, recorder = sweep(job, study=study, n_trials=4)
@@ -713,7 +715,7 @@ def test_a_step_that_is_reported_after_its_trial_was_given_up_stops_the_trial(ne
     should_prune = pruning_check(study, trial, "val_f1")
     assert should_prune is not None
     study.tell(trial.number, state=TrialState.FAIL)
-    assert should_prune({"val_f1": 0.5})
+    assert should_prune({"val_f1": 0.5}, None)
 
 
 # Shared with other processes
@@ -742,7 +744,7 @@ def test_the_last_trial_is_asked_once_whatever_the_others_do_while_it_is_drawn(n
             if len(others_trials) == 1:
                 others_trials.append(others_agenda.ask(1))
                 for asked in others_trials:
-                    tell(study, asked.trial, result(), "val_f1")
+                    tell(study, asked.trial, result(), ["val_f1"])
             return super().sampler_for(n_before)
 
     overtaken = Overtaken({"_target_": "optuna.samplers.RandomSampler", "seed": 1}, space)
@@ -753,7 +755,7 @@ def test_the_last_trial_is_asked_once_whatever_the_others_do_while_it_is_drawn(n
         TrialQueue(study, space, overtaken, lease.holder),
         InProcess(scored),
         Budget(2),
-        "val_f1",
+        ["val_f1"],
         lease=lease,
     ).run()
     other.release()

@@ -11,9 +11,9 @@ import pytest
 from omegaconf import OmegaConf
 from optuna.trial import TrialState
 
+from spaces import collect
 from sweeps.base.errors import ConfigError
 from sweeps.compose.search_space import Proposal, SearchSpace
-from sweeps.compose.space_yaml import collect
 from sweeps.execution.in_process import InProcess
 from sweeps.execution.outcome import TrialResult
 from sweeps.study.asking import TrialQueue
@@ -116,7 +116,7 @@ def score(proposal: Proposal) -> float:
 
 def cheap_job(number: int, proposal: Proposal) -> TrialResult:
     """A trial without Hydra, data or model."""
-    return TrialResult({"val_f1": score(proposal)}, dict(proposal.values), {})
+    return TrialResult({"val_f1": score(proposal)})
 
 
 def sweep(
@@ -132,7 +132,7 @@ def sweep(
     samplers = SamplerFactory(sampler_config(name, seed), space)
     if study is None:
         study = optuna.create_study(direction="maximize", sampler=samplers.sampler_for(0))
-    result = StudyLoop(study, TrialQueue(study, space, samplers), InProcess(job), Budget(n_trials), "val_f1").run()
+    result = StudyLoop(study, TrialQueue(study, space, samplers), InProcess(job), Budget(n_trials), ["val_f1"]).run()
     return study, result, samplers
 
 

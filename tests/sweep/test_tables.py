@@ -1,7 +1,7 @@
 """What is printed: tables, and the search space as one."""
 
+from spaces import collect
 from sweeps.compose.search_space import SearchSpace
-from sweeps.compose.space_yaml import collect
 from sweeps.sweep.space_table import describe_space
 from sweeps.sweep.tables import table
 
@@ -26,7 +26,7 @@ def test_a_described_space_shows_name_distribution_default_condition_and_file() 
         },
     }
     space = SearchSpace({"model": ("svm", "knn")}, {("model", "svm"): collect(option, "model", "svm", "svm.yaml")})
-    rows = [line.split("  ") for line in describe_space(space, "reviews").splitlines()]
+    rows = [line.split("  ") for line in describe_space(space, "dataset=reviews").splitlines()]
     cells = [[cell.strip() for cell in row if cell.strip()] for row in rows]
     assert cells == [
         ["dataset=reviews"],
@@ -44,11 +44,12 @@ def test_a_described_space_writes_values_as_yaml_does() -> None:
         "search_space": {"weight": {"type": "categorical", "choices": [None, True, "balanced"]}},
     }
     space = SearchSpace({"model": ("svm",)}, {("model", "svm"): collect(option, "model", "svm", "svm.yaml")})
-    shown = describe_space(space, "reviews").splitlines()[-1]
+    shown = describe_space(space, "dataset=reviews").splitlines()[-1]
     assert shown.split("  ")[:3] == ["model/svm.weight", "one of null, true, balanced", "null"]
 
 
 def test_a_space_without_anything_to_search_says_so() -> None:
     assert (
-        describe_space(SearchSpace({"model": ("svm",)}), "reviews") == "dataset=reviews, model=svm: nothing to search."
+        describe_space(SearchSpace({"model": ("svm",)}), "dataset=reviews")
+        == "dataset=reviews, model=svm: nothing to search."
     )

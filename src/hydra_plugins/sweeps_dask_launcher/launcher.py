@@ -64,7 +64,7 @@ class SweepsDaskLauncher(Launcher):
         """
         from sweeps.base.errors import ConfigError
 
-        raise ConfigError("hydra/launcher=sweeps_dask works with hydra/sweeper=sweeps_optuna alone.")
+        raise ConfigError("hydra/launcher=sweeps_dask works with hydra/sweeper=sweeps alone.")
 
     def workers(
         self, prepare: Callable[[], None], job: "Job", n_jobs: int | None, trial_timeout: float | None

@@ -8,23 +8,26 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
-from sweeps.base.errors import SweepsError
+from sweeps.base.errors import Interrupted, SweepsError
 from sweeps.base.redact import without_passwords
 
+T = TypeVar("T")
 
-def run_command(action: Callable[[], None]) -> None:
+
+def run_command(action: Callable[[], T]) -> T:
     """Run an action; `HYDRA_FULL_ERROR=1` shows tracebacks, as for the main command."""
     try:
         with until_nobody_reads():
-            action()
+            return action()
     except SweepsError as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         sys.stderr.write(without_passwords(str(error)) + "\n")
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
+    except KeyboardInterrupt as interrupt:
+        sys.exit(128 + (interrupt.received if isinstance(interrupt, Interrupted) else signal.SIGINT))
 
 
 @contextmanager

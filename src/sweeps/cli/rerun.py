@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-import sweeps.compose.settings  # noqa: F401 - registers the resolvers that the stored config may use
+import sweeps.compose.root_config  # noqa: F401 - registers the resolvers that the stored config may use
 from sweeps.base.command import run_command
 from sweeps.base.errors import ConfigError
 

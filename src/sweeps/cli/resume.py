@@ -28,13 +28,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _resume(folder: StudyFolder, overrides: Sequence[str]) -> None:
     command = recall(folder)
     typed = dict(override.partition("=")[::2] for override in overrides)
-    storage = storage_of(command, folder, typed.get("storage"))
+    storage = storage_of(command, folder, typed.get("storage") or typed.get("hydra.sweeper.storage"))
     directory = Path(str(command.get("directory", ".")))
     if directory.is_dir():
         os.chdir(directory)
     if find_study(storage, str(command["study_name"])) is None:
         raise ConfigError(f"{storage} has no study {command['study_name']}; there is nothing to resume.")
-    again = [f"dataset={command['dataset']}", f"study_name='{command['study_name']}'", *overrides]
+    more = [f"{key}={value}" for key, value in command["more"].items()]
+    again = [*more, f"{command['spelling']}study_name='{command['study_name']}'", *overrides]
     replaced = tuple(f"{override.partition('=')[0]}=" for override in again)
     arguments = [argument for argument in command["arguments"] if not argument.startswith(replaced)]
     arguments = [argument for argument in arguments if "***" not in argument] + again

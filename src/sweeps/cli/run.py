@@ -23,10 +23,7 @@ from sweeps.base.command import until_nobody_reads
 from sweeps.base.errors import Interrupted, SweepsError, first_line
 from sweeps.base.redact import without_passwords
 from sweeps.base.signals import raise_interrupts
-from sweeps.compose.settings import (  # registers the schema and the resolvers before Hydra composes
-    SWEPT_GROUPS,
-    RootConfig,
-)
+from sweeps.compose.root_config import RootConfig  # registers the schema and the resolvers before Hydra composes
 
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 
@@ -92,7 +89,7 @@ def _advice(message: str, arguments: list[str]) -> list[str]:
         return [f"Did you mean {key}?" for key in close] + ["python -m sweeps.run --help lists all keys."]
     overrides = _parsed(arguments)
     swept = any(override.key_or_group == group and override.is_sweep_override() for override in overrides)
-    if group not in SWEPT_GROUPS or not swept:
+    if group not in ("model", "vectorizer") or not swept:
         return []
     # A sweep is composed with the group's default option first, which may lack the key.
     return [

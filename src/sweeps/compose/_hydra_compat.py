@@ -72,6 +72,22 @@ def run_trial_job(
     return returned.return_value
 
 
+@contextmanager
+def hydra_config_of(config: DictConfig) -> Iterator[None]:
+    """Have `${hydra:...}` resolve as in the first job of a composed config."""
+    before = HydraConfig.instance().cfg
+    hydra = OmegaConf.create({"hydra": OmegaConf.to_container(config.hydra)})
+    with open_dict(hydra):
+        hydra.hydra.job.id, hydra.hydra.job.num = f"{hydra.hydra.job.name}_0", 0
+        hydra.hydra.sweep.subdir = "0"
+        hydra.hydra.runtime.output_dir = str(Path(hydra.hydra.sweep.dir, "0").absolute())
+    HydraConfig.instance().cfg = hydra  # type: ignore[assignment]  # as in run_trial_job
+    try:
+        yield
+    finally:
+        HydraConfig.instance().cfg = before
+
+
 def value_of(job: JobReturn) -> Any:
     """What a launcher's job returned; what it raised is raised."""
     with contextlib.redirect_stderr(io.StringIO()):  # reading a failed job's value prints; the sweep reports failures
@@ -129,7 +145,7 @@ def use_singletons(state: Any) -> None:
 
 
 def _whole(config: DictConfig, hydra_config: DictConfig) -> DictConfig:
-    merged = OmegaConf.merge(config, hydra_config)
+    merged = OmegaConf.merge(hydra_config, config)  # in this order, as an app's config may take no more keys
     assert isinstance(merged, DictConfig)  # noqa: S101 - for mypy: both are
     return merged
 

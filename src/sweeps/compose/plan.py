@@ -1,7 +1,4 @@
-"""From a sweep's command line to composed configs: one for each combination of swept group options, and its space.
-
-Hydra parses and composes; this module sorts the overrides into what is swept, what is fixed and what is refused.
-"""
+"""From a sweep's command line to composed configs: one for each combination of swept group options, and its space."""
 
 from __future__ import annotations
 
@@ -9,25 +6,24 @@ import copy
 import itertools
 import pickle
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf, open_dict
 from optuna.trial import FrozenTrial
 
+from sweeps.base import pickling
 from sweeps.base.errors import ConfigError
 from sweeps.compose import override_text, space_yaml
-from sweeps.compose.leaf import Leaf, reachable
-from sweeps.compose.option_file import ConfigSources, locate_option
+from sweeps.compose.composed_space import has_key, leaves_of
+from sweeps.compose.leaf import Leaf
+from sweeps.compose.plain_run import remove_search_spaces
 from sweeps.compose.request import Request
-from sweeps.compose.search_space import Proposal, SearchSpace
-from sweeps.compose.settings import SWEPT_GROUPS
-
-_GROUPS = (*SWEPT_GROUPS, "dataset")
+from sweeps.compose.scope import Scope, package_of
+from sweeps.compose.search_space import ROOT, Owner, Proposal, SearchSpace
 
 
 @dataclass(frozen=True)
@@ -35,7 +31,7 @@ class PackedConfig:
     """A composed config as bytes, of which a trial's own is made six times as fast as by `deepcopy`.
 
     Attributes:
-        config: pickled, without `hydra`; classes of `__main__` by value.
+        config: pickled, without `hydra`.
         hydra: pickled, `hydra` alone, as a key.
         overrides: what was typed for all trials.
     """
@@ -47,27 +43,41 @@ class PackedConfig:
 
 @dataclass(frozen=True)
 class Combination:
-    """One composed config with its group options, `{"model": "svm", "vectorizer": "tfidf"}`."""
+    """One composed config with its group options, `{"model": "svm", "vectorizer": "tfidf"}`.
+
+    Attributes:
+        choices: the option of each group.
+        config: composed, with `hydra`.
+        keeps_search_space: whether trials see `search_space`; an app's function must not.
+    """
 
     choices: Mapping[str, str]
     config: DictConfig
+    keeps_search_space: bool = True
 
     def option(self, group: str) -> dict[str, Any]:
         """The composed config of a group's option as plain containers."""
-        return _plain(self.config, group)
+        node = OmegaConf.to_container(OmegaConf.select(self.config, package_of(group)), resolve=True)
+        return {str(key): value for key, value in node.items()} if isinstance(node, dict) else {}
 
     @cached_property
     def packed(self) -> PackedConfig:
         """The config for the trials."""
+        return self._pack()
+
+    def _pack(self) -> PackedConfig:
         config = copy.deepcopy(self.config)
+        if not self.keeps_search_space:
+            remove_search_spaces(config)
         hydra = OmegaConf.create({"hydra": OmegaConf.to_container(config.hydra)})  # without Hydra's own classes
         with open_dict(config):
             del config["hydra"]
-        return PackedConfig(cloudpickle.dumps(config), pickle.dumps(hydra), tuple(hydra.hydra.overrides.task))
+        return PackedConfig(pickling.dumps(config), pickle.dumps(hydra), tuple(hydra.hydra.overrides.task))
 
     def __getstate__(self) -> dict[str, Any]:
         """A worker needs no more than this, and may not be able to pickle what it was sent."""
-        return {"choices": self.choices, "config": None, "packed": self.packed}
+        packed = self.packed if self.config is None else self._pack()
+        return {"choices": self.choices, "config": None, "packed": packed, "keeps_search_space": True}
 
 
 @dataclass(frozen=True)
@@ -75,25 +85,38 @@ class StudyPlan:
     """Everything composed for one study.
 
     Attributes:
-        dataset: the dataset's option name.
-        combinations: the composed configs, keyed by the options of `SWEPT_GROUPS` in that order.
+        subject: what the study is of: the option of the scope's study group, or the app's name.
+        study_choice: that option by its group; empty where there is no such group.
+        combinations: the composed configs, keyed by the options of their groups in order.
         space: the search space over them.
     """
 
-    dataset: str
+    subject: str
+    study_choice: Mapping[str, str]
     combinations: Mapping[tuple[str, ...], Combination]
     space: SearchSpace
 
     @property
     def config(self) -> DictConfig:
-        """The first combination's config: the one that settings and dataset are read from."""
+        """The first combination's config: the one that settings and data are read from."""
         return next(iter(self.combinations.values())).config
+
+    @property
+    def title(self) -> str:
+        """The subject as it is typed: `dataset=reviews`; the app's name where there is nothing to type."""
+        return next((f"{group}={option}" for group, option in self.study_choice.items()), self.subject)
+
+    @property
+    def strips_search_space(self) -> bool:
+        """Whether what trials run must not see `search_space`."""
+        return not next(iter(self.combinations.values())).keeps_search_space
 
     def trial_config(self, proposal: Proposal) -> DictConfig:
         """The config of one trial, without `hydra`."""
         config: DictConfig = pickle.loads(self._combination(proposal).packed.config)  # noqa: S301 - our own
         for key, value in proposal.values.items():
-            OmegaConf.update(config, key, override_text.stored(value), merge=False)
+            is_new = key.startswith("+")  # only what a user's own function suggests
+            OmegaConf.update(config, key.lstrip("+"), override_text.stored(value), merge=False, force_add=is_new)
         return config
 
     def config_of(self, trial: FrozenTrial) -> DictConfig:
@@ -114,39 +137,38 @@ class StudyPlan:
 
     def override_texts(self, proposal: Proposal) -> list[str]:
         """A trial as overrides: what was typed for all, and what was drawn."""
-        typed = {*(f"{group}=" for group in proposal.choices), *(f"{key}=" for key in proposal.values)}
-        common = self._combination(proposal).packed.overrides
-        return [text for text in common if not text.startswith(tuple(typed))] + proposal.override_texts()
+        drawn = self.space.override_texts(proposal)
+        replaced = tuple(f"{text.partition('=')[0]}=" for text in drawn)
+        return [text for text in self._combination(proposal).packed.overrides if not text.startswith(replaced)] + drawn
 
     def _combination(self, proposal: Proposal) -> Combination:
-        return self.combinations[tuple(proposal.choices[group] for group in SWEPT_GROUPS)]
-
-    def parameter_names(self) -> dict[str, str]:
-        """How each hyperparameter of the study is called, by config key."""
-        return parameter_names(self.combinations.values())
+        groups = next(iter(self.combinations.values())).choices
+        return self.combinations[tuple(proposal.choices[group] for group in groups)]
 
 
-def parameter_names(combinations: Iterable[Combination]) -> dict[str, str]:
-    """How each hyperparameter is called, by config key: its name in the option (`model.C` is `C`).
+def names_of(keys: Iterable[str], groups: Iterable[str]) -> dict[str, str]:
+    """How hyperparameters are called, by config key: `model.C` is `C`, `lr` is `lr`.
 
-    One whose name stands in more than one group of the sweep keeps its group throughout.
+    One whose name stands in more than one place keeps its whole key throughout.
+
+    Args:
+        keys: config keys.
+        groups: config groups; the name of a key below one begins behind its package.
     """
-    groups: dict[str, set[str]] = {}
-    for combination in combinations:
-        for group in SWEPT_GROUPS:
-            for name in space_yaml.flatten(combination.option(group)):
-                groups.setdefault(name, set()).add(group)
-    return {
-        f"{group}.{name}": name if len(of) == 1 else f"{group}.{name}" for name, of in groups.items() for group in of
-    }
+    packages = sorted((f"{package}." for group in groups if (package := package_of(group))), key=len, reverse=True)
+    short = {key: key.removeprefix(next((one for one in packages if key.startswith(one)), "")) for key in keys}
+    places: dict[str, int] = {}
+    for name in short.values():
+        places[name] = places.get(name, 0) + 1
+    return {key: name if places[name] == 1 else key for key, name in short.items()}
 
 
-def plan_study(request: Request, dataset: str | None, master: DictConfig, config_loader: ConfigLoader) -> StudyPlan:
-    """Compose every combination of swept options for one dataset and collect the search space.
+def plan_study(request: Request, option: str | None, master: DictConfig, config_loader: ConfigLoader) -> StudyPlan:
+    """Compose every combination of swept options for one study and collect the search space.
 
     Args:
         request: the sorted overrides.
-        dataset: the dataset's option, None for the config's own.
+        option: of the scope's study group, None for the config's own.
         master: the config that Hydra composed for the sweep.
         config_loader: Hydra's.
 
@@ -154,93 +176,95 @@ def plan_study(request: Request, dataset: str | None, master: DictConfig, config
         ConfigError: an override that fits no option, or a search space that breaks a rule.
         hydra.errors.HydraException: a combination that does not compose.
     """
-    common = [*request.common, *([f"dataset={dataset}"] if dataset else [])]
-    first = {group: options[0] for group, options in request.options.items() if group in SWEPT_GROUPS}
-    own = _compose(common, first, {}, master, config_loader).hydra.runtime.choices
-    groups = {group: request.options.get(group, (str(own[group]),)) for group in SWEPT_GROUPS}
+    scope = request.scope
+    common = [*request.common, *([f"{scope.study_group}={option}"] if option else [])]
+    typed = {group: options for group, options in request.options.items() if group != scope.study_group}
+    first = _compose(
+        common, {group: options[0] for group, options in typed.items()}, {}, request, master, config_loader
+    )
+    own = first.hydra.runtime.choices
+    groups = typed if scope.groups is None else {g: typed.get(g, (str(own[g]),)) for g in scope.groups}
 
     combinations: dict[tuple[str, ...], Combination] = {}
     unused = {*request.leaf_values, *request.leaf_sweeps}
     for options in itertools.product(*groups.values()):
-        typed = {g: o for g, o in zip(groups, options, strict=True) if g in request.options}
-        config = _compose(common, typed, {}, master, config_loader)
-        values = {key: text for key, text in request.leaf_values.items() if _has_key(config, key)}
+        choices = dict(zip(groups, options, strict=True))
+        chosen = {group: choice for group, choice in choices.items() if group in typed}
+        config = _compose(common, chosen, {}, request, master, config_loader)
+        values = {key: text for key, text in request.leaf_values.items() if has_key(config, key)}
         if values:
-            config = _compose(common, typed, values, master, config_loader)
-        unused -= {*values, *(key for key in request.leaf_sweeps if _has_key(config, key))}
-        combinations[options] = Combination(dict(zip(groups, options, strict=True)), config)
+            config = _compose(common, chosen, values, request, master, config_loader)
+        unused -= {*values, *(key for key in request.leaf_sweeps if has_key(config, key))}
+        combinations[options] = Combination(choices, config, keeps_search_space=scope.groups is not None)
     if unused:
-        raise ConfigError(_unused_message(sorted(unused), combinations.values()))
+        raise ConfigError(_unused_message(sorted(unused), list(combinations.values())))
+    study_choice = {scope.study_group: str(own[scope.study_group])} if scope.study_group else {}
+    subject = next(iter(study_choice.values()), str(first.hydra.job.name))
+    space = _space(groups, list(combinations.values()), request)
+    return StudyPlan(subject, study_choice, combinations, space)
 
-    leaves: dict[tuple[str, str], tuple[Leaf, ...]] = {}
-    for combination in combinations.values():
-        for group, choice in combination.choices.items():
-            found = _option_leaves(combination, group, choice, request)
-            if leaves.setdefault((group, choice), found) != found:
+
+def space_as_written(config: DictConfig, runtime: Any, scope: Scope) -> SearchSpace:
+    """The search space of one composed config, for a look at it without a sweep.
+
+    Args:
+        config: without `hydra`.
+        runtime: Hydra's `hydra.runtime` of the composition.
+        scope: what may be searched.
+    """
+    choices = {group: str(runtime.choices[group]) for group in scope.groups or ()}
+    hydra = {"hydra": {"runtime": runtime, "job": {"config_name": "config"}}}
+    whole = OmegaConf.merge(hydra, config)  # in this order, as the app's config may take no more keys
+    assert isinstance(whole, DictConfig)  # noqa: S101 - for mypy: both are
+    request = Request({}, frozenset(), {}, {}, (), frozenset(), scope)
+    groups = {group: (choice,) for group, choice in choices.items()}
+    return _space(groups, [Combination(choices, whole)], request)
+
+
+def _space(groups: Mapping[str, tuple[str, ...]], combinations: Sequence[Combination], request: Request) -> SearchSpace:
+    """The leaves of every option that some combination has, which must be the same in all that have it."""
+    found: dict[Owner, tuple[Leaf, ...]] = {}
+    for combination in combinations:
+        own = leaves_of(combination.config, request)
+        for owner in {**dict.fromkeys(combination.choices.items()), **dict.fromkeys(found), **dict.fromkeys(own)}:
+            group, choice = owner
+            if combination.choices.get(group, choice) != choice:
+                continue  # of another combination
+            leaves = own.get(owner, ())
+            if found.setdefault(owner, leaves if combination is combinations[0] or group in groups else ()) != leaves:
+                what = f"{group}={choice}" if group else "the config"
+                source = next((leaf.source for leaf in (*leaves, *found[owner])), what)
                 raise ConfigError(
-                    f"{found[0].source if found else choice}: the search space of {group}={choice} differs between "
-                    f"combinations; it must not depend on the other groups."
+                    f"{source}: the search space of {what} differs between combinations of "
+                    f"{', '.join(groups)}; it must not depend on the other groups."
                 )
-    return StudyPlan(str(own["dataset"]), combinations, SearchSpace(groups, leaves))
-
-
-def space_as_written(combination: Combination, config_sources: ConfigSources) -> SearchSpace:
-    """The search space of one composed config, for a look at it without a sweep."""
-    leaves = {
-        (group, choice): space_yaml.collect(
-            combination.option(group), group, choice, locate_option(config_sources, group, choice)
-        )
-        for group, choice in combination.choices.items()
-    }
-    return SearchSpace({group: (choice,) for group, choice in combination.choices.items()}, leaves)
+    beside = {group: (choice,) for group, choice in found if group and group not in groups}
+    order = {owner: leaves for owner, leaves in found.items() if owner != ROOT} | {ROOT: found.get(ROOT, ())}
+    return SearchSpace({**groups, **beside}, order, request.scope.lead, request.added, frozenset(beside))
 
 
 def _compose(
     common: Sequence[str],
-    typed: Mapping[str, str],
+    chosen: Mapping[str, str],
     values: Mapping[str, str],
+    request: Request,
     master: DictConfig,
     config_loader: ConfigLoader,
 ) -> DictConfig:
-    texts = [*common, *(f"{g}={o}" for g, o in typed.items()), *(f"{k}={v}" for k, v in values.items())]
+    options = [f"{'+' if group in request.added else ''}{group}={choice}" for group, choice in chosen.items()]
+    texts = [*common, *options, *(f"{key}={value}" for key, value in values.items())]
     return config_loader.load_sweep_config(master, texts)
 
 
-def _has_key(config: DictConfig, key: str) -> bool:
-    parent, _, name = key.rpartition(".")
-    node = OmegaConf.select(config, parent)
-    return isinstance(node, DictConfig) and name in node
-
-
-def _unused_message(unused: Sequence[str], combinations: Iterable[Combination]) -> str:
+def _unused_message(unused: Sequence[str], combinations: Sequence[Combination]) -> str:
     lines = []
     for key in unused:
-        group, _, name = key.partition(".")
+        group = next((g for g in combinations[0].choices if key.startswith(f"{package_of(g)}.")), None)
+        if group is None:
+            lines.append(f"The config has no key {key!r} to sweep; the keys beside it are shown by --cfg job.")
+            continue
+        name = key.removeprefix(f"{package_of(group)}.")
         known = {c.choices[group]: ", ".join(space_yaml.flatten(c.option(group))) or "none" for c in combinations}
         lines.append(f"No option of {group} has the key {name!r}. Their keys: ")
         lines += [f"  {group}={choice}: {keys}" for choice, keys in known.items()]
     return "\n".join(lines)
-
-
-def _option_leaves(combination: Combination, group: str, choice: str, request: Request) -> tuple[Leaf, ...]:
-    composed = combination.option(group)
-    source = locate_option(combination.config.hydra.runtime.config_sources, group, choice)
-    leaves = {leaf.key: leaf for leaf in space_yaml.collect(composed, group, choice, source)}
-    for key, sweep in request.leaf_sweeps.items():
-        if not key.startswith(f"{group}.") or not _has_key(combination.config, key):
-            continue
-        default: Any = composed
-        for part in key.split(".")[1:]:
-            default = default[part]
-        name = f"{group}/{choice}.{key.partition('.')[2]}"
-        distribution = sweep.distribution(default)
-        leaf = leaves.get(key) or Leaf(key, name, distribution, default, {}, "")
-        leaves[key] = replace(leaf, distribution=distribution, source=f"command line: {sweep.text}")
-    for key in leaves.keys() - request.leaf_sweeps.keys():
-        leaves[key] = replace(leaves[key], is_fixed=request.is_fixed(key))
-    return reachable(tuple(leaves.values()))
-
-
-def _plain(config: DictConfig, group: str) -> dict[str, Any]:
-    node = OmegaConf.to_container(config[group], resolve=True)
-    return {str(key): value for key, value in node.items()} if isinstance(node, dict) else {}

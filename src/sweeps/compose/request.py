@@ -10,11 +10,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
 from sweeps.base.errors import ConfigError
-from sweeps.compose import override_text, space_yaml
+from sweeps.compose import override_text
 from sweeps.compose.leaf_sweep import LeafSweep, choices_of
-from sweeps.compose.settings import SWEPT_GROUPS
-
-_GROUPS = (*SWEPT_GROUPS, "dataset")
+from sweeps.compose.scope import SEARCH_SPACE, Scope, package_of
 
 
 @dataclass(frozen=True)
@@ -23,90 +21,134 @@ class Request:
 
     Attributes:
         options: the options typed for a group, in order: `{"model": ("svm", "logistic")}`.
+        added: the groups among them that are not in the defaults list, typed as `+group=a,b`.
         leaf_sweeps: sweeps of hyperparameters by config key: `model.C='interval(0.1,1)'`.
         leaf_values: hyperparameters fixed by an override, by config key; applied where an option has the key.
         common: the other overrides, passed to every composition.
         fixed: the config keys that are fixed, those under `common` included.
+        scope: what may be searched.
     """
 
     options: Mapping[str, tuple[str, ...]]
+    added: frozenset[str]
     leaf_sweeps: Mapping[str, LeafSweep]
     leaf_values: Mapping[str, str]
     common: tuple[str, ...]
     fixed: frozenset[str]
+    scope: Scope
 
     @classmethod
-    def parse(cls, arguments: Iterable[str], config_loader: ConfigLoader) -> Request:
+    def parse(cls, arguments: Iterable[str], config_loader: ConfigLoader, scope: Scope) -> Request:
         """Sort override texts; of several with one key the last counts.
 
         Raises:
-            ConfigError: a sweep over something other than a group, or a hyperparameter under `model` or `vectorizer`.
+            ConfigError: a sweep over something that the scope leaves out, or in a way that makes no space.
         """
         parser = OverridesParser.create(config_loader=config_loader)
         options: dict[str, tuple[str, ...]] = {}
+        added: set[str] = set()
         sweeps: dict[str, LeafSweep] = {}
         values: dict[str, str] = {}
         common: dict[str, Override] = {}
         for override in parser.parse_overrides(list(arguments)):
             key = override.key_or_group
-            adds = override.is_add() or override.is_force_add()
-            if key in _GROUPS and override.is_delete():
-                raise ConfigError(f"{override.input_line}: a sweep needs a {key}; choose one with {key}=NAME.")
-            if key in _GROUPS:
-                options[key] = _group_options(override)
+            group = _group_of(override, config_loader, scope)
+            if group is not None:
+                options[group] = _group_options(override, group)
+                added.discard(group)
+                added |= {group} if _adds(override) else set()
+                common.pop(override.get_key_element(), None)
             elif override.is_sweep_override():
-                _check_sweepable(override)
+                _check_sweepable(override, scope)
                 sweeps.pop(key, None)
                 values.pop(key, None)
+                common.pop(key, None)
                 sweep = LeafSweep.of(override)
                 if sweep.choices is not None and len(sweep.choices) == 1:
                     values[key] = override_text.to_text(sweep.choices[0])  # fixes a key that only some options have
                 else:
                     sweeps[key] = sweep
-            elif is_leaf_key(key) and not adds and not override.is_delete():
-                sweeps.pop(key, None)
-                values[key] = override.get_value_element_as_str()
             else:
+                sweeps.pop(key, None)
                 common[override.get_key_element()] = override
-        fixed = {*values, *(o.key_or_group for o in common.values() if not o.is_sweep_override())}
-        return cls(options, sweeps, values, tuple(str(o.input_line) for o in common.values()), frozenset(fixed))
+        groups = scope.groups if scope.groups is not None else tuple(options)
+        for text, override in tuple(common.items()):
+            if _is_below(override, groups):
+                values[override.key_or_group] = override.get_value_element_as_str()
+                del common[text]
+        fixed = {*values, *(override.key_or_group for override in common.values())}
+        texts = tuple(str(override.input_line) for override in common.values())
+        return cls(options, frozenset(added), sweeps, values, texts, frozenset(fixed), scope)
 
     def is_fixed(self, key: str) -> bool:
         """Whether an override sets this config key, or a mapping around it."""
         return any(key == fixed or key.startswith(f"{fixed}.") for fixed in self.fixed)
 
-    def datasets(self) -> tuple[str | None, ...]:
-        """The datasets typed, each a study of its own; `(None,)` where the config's own is meant."""
-        return self.options.get("dataset", (None,))
+    def studies(self) -> tuple[str | None, ...]:
+        """The options typed for the scope's study group; `(None,)` where there is one study."""
+        return self.options.get(self.scope.study_group or "", (None,))
 
 
-def _group_options(override: Override) -> tuple[str, ...]:
+def _group_of(override: Override, config_loader: ConfigLoader, scope: Scope) -> str | None:
+    """The group that an override chooses options of, None for any other; in an app only a sweep does."""
+    key = override.key_or_group
+    if scope.groups is not None:
+        if key not in (*scope.groups, scope.study_group):
+            return None
+        if override.is_delete():
+            raise ConfigError(f"{override.input_line}: a sweep needs a {key}; choose one with {key}=NAME.")
+        return key
+    if not override.is_sweep_override() or key.startswith("hydra/") or not config_loader.get_group_options(key):
+        return None
+    return f"{key}@{override.package}" if override.package else key
+
+
+def _group_options(override: Override, group: str) -> tuple[str, ...]:
     if not override.is_sweep_override():
         return (str(override.value()),)
     if not override.is_choice_sweep():
-        raise ConfigError(
-            f"{override.input_line}: a group can only be swept over its options, as in {override.key_or_group}=a,b."
-        )
+        raise ConfigError(f"{override.input_line}: a group can only be swept over its options, as in {group}=a,b.")
     options = tuple(dict.fromkeys(str(choice) for choice in choices_of(override)))
     if not options:
-        raise ConfigError(f"{override.input_line}: no option of {override.key_or_group} matches.")
+        raise ConfigError(f"{override.input_line}: no option of {group} matches.")
     return options
 
 
-def is_leaf_key(key: str) -> bool:
-    group, _, name = key.partition(".")
-    return group in SWEPT_GROUPS and bool(name) and not f"{name}.".startswith(f"{space_yaml.SEARCH_SPACE}.")
-
-
-def _check_sweepable(override: Override) -> None:
+def _is_below(override: Override, groups: Iterable[str]) -> bool:
+    """Whether an override fixes a hyperparameter that other options of a swept group may lack."""
+    if _adds(override) or override.is_delete() or override.package:
+        return False
     key = override.key_or_group
-    if not is_leaf_key(key):
+    packages = [package_of(group) for group in groups]
+    return any(
+        package and key.startswith(f"{package}.") and not f"{key}.".startswith(f"{package}.{SEARCH_SPACE}.")
+        for package in packages
+    )
+
+
+def _adds(override: Override) -> bool:
+    return override.is_add() or override.is_force_add()
+
+
+def _check_sweepable(override: Override, scope: Scope) -> None:
+    key = override.key_or_group
+    if scope.groups is not None and (scope.limits(key) or f".{SEARCH_SPACE}." in f"{key}."):
+        named = [*scope.groups, *([scope.study_group] if scope.study_group else [])]
         raise ConfigError(
-            f"{override.input_line}: {key} cannot be swept: scores would not be comparable. What can be swept: model, "
-            f"vectorizer, dataset and the keys under model and vectorizer; run once for each value of {key}."
+            f"{override.input_line}: {key} cannot be swept: scores would not be comparable. What can be swept: "
+            f"{', '.join(named)} and the keys under {' and '.join(scope.groups)}; run once for each value of {key}."
         )
-    if override.is_add() or override.is_force_add():
+    if key.startswith(("hydra.", "hydra/")):
+        raise ConfigError(f"{override.input_line}: {key} cannot be swept: it is the same for all trials of a sweep.")
+    if key.rpartition(".")[2] == "seed":
+        values = override.get_value_element_as_str()
         raise ConfigError(
-            f"{override.input_line}: a searched key needs a default beside it. Write `{key.partition('.')[2]}: VALUE` "
-            f"into the option's YAML file, and drop the '+'."
+            f"{override.input_line}: a seed is not searched: the luckiest would win. To run each configuration under "
+            f"several seeds, and optimise the mean: 'hydra.sweeper.repeat={{{key}: [{values}]}}'"
+        )
+    if _adds(override):
+        where = key.partition(".")[2] if scope.groups is not None else key
+        raise ConfigError(
+            f"{override.input_line}: a searched key needs a default beside it. Write `{where}: VALUE` into the "
+            f"{'option' if scope.groups is not None else 'config'}'s YAML file, and drop the '+'."
         )

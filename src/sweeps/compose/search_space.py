@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -15,6 +15,12 @@ from optuna.trial import FrozenTrial
 from sweeps.base.errors import ConfigError
 from sweeps.compose import override_text
 from sweeps.compose.leaf import Leaf, branches
+
+Owner = tuple[str, str]
+"""The group and the option that a leaf belongs to."""
+
+ROOT: Owner = ("", "")
+"""The owner of leaves that belong to no group's option."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +35,6 @@ class Proposal:
     choices: Mapping[str, str]
     values: Mapping[str, Any]
 
-    def override_texts(self) -> list[str]:
-        """The proposal as Hydra overrides, group choices first."""
-        return [f"{group}={choice}" for group, choice in self.choices.items()] + [
-            f"{key}={override_text.to_text(value)}" for key, value in self.values.items()
-        ]
-
 
 @dataclass(frozen=True)
 class SearchSpace:
@@ -42,11 +42,17 @@ class SearchSpace:
 
     Attributes:
         groups: the options of each group in the order typed; a group with one option is not drawn.
-        leaves: for each (group, option) its leaves, in the order of the file, those that an override fixes among them.
+        leaves: for each owner its leaves, in the order of the file, those that an override fixes among them.
+        lead: the group of whose options each has a trial of its own defaults, None for the first that is swept.
+        added: the groups that are not in the defaults list, so that their options are typed as `+group=option`.
+        implied: the groups whose one option the config chooses by itself, so that nothing is typed for them.
     """
 
     groups: Mapping[str, tuple[str, ...]]
-    leaves: Mapping[tuple[str, str], tuple[Leaf, ...]] = field(default_factory=dict)
+    leaves: Mapping[Owner, tuple[Leaf, ...]] = field(default_factory=dict)
+    lead: str | None = None
+    added: Collection[str] = ()
+    implied: Collection[str] = ()
 
     def swept_groups(self) -> dict[str, tuple[str, ...]]:
         """The groups that are drawn: those with more than one option."""
@@ -76,16 +82,30 @@ class SearchSpace:
             values[leaf.key] = leaf.decode(_suggest(trial, leaf))
             return [values[leaf.key]]
 
-        for chosen in choices.items():
-            next(branches(self.leaves.get(chosen, ()), draw))
+        for owner in _owners(choices):
+            next(branches(self.leaves.get(owner, ()), draw))
         return Proposal(choices, values)
+
+    def override_texts(self, proposal: Proposal) -> list[str]:
+        """A proposal as Hydra overrides, group choices first."""
+        typed = {group: choice for group, choice in proposal.choices.items() if group not in self.implied}
+        return [f"{'+' if group in self.added else ''}{group}={choice}" for group, choice in typed.items()] + [
+            f"{key}={override_text.to_text(value)}" for key, value in proposal.values.items()
+        ]
 
     def replay(self, trial: FrozenTrial) -> Proposal:
         """The proposal that a finished trial ran, from its parameters."""
         choices = {group: trial.params.get(group, options[0]) for group, options in self.groups.items()}
-        leaves = (leaf for chosen in choices.items() for leaf in self.leaves.get(chosen, ()))
+        leaves = (leaf for owner in _owners(choices) for leaf in self.leaves.get(owner, ()))
         return Proposal(
             choices, {leaf.key: leaf.decode(trial.params[leaf.name]) for leaf in leaves if leaf.name in trial.params}
+        )
+
+    def is_finite(self) -> bool:
+        """Whether every leaf that is drawn has a finite number of values."""
+        return all(
+            not isinstance(leaf.distribution, FloatDistribution) or leaf.distribution.step is not None
+            for leaf in self.searched_leaves()
         )
 
     def grid(self) -> Iterator[dict[str, Any]]:
@@ -96,18 +116,20 @@ class SearchSpace:
         """
         for options in itertools.product(*self.groups.values()):
             choices = dict(zip(self.groups, options, strict=True))
-            yield from self._points(choices, list(choices.items()))
+            yield from self._points(choices, _owners(choices))
 
     def defaults(self) -> list[dict[str, Any]]:
-        """The parameters, by Optuna name, of the first trials: one for each option of a swept `model`.
+        """The parameters, by Optuna name, of the first trials: one for each option of a swept lead group.
 
         Other groups stand at their first option. A default outside its distribution is not among the parameters.
         """
         first = {group: options[0] for group, options in self.groups.items()}
-        starts = [{**first, "model": option} for option in self.swept_groups().get("model", ())] or [first]
+        swept = self.swept_groups()
+        lead = next(iter(swept), "") if self.lead is None else self.lead
+        starts = [{**first, lead: option} for option in swept.get(lead, ())] or [first]
         return [self._parameters(start, self._default_values(start)) for start in starts]
 
-    def _points(self, choices: Mapping[str, str], rest: list[tuple[str, str]]) -> Iterator[dict[str, Any]]:
+    def _points(self, choices: Mapping[str, str], rest: Sequence[Owner]) -> Iterator[dict[str, Any]]:
         """The points of some options, one at a time: there may be too many to keep."""
         if not rest:
             yield self._parameters(choices, {})
@@ -118,19 +140,23 @@ class SearchSpace:
 
     def _default_values(self, choices: Mapping[str, str]) -> dict[str, Any]:
         values: dict[str, Any] = {}
-        for chosen in choices.items():
-            values |= next(branches(self.leaves.get(chosen, ()), lambda leaf: [leaf.default]))
+        for owner in _owners(choices):
+            values |= next(branches(self.leaves.get(owner, ()), lambda leaf: [leaf.default]))
         return values
 
     def _parameters(self, choices: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:
         """Choices and config values as Optuna knows them: what is fixed, or outside its distribution, is left out."""
         parameters: dict[str, Any] = {group: choices[group] for group in self.swept_groups()}
-        for chosen in choices.items():
-            for leaf in self.leaves.get(chosen, ()):
+        for owner in _owners(choices):
+            for leaf in self.leaves.get(owner, ()):
                 holds, encoded = leaf.encode(values[leaf.key]) if leaf.key in values else (False, None)
                 if holds and not leaf.is_fixed:
                     parameters[leaf.name] = encoded
         return parameters
+
+
+def _owners(choices: Mapping[str, str]) -> list[Owner]:
+    return [*choices.items(), ROOT]
 
 
 def _every_value(leaf: Leaf) -> Iterable[Any]:

@@ -1,25 +1,18 @@
-"""The root config's schema, and the settings that a sweep reads from it.
-
-Importing this registers the schema with Hydra and the resolvers with OmegaConf; every entry point does.
-"""
+"""The settings of a sweep: the schema of `hydra.sweeper`, for any Hydra app, and their check."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from sweeps.base.errors import ConfigError
 
-SWEPT_GROUPS = ("model", "vectorizer")
 _LONGEST_EXPERIMENT, _LONGEST_MODEL = 500, 256  # characters, in MLflow
-_ENDINGS = re.compile(r"(\.[a-z][a-z0-9]{0,7})?(\.(gz|bz2|zip))?$", re.IGNORECASE)
 
 
 class Promote(Enum):
@@ -27,14 +20,6 @@ class Promote(Enum):
 
     auto = "auto"
     never = "never"
-
-
-@dataclass
-class AlsoLog:
-    """More names for what a run logs: param name to config key, and metric name to metric name."""
-
-    params: dict[str, str] = field(default_factory=dict)
-    metrics: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -46,15 +31,27 @@ class CacheBounds:
 
 
 @dataclass
-class RootConfig:
-    """The keys of `conf/config.yaml`, where each is explained; Hydra refuses others and values of a wrong type."""
+class SweeperConfig:
+    """`hydra/sweeper: sweeps`, as any app may set it under `hydra.sweeper`.
 
-    model: dict[str, Any] = field(default_factory=dict)
-    vectorizer: dict[str, Any] = field(default_factory=dict)
-    dataset: dict[str, Any] = field(default_factory=dict)
-    sampler: dict[str, Any] = field(default_factory=dict)
-    pruner: dict[str, Any] = field(default_factory=dict)
-    n_trials: int = 1
+    Attributes:
+        objective: what makes trials of configs: an app's function, or a class of another package.
+        direction: minimize or maximize, or a list of them for an app that returns several values.
+        metric: the name of what is optimised, or a list; needed where an app returns metrics by name.
+        params: sweep overrides in a file; the command line's win.
+        search_space: a space that stands beside no default: `{model/svm: {C: {...}}, lr: {...}}`.
+        custom_search_space: a function of the config and the trial that suggests more, by its dotted name.
+        repeat: a key and the values under which each configuration runs, `{seed: [1, 2, 3]}`, for the mean.
+        sampler: an Optuna sampler; `hydra/sweeper/sampler=tpe` and others.
+        pruner: an Optuna pruner; `hydra/sweeper/pruner=median` and others.
+        experiment_name: of MLflow; None for the app's name.
+        The others stand in our own `conf/config.yaml`, each with a comment.
+    """
+
+    _target_: str = "hydra_plugins.sweeps_sweeper.sweeper.SweepsSweeper"
+    _recursive_: bool = False
+    objective: str = "sweeps.execution.app_objective.AppObjective"
+    n_trials: int = 20
     timeout: float | None = None
     patience: int | None = None
     target: float | None = None
@@ -62,27 +59,36 @@ class RootConfig:
     trial_timeout: float | None = None
     max_retries: int = 1
     grace_period: float = 30.0
-    seed: int = 0
-    metric: str | None = None
+    seed: int = 42
+    direction: Any = "minimize"
+    metric: Any = None
     study_name: str | None = None
-    storage: str | None = None
+    storage: Any = "${oc.env:SWEEPS_STORAGE,null}"
     join: bool = False
-    experiment_name: str = "sweeps"
-    registered_model_name: str = "sweeps"
+    experiment_name: str | None = None
+    registered_model_name: str | None = None
     promote: Promote = Promote.auto
     max_failure_rate: float = 0.5
-    also_log: AlsoLog = field(default_factory=AlsoLog)
     cache: CacheBounds = field(default_factory=CacheBounds)
     profile: bool = False
     dry_run: bool = False
+    params: dict[str, Any] | None = field(default_factory=dict)
+    search_space: Any = None
+    custom_search_space: str | None = None
+    repeat: Any = None
+    sampler: Any = None
+    pruner: Any = None
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The checked top-level values of one composed config.
+    """The checked settings of one composed config.
 
     Attributes:
         n_jobs: worker processes; None for one for each core, 0 for none.
+        direction: one, or one for each metric.
+        metric: the name of what is optimised, several, or None for the objective's own.
+        repeat: a config key and the values under which each configuration runs; None for once.
         The others stand in `conf/config.yaml`.
     """
 
@@ -95,43 +101,44 @@ class Settings:
     max_retries: int
     grace_period: float
     seed: int
-    metric: str | None
+    direction: str | tuple[str, ...]
+    metric: str | tuple[str, ...] | None
     study_name: str | None
     storage: str | None
     join: bool
     experiment_name: str
-    registered_model_name: str
+    registered_model_name: str | None
     promote: Promote
     max_failure_rate: float
     cache: CacheBounds
     profile: bool
+    custom_search_space: str | None
+    repeat: tuple[str, tuple[Any, ...]] | None
 
     @classmethod
-    def from_config(cls, config: DictConfig) -> Settings:
+    def from_config(cls, config: DictConfig, default_name: str = "sweeps") -> Settings:
         """Read and check the settings.
+
+        Args:
+            config: `hydra.sweeper` of a composed config, or our own root config, whose keys have the same names.
+            default_name: of the experiment.
 
         Raises:
             ConfigError: a value out of its range, or a name that the file system or MLflow refuses.
         """
-        values = {name: config[name] for name in cls.__dataclass_fields__}
-        settings = cls(**{**values, "cache": CacheBounds(**config.cache)})
+        plain = OmegaConf.to_container(OmegaConf.structured(SweeperConfig), resolve=False)
+        assert isinstance(plain, dict)  # noqa: S101 - for mypy: a dataclass is one
+        values = {name: config.get(name, plain[name]) for name in cls.__dataclass_fields__}
+        values["cache"] = CacheBounds(**config.cache)
+        values["repeat"] = _repeat(_plain(values["repeat"]))
+        for name in ("direction", "metric"):
+            found = _plain(values[name])
+            values[name] = tuple(map(str, found)) if isinstance(found, list) else found if found is None else str(found)
+        values["experiment_name"] = default_name if values["experiment_name"] is None else values["experiment_name"]
+        settings = cls(**values)
         settings._check()
-        settings._check_mlflow_names(str(config.dataset.get("name")))
+        settings._check_mlflow_names(default_name)
         return settings
-
-    def _check_mlflow_names(self, dataset: str) -> None:
-        """Check what MLflow would refuse only when it is asked, which for a model is at the end."""
-        for key, longest in (("experiment_name", _LONGEST_EXPERIMENT), ("registered_model_name", _LONGEST_MODEL)):
-            name = getattr(self, key)
-            shown = name if len(name) <= 60 else f"{name[:60]}…"
-            origin = " (from dataset.name, which a data file of your own gives its name)" if name == dataset else ""
-            where = f"{key}={shown!r}{origin}"
-            _require(bool(name.strip()), f"{where} is empty: type {key}=NAME")
-            _require(len(name) <= longest, f"{where} has {len(name)} characters, at most {longest} fit: {key}=NAME")
-        _require(
-            not re.search("[/:]", name) and name not in (".", ".."),
-            f"{where} must be a name without '/' and ':', and neither '.' nor '..': type {key}=NAME",
-        )
 
     def _check(self) -> None:
         _require(self.n_trials >= 1, f"n_trials must be at least 1, such as n_trials=20; it is {self.n_trials}.")
@@ -169,28 +176,41 @@ class Settings:
             f"but letters, digits, blanks and . _ @ + -; it is {self.study_name!r}.",
         )
 
+    def _check_mlflow_names(self, default: str) -> None:
+        """Check what MLflow would refuse only when it is asked, which for a model is at the end."""
+        for key, longest in (("experiment_name", _LONGEST_EXPERIMENT), ("registered_model_name", _LONGEST_MODEL)):
+            name = getattr(self, key)
+            if name is None:
+                continue
+            shown = name if len(name) <= 60 else f"{name[:60]}…"
+            origin = " (from dataset.name, which a data file of your own gives its name)" if name == default else ""
+            where = f"{key}={shown!r}{origin}"
+            _require(bool(name.strip()), f"{where} is empty: type {key}=NAME")
+            _require(len(name) <= longest, f"{where} has {len(name)} characters, at most {longest} fit: {key}=NAME")
+            is_model = key == "registered_model_name"
+            _require(
+                not is_model or (not re.search("[/:]", name) and name not in (".", "..")),
+                f"{where} must be a name without '/' and ':', and neither '.' nor '..': type {key}=NAME",
+            )
+
 
 def _require(holds: bool, message: str) -> None:
     if not holds:
         raise ConfigError(message)
 
 
-def file_stem(path: str | None, fallback: str) -> str:
-    """A file's name without folder and endings, `fallback` without a path: `${file_stem:${.path},x}`.
-
-    Endings are those of a format and of a compression: `v1.train` for `v1.train.csv.gz`.
-    """
-    name = Path(path).name if path else ""
-    return _ENDINGS.sub("", name) or fallback
+def _plain(value: Any) -> Any:
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
-def documented_keys() -> str:
-    """The keys of the root config as they stand in its file, each with its comment; for a template, as `--help` is."""
-    text = (files("sweeps.conf") / "config.yaml").read_text(encoding="utf-8")
-    keys = text[text.index("n_trials:") : text.index("hydra:\n")]
-    return keys.strip().replace("$", "$$")
-
-
-ConfigStore.instance().store(name="sweeps_schema", node=RootConfig, provider="sweeps")
-OmegaConf.register_new_resolver("file_stem", file_stem, replace=True)
-OmegaConf.register_new_resolver("documented_keys", documented_keys, replace=True)
+def _repeat(value: Any) -> tuple[str, tuple[Any, ...]] | None:
+    if value is None:
+        return None
+    is_one = isinstance(value, Mapping) and len(value) == 1
+    (key, values) = next(iter(value.items())) if is_one else ("", None)
+    if not isinstance(values, list) or len(values) < 2:
+        raise ConfigError(
+            f"hydra.sweeper.repeat must be one key with a list of at least two values, such as {{seed: [1, 2, 3]}}; it "
+            f"is {value}."
+        )
+    return str(key), tuple(values)

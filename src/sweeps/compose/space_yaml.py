@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, json_to_distribution
@@ -20,8 +20,8 @@ from sweeps.base.build import TARGET
 from sweeps.base.errors import ConfigError
 from sweeps.compose import override_text as overrides
 from sweeps.compose.leaf import Leaf, branches, decode_choice, same
+from sweeps.compose.scope import SEARCH_SPACE
 
-SEARCH_SPACE = "search_space"
 TRUSTED_TYPES = "trusted_types"
 _NOT_SEARCHED = (TARGET, SEARCH_SPACE, TRUSTED_TYPES)
 
@@ -29,59 +29,72 @@ _NUMBER_WORDS = {"type", "low", "high", "log", "step", "when"}
 _WORDS = {"float": _NUMBER_WORDS, "int": _NUMBER_WORDS, "categorical": {"type", "choices", "when"}}
 
 
-def collect(option: Mapping[str, Any], group: str, choice: str, source: str) -> tuple[Leaf, ...]:
-    """Read and check the search space of one composed option, as written.
+def collect(
+    space: Any, beside: Mapping[str, Any], package: str, name_of: Callable[[str], str], where: str
+) -> tuple[Leaf, ...]:
+    """Read and check a search space, as written.
 
     Args:
-        option: the option's config as plain containers; its `search_space` mirrors its other keys.
-        group: the config group (`model`).
-        choice: the option's name (`svm`).
-        source: the file of the option, for messages.
+        space: mirrors the keys beside it; None for none.
+        beside: the config around it as plain containers: the defaults.
+        package: the config key of `beside` (`model`), empty for the root.
+        name_of: what Optuna calls a config key.
+        where: the file and key of the space, for messages: `conf/model/svm.yaml: search_space`.
 
     Raises:
         ConfigError: a rule of the search-space language is broken; the message names the file and the key.
     """
-    space = option.get(SEARCH_SPACE)
-    where = f"{source}: {SEARCH_SPACE}"
     if space is None:
         return ()
     if not isinstance(space, Mapping):
         raise ConfigError(f"{where} must be a mapping of keys to distributions, not {space!r}.")
-    return tuple(_walk(space, option, (), group, choice, source))
+    return tuple(_walk(space, beside, "", package, name_of, where))
 
 
 def _walk(
-    space: Mapping[str, Any], beside: Mapping[str, Any], path: tuple[str, ...], group: str, choice: str, source: str
+    space: Mapping[str, Any],
+    beside: Mapping[str, Any],
+    path: str,
+    package: str,
+    name_of: Callable[[str], str],
+    where: str,
 ) -> Iterator[Leaf]:
     siblings: dict[str, Leaf] = {}
     for key, node in space.items():
-        here = (*path, str(key))
-        where = f"{source}: {SEARCH_SPACE}.{'.'.join(here)}"
+        inside = f"{path}{key}"
+        here = f"{where}.{inside}"
+        full = f"{package}.{inside}" if package else inside
         if not isinstance(node, Mapping):
-            raise ConfigError(f"{where} must be a distribution such as {{type: float, low: 0, high: 1}}, not {node!r}.")
+            raise ConfigError(f"{here} must be a distribution such as {{type: float, low: 0, high: 1}}, not {node!r}.")
         if not path and key in _NOT_SEARCHED:
-            raise ConfigError(f"{where}: {key} is not a hyperparameter and cannot be searched.")
+            raise ConfigError(f"{here}: {key} is not a hyperparameter and cannot be searched.")
         if key not in beside:
             raise ConfigError(
-                f"{where} has no default beside it: every searched key needs one; add `{'.'.join(here)}: VALUE` "
-                f"to {source}."
+                f"{here} has no default beside it: every searched key needs one; "
+                f"add {_default_of(inside, full, where)}."
             )
         if not isinstance(node.get("type"), str):
             inner = beside[key]
             if not isinstance(inner, Mapping) or not node:
-                raise ConfigError(f"{where} needs a `type`: float, int or categorical.")
-            yield from _walk(node, inner, here, group, choice, source)
+                raise ConfigError(f"{here} needs a `type`: float, int or categorical.")
+            yield from _walk(node, inner, f"{inside}.", package, name_of, where)
             continue
         leaf = Leaf(
-            key=".".join((group, *here)),
-            name=f"{group}/{choice}.{'.'.join(here)}",
-            distribution=_distribution(node, where),
+            key=full,
+            name=name_of(full),
+            distribution=_distribution(node, here),
             default=beside[key],
-            when=_conditions(node.get("when"), siblings, where, ".".join((group, *path))),
-            source=source,
+            when=_conditions(node.get("when"), siblings, here),
+            source=where.partition(": ")[0],
         )
         siblings[str(key)] = leaf
         yield leaf
+
+
+def _default_of(inside: str, full: str, where: str) -> str:
+    """What a key of a space lacks, and where to write it."""
+    file, _, key = where.partition(": ")
+    return f"`{key.removesuffix(SEARCH_SPACE)}{inside}: VALUE` to {file}" if key else f"`{full}: VALUE` to the config"
 
 
 def _distribution(node: Mapping[str, Any], where: str) -> BaseDistribution:
@@ -131,6 +144,8 @@ def categorical(choices: Any, where: str) -> CategoricalDistribution:
             overrides.to_text(choice) if isinstance(choice, Sequence) and not isinstance(choice, str) else choice
         )
     for index, choice in enumerate(encoded):
+        if choice != choice:  # not equal to itself, so that no trial could be told from another
+            raise ConfigError(f"{where}.choices: nan cannot be a choice; for the word, write 'nan' in quotes.")
         overrides.to_text(choice)  # refuses now what could not be passed on when it is drawn
         if any(decode_choice(choice) == decode_choice(other) for other in encoded[:index]):
             raise ConfigError(f"{where}.choices: {choice!r} is there twice (1, 1.0 and true are the same to Optuna).")
@@ -160,7 +175,7 @@ def make_distribution(short: Mapping[str, Any], where: str) -> BaseDistribution:
         raise ConfigError(f"{where}: {error}") from error
 
 
-def _conditions(when: Any, siblings: Mapping[str, Leaf], where: str, prefix: str) -> dict[str, tuple[Any, ...]]:
+def _conditions(when: Any, siblings: Mapping[str, Leaf], where: str) -> dict[str, tuple[Any, ...]]:
     if when is None:
         return {}
     if not isinstance(when, Mapping) or not when:
@@ -181,7 +196,7 @@ def _conditions(when: Any, siblings: Mapping[str, Leaf], where: str, prefix: str
         for value in values:
             if not any(same(value, choice) for choice in choices):
                 raise ConfigError(f"{where}.when: {key!r} has no choice {value!r}; its choices are: {choices}.")
-        conditions[f"{prefix}.{key}"] = values
+        conditions[sibling.key] = values
     return conditions
 
 
@@ -198,11 +213,10 @@ def flatten(option: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def inactive_keys(option: Mapping[str, Any], group: str) -> set[str]:
+def inactive_keys(option: Mapping[str, Any]) -> set[str]:
     """The dotted keys of a composed option that its own conditions switch off, such as `gamma` of a linear SVM."""
-    leaves = {leaf.key: leaf for leaf in collect(option, group, "", group)}
-    active = next(branches(tuple(leaves.values()), lambda leaf: [leaf.default]))
-    return {key.removeprefix(f"{group}.") for key in leaves.keys() - active.keys()}
+    leaves = collect(option.get(SEARCH_SPACE), option, "", str, SEARCH_SPACE)
+    return {leaf.key for leaf in leaves} - next(branches(leaves, lambda leaf: [leaf.default])).keys()
 
 
 def _wanted(wanted: Any) -> tuple[Any, ...]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from concurrent.futures import Future
 from functools import partial
 
+from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 
 from sweeps.base.errors import first_line
+from sweeps.base.reporting import no_report
 from sweeps.compose._hydra_compat import redact_folder, value_of
 from sweeps.compose.search_space import Proposal
 from sweeps.execution.job import TrialJob
-from sweeps.execution.outcome import TrialOutcome, attempt
+from sweeps.execution.outcome import TrialOutcome, TrialResult, attempt
 from sweeps.execution.workers import PruningCheck, WorkerDiedError
-from sweeps.tasks.base import no_report
 
 
 class Batches:
@@ -54,7 +55,10 @@ class Batches:
             for number, _, _ in batch:
                 redact_folder(self._job.folder / str(number) / (self._job.plan.config.hydra.output_subdir or ""))
         for (_, _, future), job in zip(batch, returned, strict=True):
-            future.set_result(attempt(partial(value_of, job), no_report))
+            future.set_result(attempt(partial(self._read, job), no_report))
+
+    def _read(self, job: JobReturn) -> TrialResult:
+        return self._job.read(value_of(job))
 
     def close(self) -> None:
         """Nothing runs between two batches."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import fcntl
 import os
+import pickle
 import signal
 import sys
 import tempfile
@@ -21,10 +22,13 @@ from typing import Any
 
 import cloudpickle
 
+from sweeps.base.errors import ConfigError, first_line
+from sweeps.base.reporting import Pruned, Report, no_report
 from sweeps.compose.search_space import Proposal
+from sweeps.execution.main_module import MainModule, hidden_from_multiprocessing
 from sweeps.execution.outcome import Failure, TrialOutcome, TrialResult, attempt
+from sweeps.execution.surroundings import Surroundings
 from sweeps.execution.workers import Job, PruningCheck, TrialTimeoutError, WorkerDiedError
-from sweeps.tasks.base import PrunedError, no_report
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 _ONE_THREAD = dict.fromkeys(_THREADS, "1")  # in each process; whoever has set them knows better
@@ -67,15 +71,32 @@ def _short_socket_paths() -> Iterator[None]:
         tempfile.tempdir = before
 
 
-def pack(enter: Callable[[], None], prepare: Callable[[], None], job: Job) -> bytes:
-    """A job for children to unpack; functions of `__main__` travel by value.
+def pack(enter: Callable[[], None], prepare: Callable[[], None], job: Job, main: MainModule | None = None) -> bytes:
+    """A job for children to unpack.
+
+    What the user's script defines is found there by its name, on this machine; in a notebook, or for another machine,
+    it travels by value.
 
     Args:
         enter: called first in each child: sets up its surroundings.
         prepare: called once in each child, before the first trial.
         job: runs one trial.
+        main: the script, executed in each child before anything else of it is needed; None for by value.
+
+    Raises:
+        ConfigError: something of it cannot be sent to another process.
     """
-    packed: bytes = cloudpickle.dumps((enter, prepare, job))
+    parts = None
+    if main is not None:
+        with suppress(Exception):  # what pickle cannot take by name, cloudpickle may take by value
+            parts = pickle.dumps((prepare, job))
+    try:
+        packed: bytes = cloudpickle.dumps((enter, main, parts or cloudpickle.dumps((prepare, job))))
+    except Exception as error:
+        raise ConfigError(
+            f"The app cannot be sent to worker processes: {type(error).__name__}: {first_line(error)}. Define what it "
+            f"needs inside its function or in a module, or run trials in this process: n_jobs=0"
+        ) from error
     return packed
 
 
@@ -112,7 +133,8 @@ class Child:
         context = get_context("forkserver")
         ours, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, self._packed), daemon=False)
-        self._process.start()
+        with hidden_from_multiprocessing():
+            self._process.start()
         theirs.close()
         self._connection = ours
         try:
@@ -152,7 +174,7 @@ class Child:
             if not isinstance(received, _Step):
                 outcome: TrialOutcome = received
                 return outcome
-            self._send(should_prune is not None and should_prune(received.scores))
+            self._send(should_prune is not None and should_prune(received.scores, received.step))
 
     def close(self) -> None:
         """End the process for good."""
@@ -215,6 +237,7 @@ class _Step:
     """What a child says in the middle of a trial: the scores of a step. It waits for whether to stop there."""
 
     scores: Mapping[str, float]
+    step: int | None
 
 
 def _serve(pipe: Connection, packed: bytes) -> None:
@@ -229,32 +252,50 @@ def _serve(pipe: Connection, packed: bytes) -> None:
             return
         pipe.send(None)  # it is taken
         report = partial(_report, pipe) if reports_steps else no_report
-        outcome = attempt(partial(_run, load, number, proposal), report)
+        outcome, is_clean = _attempt_alone(load, number, proposal, report)
         try:
             pipe.send(outcome)
         except OSError:
             return
         except Exception as error:  # noqa: BLE001 - a result with something in it that cannot be pickled
             pipe.send(Failure.of(error))
+        if not is_clean:
+            pipe.close()
+            os._exit(0)  # the next trial has a process without the threads that this one left
 
 
-def _run(load: Callable[[], Job], number: int, proposal: Proposal) -> TrialResult:
-    return load()(number, proposal)
+def _attempt_alone(
+    load: Callable[[], Job], number: int, proposal: Proposal, report: Report
+) -> tuple[TrialOutcome, bool]:
+    """A trial's outcome, and whether nothing of it is left in this process."""
+    surroundings: Surroundings | None = None
+
+    def run() -> TrialResult:
+        nonlocal surroundings
+        job = load()
+        surroundings = Surroundings.now()
+        return job(number, proposal)
+
+    outcome = attempt(run, report)
+    return outcome, surroundings is None or surroundings.restore()
 
 
 def _unpack(packed: bytes) -> Job:
-    enter, prepare, job = cloudpickle.loads(packed)
+    enter, main, parts = cloudpickle.loads(packed)
     enter()
     os.environ.update(_ONE_THREAD | os.environ)
+    if main is not None:
+        main.load()
+    prepare, job = cloudpickle.loads(parts)
     prepare()
     loaded: Job = job
     return loaded
 
 
-def _report(pipe: Connection, scores: Mapping[str, float]) -> None:
-    pipe.send(_Step({name: float(value) for name, value in scores.items()}))
+def _report(pipe: Connection, scores: Mapping[str, float], step: int | None = None) -> None:
+    pipe.send(_Step({name: float(value) for name, value in scores.items()}, step))
     if pipe.recv():
-        raise PrunedError
+        raise Pruned
 
 
 def detach() -> None:

@@ -312,7 +312,7 @@ class DaskWorkers:
         if trial is None or trial.should_prune is None or trial.worker != message["worker"]:
             return True
         try:
-            return trial.should_prune(message["scores"])
+            return trial.should_prune(message["scores"], message["step"])
         except Exception as error:  # noqa: BLE001 - of the study's database: the sweep's to handle
             self._give_up(message["run"], error)
             return True

@@ -177,8 +177,9 @@ class _Trials:
             return None
         child = self._take_child(packed)
 
-        def should_prune(scores: Mapping[str, float]) -> bool:
-            return bool(self._ask("step", ticket.run, scores={name: float(score) for name, score in scores.items()}))
+        def should_prune(scores: Mapping[str, float], step: int | None) -> bool:
+            plain = {name: float(score) for name, score in scores.items()}
+            return bool(self._ask("step", ticket.run, scores=plain, step=step))
 
         try:
             check: PruningCheck | None = should_prune if ticket.reports_steps else None

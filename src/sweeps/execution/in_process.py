@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from functools import partial
 
+from sweeps.base.reporting import Pruned, Report, no_report
 from sweeps.compose.search_space import Proposal
 from sweeps.execution.outcome import TrialOutcome, attempt
 from sweeps.execution.workers import Job, PruningCheck
-from sweeps.tasks.base import PrunedError, Report, no_report
 
 
 class InProcess:
@@ -41,8 +41,8 @@ def _report_to(should_prune: PruningCheck | None) -> Report:
     if should_prune is None:
         return no_report
 
-    def report(scores: Mapping[str, float]) -> None:
-        if should_prune(scores):
-            raise PrunedError
+    def report(scores: Mapping[str, float], step: int | None = None) -> None:
+        if should_prune(scores, step):
+            raise Pruned
 
     return report

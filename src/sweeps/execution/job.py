@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
 
 from hydra.types import HydraContext, TaskFunction
 
+from sweeps.base.reporting import CurrentTrial, begin_repeat, introduce
 from sweeps.compose._hydra_compat import run_trial_job, singletons, use_singletons, without_storage
 from sweeps.compose.override_text import to_text
 from sweeps.compose.plan import StudyPlan
@@ -23,26 +28,62 @@ class TrialJob:
     Attributes:
         plan: the composed configs of the study.
         folder: of the study.
+        seed: of the sweep.
+        metric: the name of what `sweeps.report` reports.
+        read: what the task function returned.
+        repeat: a config key and the values under which a trial runs, its metrics the means; None for once.
         hydra_context: Hydra's config loader and callbacks.
         task_function: runs one trial's config.
     """
 
     plan: StudyPlan
     folder: Path
+    seed: int
+    metric: str
+    read: Callable[[Any], TrialResult]
+    repeat: tuple[str, tuple[Any, ...]] | None
     hydra_context: HydraContext
     task_function: TaskFunction
 
     def __call__(self, number: int, proposal: Proposal) -> TrialResult:
         """Run a trial in a folder of its own, `<folder>/<number>`."""
+        folder = (self.folder / str(number)).absolute()
+        device = os.environ.get("CUDA_VISIBLE_DEVICES")
+        introduce(CurrentTrial(number, self.folder.name, self.seed, folder, device), self.metric)
+        if self.repeat is None:
+            return self._run(number, proposal, str(number))
+        key, values = self.repeat
+        runs = []
+        for value in values:
+            repeated = replace(proposal, values={**proposal.values, key: value})
+            runs.append(self._run(number, repeated, f"{number}/{key}={value}"))
+            begin_repeat()
+        return mean_of(runs)
+
+    def _run(self, number: int, proposal: Proposal, subfolder: str) -> TrialResult:
         config = self.plan.trial_config(proposal)
         hydra_config = self.plan.hydra_config(number, proposal, self.folder)
-        result: TrialResult = run_trial_job(config, hydra_config, self.task_function, self.hydra_context)
-        return result
+        hydra_config.hydra.sweep.subdir = subfolder
+        return self.read(run_trial_job(config, hydra_config, self.task_function, self.hydra_context))
 
     def override_texts(self, number: int, proposal: Proposal) -> list[str]:
         """The trial as overrides of the main command, for a launcher that composes it anew."""
         folder = [f"hydra.sweep.dir={to_text(str(self.folder.absolute()))}", f"hydra.sweep.subdir='{number}'"]
         return [*without_storage(self.plan.override_texts(proposal)), *folder]
+
+
+def mean_of(runs: Sequence[TrialResult]) -> TrialResult:
+    """Several runs of one configuration as one: every metric's mean, and its standard error as `<metric>_stderr`.
+
+    The standard error of a mean of n is s / sqrt(n), with the sample's standard deviation s.
+    """
+    metrics: dict[str, float] = {}
+    for name in runs[0].metrics:
+        values = [run.metrics[name] for run in runs if name in run.metrics]
+        metrics[name] = fmean(values)
+        if len(values) > 1:
+            metrics[f"{name}_stderr"] = stdev(values) / math.sqrt(len(values))
+    return TrialResult(metrics, warnings=tuple(dict.fromkeys(text for run in runs for text in run.warnings)))
 
 
 def prepare_worker() -> Callable[[], None]:

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import errno
+import sys
 import traceback
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from sweeps.tasks.base import PrunedError, Report, no_report
+from sweeps.base.reporting import Pruned, Report, reporting_to
 
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What a trial measured and ran with.
+    """What a trial measured.
 
     Attributes:
         metrics: by name.
-        hyperparameters: every active one, searched or not, by config key (`model.C`).
         seconds: wall time by phase.
         warnings: the distinct warnings that were raised, as text.
-        params: more params, by the names that `also_log` gives them.
+        params: more params for its run, by name.
     """
 
     metrics: Mapping[str, float]
-    hyperparameters: Mapping[str, Any]
-    seconds: Mapping[str, float]
+    seconds: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     params: Mapping[str, Any] = field(default_factory=dict)
 
@@ -52,19 +50,20 @@ class Failure:
         """Describe an exception."""
         text = "".join(traceback.format_exception(error))
         is_disk_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return cls(f"{type(error).__name__}: {error}", text, is_disk_full, isinstance(error, MemoryError))
+        named = str(error) if isinstance(error, UnusableResultError) else f"{type(error).__name__}: {error}"
+        return cls(named, text, is_disk_full, isinstance(error, MemoryError))
 
 
 @dataclass(frozen=True)
-class Pruned:
+class PrunedTrial:
     """A trial that was stopped early because it was hopeless."""
 
 
-TrialOutcome = TrialResult | Failure | Pruned
+TrialOutcome = TrialResult | Failure | PrunedTrial
 
 
-REPORT: ContextVar[Report] = ContextVar("report", default=no_report)
-"""Where the running trial's scores go: a Hydra job is given its config alone."""
+class UnusableResultError(Exception):
+    """What a trial returned cannot be told; the message says what is wrong and what would be right."""
 
 
 def attempt(job: Callable[[], TrialResult], report: Report) -> TrialOutcome:
@@ -72,14 +71,18 @@ def attempt(job: Callable[[], TrialResult], report: Report) -> TrialOutcome:
 
     Args:
         job: runs the trial.
-        report: is given the scores of every step and raises `PrunedError` when the trial shall stop.
+        report: is given the scores of every step and raises `Pruned` when the trial shall stop.
     """
-    token = REPORT.set(report)
-    try:
-        return job()
-    except PrunedError:
-        return Pruned()
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a trial raises is the trial's outcome
-        return Failure.of(error)
-    finally:
-        REPORT.reset(token)
+    with reporting_to(report) as running:
+        try:
+            result = job()
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a trial raises is the trial's outcome
+            is_pruned = running.is_pruned or isinstance(error, (Pruned, *_optuna_pruned()))
+            return PrunedTrial() if is_pruned else Failure.of(error)
+        return PrunedTrial() if running.is_pruned else result
+
+
+def _optuna_pruned() -> tuple[type[BaseException], ...]:
+    """Optuna's own exception, where the trial can have raised it."""
+    optuna = sys.modules.get("optuna")
+    return () if optuna is None else (optuna.TrialPruned,)

@@ -10,6 +10,8 @@ from queue import SimpleQueue
 
 from sweeps.compose.search_space import Proposal
 from sweeps.execution.child import Child, copy_environment, pack, prepare_server
+from sweeps.execution.devices import visible_devices
+from sweeps.execution.main_module import MainModule
 from sweeps.execution.outcome import TrialOutcome
 from sweeps.execution.workers import Job, PruningCheck, WorkerDiedError
 
@@ -39,8 +41,12 @@ class Pool:
         self.capacity = n_jobs
         self._timeout = trial_timeout
         prepare_server(preload)
-        packed = pack(partial(copy_environment, dict(os.environ)), prepare, job)
-        self._children = [Child(packed) for _ in range(n_jobs)]
+        devices = visible_devices()
+        self._children = []
+        for index in range(n_jobs):
+            device = {"CUDA_VISIBLE_DEVICES": devices[index % len(devices)]} if devices else {}
+            enter = partial(copy_environment, {**os.environ, **device})
+            self._children.append(Child(pack(enter, prepare, job, MainModule.here())))
         self._idle: SimpleQueue[Child] = SimpleQueue()
         self._threads = ThreadPoolExecutor(n_jobs, thread_name_prefix="worker")
         for child in self._children:

@@ -14,11 +14,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sweeps.base.build import TARGET, build, construct, locate, locate_class, parameters_of
 from sweeps.base.errors import ConfigError, first_line
-from sweeps.compose.settings import SWEPT_GROUPS
-from sweeps.compose.space_yaml import SEARCH_SPACE, TRUSTED_TYPES, flatten, inactive_keys
-from sweeps.execution.outcome import REPORT, TrialResult
+from sweeps.base.reporting import report_scores
+from sweeps.compose.scope import SEARCH_SPACE
+from sweeps.compose.space_yaml import TRUSTED_TYPES, flatten, inactive_keys
+from sweeps.execution.outcome import TrialResult
 from sweeps.tasks.base import Candidate, Task
 
+GROUPS = ("model", "vectorizer")
 _NOT_OF_THE_SOURCE = ("name", "task")
 
 
@@ -29,14 +31,14 @@ def run_trial(config: DictConfig) -> TrialResult:
     loading = time.perf_counter() - start
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        evaluation = task.evaluate(candidate_of(config), REPORT.get())
+        evaluation = task.evaluate(candidate_of(config), report_scores)
     also = config.get("also_log") or {}
     metrics = dict(evaluation.metrics)
     metrics |= {name: metrics[of] for name, of in (also.get("metrics") or {}).items() if of in metrics}
     messages = dict.fromkeys(map(_shown, caught))
     params = {str(name): OmegaConf.select(config, key) for name, key in (also.get("params") or {}).items()}
     seconds = {**evaluation.seconds, "load": evaluation.seconds.get("load", 0.0) + loading}
-    return TrialResult(metrics, hyperparameters(config), seconds, tuple(messages), params)
+    return TrialResult(metrics, seconds, tuple(messages), params)
 
 
 def _shown(warning: warnings.WarningMessage) -> str:
@@ -67,9 +69,9 @@ def _trusted_types(option: dict[str, Any], group: str) -> list[str]:
 def hyperparameters(config: DictConfig) -> dict[str, Any]:
     """Every active hyperparameter by config key: those that their own conditions switch off are left out."""
     active: dict[str, Any] = {}
-    for group in SWEPT_GROUPS:
+    for group in GROUPS:
         option = _option(config, group)
-        off = inactive_keys(option, group)
+        off = inactive_keys(option)
         active |= {f"{group}.{name}": value for name, value in flatten(option).items() if name not in off}
     return active
 

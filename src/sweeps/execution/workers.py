@@ -12,8 +12,8 @@ from sweeps.execution.outcome import TrialOutcome, TrialResult
 Job = Callable[[int, Proposal], TrialResult]
 """Runs the trial of a number; pickled by value to reach other processes."""
 
-PruningCheck = Callable[[Mapping[str, float]], bool]
-"""Takes the scores of a trial's next step and says whether the trial shall stop; called from any thread."""
+PruningCheck = Callable[[Mapping[str, float], int | None], bool]
+"""Takes the scores of a trial's step (see `Report`) and says whether the trial shall stop; called from any thread."""
 
 
 class WorkerDiedError(Exception):

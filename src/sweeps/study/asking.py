@@ -50,6 +50,7 @@ class TrialQueue:
         samplers: the sampler of each trial.
         coordinator: stands for this process; noted with every trial.
         describe: every active hyperparameter of a proposal, known before it runs, so that a failed trial shows them.
+        suggest_more: what a user's own function draws beside the space.
     """
 
     def __init__(
@@ -59,12 +60,14 @@ class TrialQueue:
         samplers: SamplerFactory,
         coordinator: str = "",
         describe: Callable[[Proposal], Mapping[str, Any]] = lambda proposal: proposal.values,
+        suggest_more: Callable[[Proposal, Trial], Proposal] = lambda proposal, trial: proposal,
     ) -> None:
         self._study = study
         self._space = space
         self._samplers = samplers
         self._coordinator = coordinator
         self._describe = describe
+        self._suggest_more = suggest_more
         self._queued: deque[tuple[dict[str, Any], dict[str, Any]]] = deque()  # parameters, user attributes
 
     def requeue_orphans(self, alive: Collection[str] = (), in_flight: Collection[int] = ()) -> list[FrozenTrial]:
@@ -100,7 +103,10 @@ class TrialQueue:
             return None
         trial = self._study.ask()
         proposal = self._space.suggest(trial, is_default=Attribute.DEFAULT in trial.user_attrs)
-        record_proposal(trial, proposal, self._describe(proposal), self._coordinator)  # last: without it, half drawn
+        proposal = self._suggest_more(proposal, trial)
+        overrides = self._space.override_texts(proposal)
+        # Last: a trial without it is half drawn.
+        record_proposal(trial, proposal, overrides, self._describe(proposal), self._coordinator)
         return Asked(trial, proposal)
 
     def _defaults(self, trials: list[FrozenTrial]) -> list[tuple[dict[str, Any], dict[str, Any]]]:

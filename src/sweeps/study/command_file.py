@@ -18,22 +18,28 @@ from sweeps.study.folder import StudyFolder
 STORAGE = "SWEEPS_STORAGE"  # environment variable: the URL of the study's database
 
 
-def remember(folder: StudyFolder, dataset: str, storage: str | None) -> None:
+def remember(folder: StudyFolder, more: Mapping[str, str], spelling: str, storage: str | None) -> None:
     """Keep the command of this process, without passwords and without `join`: that is for whoever resumes to type.
 
     Args:
         folder: the study's.
-        dataset: the study's dataset, of those that were typed.
+        more: what of several that were typed this study is of, such as its dataset, by key.
+        spelling: what stands before a setting's name: nothing in our own app, `hydra.sweeper.` in any other.
         storage: the URL of the study's database, None for the file in its folder.
     """
     main = sys.modules["__main__"].__spec__
     command = {
         "module": main.name if main else None,
         "script": None if main else str(Path(sys.argv[0]).absolute()),
-        "arguments": [without_passwords(argument) for argument in sys.argv[1:] if not argument.startswith("join=")],
+        "arguments": [
+            without_passwords(argument)
+            for argument in sys.argv[1:]
+            if not argument.removeprefix("hydra.sweeper.").startswith("join=")
+        ],
         "directory": str(Path.cwd()),
         "study_name": folder.path.name,
-        "dataset": dataset,
+        "more": dict(more),
+        "spelling": spelling,
         "storage": without_passwords(storage) if storage else None,
     }
     write_yaml(folder.command, command)
@@ -53,7 +59,7 @@ def recall(folder: StudyFolder) -> Mapping[str, Any]:
         ) from error
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f"{folder.command} cannot be read: {error}") from error
-    if not isinstance(command, dict) or not {"arguments", "study_name", "storage", "dataset"} <= set(command):
+    if not isinstance(command, dict) or not {"arguments", "study_name", "storage", "more", "spelling"} <= set(command):
         raise ConfigError(f"{folder.command} is not the record of a command; type the sweep's command again instead.")
     return command
 

@@ -1,4 +1,4 @@
-"""What makes a study this study: its data, its split and its search space. Trials of another one would not compare."""
+"""What makes a study this study: its objective and its search space. Trials of another one would not be comparable."""
 
 from __future__ import annotations
 
@@ -8,38 +8,26 @@ from typing import Any
 from optuna import Study
 from optuna.distributions import distribution_to_json
 
-from sweeps.base.build import TARGET
 from sweeps.base.errors import ConfigError
-from sweeps.compose.plan import StudyPlan
-from sweeps.compose.space_yaml import flatten
-from sweeps.execution.trial import task_options
-from sweeps.tasks.base import Task
+from sweeps.execution.objective import Objective
 
 IDENTITY = "sweeps.identity"  # user attribute of the study
 
 
-def identity_of(plan: StudyPlan, task: Task, metric: str, seed: int) -> dict[str, str]:
+def identity_of(objective: Objective, seed: int) -> dict[str, str]:
     """Describe a study, one line for each thing that must not change while it lasts.
 
     Args:
-        plan: its composed configs and search space.
-        task: its data, loaded and split.
-        metric: its objective.
+        objective: with the study's search space.
         seed: of its models and its sampler.
     """
-    lines = {"metric": metric, "seed": str(seed), "dataset content": task.fingerprint}
-    lines |= {f"dataset.{name}": str(value) for name, value in task_options(plan.config).items()}
-    lines |= {group: " | ".join(options) for group, options in plan.space.groups.items()}
-    for leaf in plan.space.searched_leaves():
+    space = objective.plan.space
+    lines = {"metric": ", ".join(f"{direction} {name}" for name, direction in objective.directions.items())}
+    lines |= {"seed": str(seed), **objective.identity()}
+    lines |= {group: " | ".join(options) for group, options in space.groups.items()}
+    for leaf in space.searched_leaves():
         when = "".join(f" when {key} in {list(values)}" for key, values in leaf.when.items())
         lines[leaf.name] = f"{distribution_to_json(leaf.distribution)}, default {leaf.default}{when}"
-    searched = {leaf.name for leaf in plan.space.searched_leaves()}
-    for combination in plan.combinations.values():
-        for group, choice in combination.choices.items():
-            option = combination.option(group)
-            for name, value in {TARGET: option.get(TARGET), **flatten(option)}.items():
-                if f"{group}/{choice}.{name}" not in searched:
-                    lines[f"{group}/{choice}.{name}"] = str(value)
     return lines
 
 

@@ -42,7 +42,7 @@ class StudyLoop:
         queue: what is tried next.
         workers: where trials run; closed at the end.
         budget: when to stop.
-        metric: the metric that is told.
+        metrics: that are told; the first is what pruners compare.
         callbacks: told of every trial and of the end.
         lease: this process's hold on the study; None where no other process can have one.
     """
@@ -53,7 +53,7 @@ class StudyLoop:
         queue: TrialQueue,
         workers: Workers,
         budget: Budget,
-        metric: str,
+        metrics: Sequence[str],
         callbacks: Sequence[Callback] = (),
         lease: Lease | None = None,
     ) -> None:
@@ -61,10 +61,10 @@ class StudyLoop:
         self._queue = queue
         self._workers = workers
         self._budget = budget
-        self._metric = metric
+        self._metrics = metrics
         self._callbacks = callbacks
         self._others = OtherProcesses(study, lease, budget.n_trials)
-        self._tally = Tally(study.direction, budget)
+        self._tally = Tally(study.directions, budget)
         self._events: SimpleQueue[Future[TrialOutcome] | None] = SimpleQueue()  # None: look at the signals
         self._interrupts = Interrupts(lambda: self._events.put(None))
         self._in_flight: dict[Future[TrialOutcome], Asked] = {}
@@ -131,7 +131,7 @@ class StudyLoop:
                 if told is not None:
                     self._notify(told)
                 continue
-            should_prune = pruning_check(self._study, asked.trial, self._metric)
+            should_prune = pruning_check(self._study, asked.trial, self._metrics[0])
             future = self._workers.submit(asked.trial.number, asked.proposal, should_prune)
             self._in_flight[future] = asked
             future.add_done_callback(self._events.put)
@@ -205,7 +205,7 @@ class StudyLoop:
             if isinstance(outcome, Failure) and outcome.is_disk_full:
                 tell_failure(self._study, trial, outcome.error, outcome.traceback, interrupted=True)
                 raise StorageError(f"{outcome.error}. Make space, then resume the sweep.")
-            told = tell(self._study, trial, outcome, self._metric)
+            told = tell(self._study, trial, outcome, self._metrics)
         if told is None:  # another process had given it up, and has told of it
             del self._unheard[trial.number]
             return
@@ -236,7 +236,7 @@ class StudyLoop:
         except StorageError as error:  # whoever takes the study up again tells them
             errors.append(error)
             unheard = []
-        if outcome is Outcome.COMPLETED and best is None:
+        if outcome is Outcome.COMPLETED and not self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
             outcome, reason = (
                 Outcome.FAILED,
                 ", and ".join(part for part in (reason, _why_none_completed(self._study)) if part),

@@ -29,23 +29,24 @@ def build_pruner(config: Mapping[str, Any]) -> BasePruner:
 
 
 def pruning_check(study: Study, trial: Trial, metric: str) -> PruningCheck | None:
-    """What judges the steps of one trial, None where the study has no pruner.
+    """What keeps the steps of one trial and decides whether it stops; None where Optuna takes no steps.
 
-    The first step is 1. Pruners compare trials at the same step, so they are given the mean of the steps so far;
-    Optuna's WilcoxonPruner compares step by step, so it is given each step's own score.
+    Scores without a step are those of folds, the first of which is 1. Pruners compare trials at the same step, so they
+    are given the mean of the folds so far; Optuna's WilcoxonPruner compares step by step, so it is given each fold's
+    own score. Folds without a pruner are not kept.
     """
-    pruner = study.pruner
-    if isinstance(pruner, NopPruner):
-        return None
+    pruner, n_objectives = study.pruner, len(study.directions)
     scores: list[float] = []
 
-    def should_prune(of_step: Mapping[str, float]) -> bool:
+    def should_prune(of_step: Mapping[str, float], step: int | None) -> bool:
+        if step is None and isinstance(pruner, NopPruner):
+            return False
         scores.append(of_step[metric])
-        value = scores[-1] if isinstance(pruner, WilcoxonPruner) else sum(scores) / len(scores)
+        is_own = step is not None or isinstance(pruner, WilcoxonPruner)
         try:
-            trial.report(value, len(scores))
+            trial.report(scores[-1] if is_own else sum(scores) / len(scores), len(scores) if step is None else step)
         except UpdateFinishedTrialError:  # another process has given it up
             return True
         return trial.should_prune()
 
-    return should_prune
+    return should_prune if n_objectives == 1 else None

@@ -28,6 +28,7 @@ from sweeps.compose.leaf import is_unconditional
 from sweeps.compose.search_space import SearchSpace
 from sweeps.study.grid import ConditionalGrid, build_grid
 
+GRID = f"{ConditionalGrid.__module__}.{ConditionalGrid.__qualname__}"
 _NEEDS = {CmaEsSampler: "cmaes", GPSampler: "torch"}
 _STATELESS = (RandomSampler, TPESampler)  # all that carries over from trial to trial is the random state
 _NUMBERS_ONLY = (CmaEsSampler, QMCSampler)

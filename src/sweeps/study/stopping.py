@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -11,6 +11,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.study.attribute import is_counted
+from sweeps.study.best import sign_of
 
 _MIN_TRIALS_TO_JUDGE = 5
 
@@ -53,15 +54,15 @@ class Tally:
     """Finished trials that count, those that failed, and the best value.
 
     Args:
-        direction: of the study.
+        directions: of the study; where there are several, no value is the best.
         budget: when to stop.
 
     Attributes:
         accepted: how many trials count.
     """
 
-    def __init__(self, direction: StudyDirection, budget: Budget) -> None:
-        self._sign = -1.0 if direction == StudyDirection.MAXIMIZE else 1.0
+    def __init__(self, directions: Sequence[StudyDirection], budget: Budget) -> None:
+        self._sign = sign_of(directions[0]) if len(directions) == 1 else None
         self._budget = budget
         self._deadline = None if budget.timeout is None else time.monotonic() + budget.timeout
         self.recount(())
@@ -83,9 +84,11 @@ class Tally:
         self.accepted += 1
         self._failed += trial.state == TrialState.FAIL
         self._since_best += 1
-        if trial.state == TrialState.COMPLETE and (self._best is None or self._sign * trial.values[0] < self._best):
-            self._best = self._sign * trial.values[0]
-            self._since_best = 0
+        if self._sign is None or trial.state != TrialState.COMPLETE:
+            return
+        value = self._sign * trial.values[0]
+        if self._best is None or value < self._best:
+            self._best, self._since_best = value, 0
 
     def reason_to_stop(self, n_in_flight: int) -> Stop | None:
         """Why no further trial may start, None if one may."""
@@ -95,7 +98,12 @@ class Tally:
             return Outcome.FAILED, rate
         if accepted + n_in_flight >= budget.n_trials:
             return Outcome.COMPLETED, ""
-        if budget.target is not None and self._best is not None and self._best <= self._sign * budget.target:
+        if (
+            budget.target is not None
+            and self._sign is not None
+            and self._best is not None
+            and self._best <= self._sign * budget.target
+        ):
             return Outcome.COMPLETED, f"target={budget.target:g} was reached"
         if budget.patience is not None and self._best is not None and self._since_best >= budget.patience:
             return Outcome.COMPLETED, f"the last {self._since_best} trials were no better (patience)"

@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.base.redact import without_passwords
 from sweeps.compose.search_space import Proposal
-from sweeps.execution.outcome import Failure, Pruned, TrialOutcome, TrialResult
+from sweeps.execution.outcome import Failure, PrunedTrial, TrialOutcome, TrialResult
 from sweeps.study.attribute import Attribute, was_cut_off
 
 CUT_OFF = "interrupted before it finished"
@@ -69,18 +69,20 @@ class Record:
         )
 
 
-def record_proposal(trial: Trial, proposal: Proposal, hyperparameters: Mapping[str, Any], coordinator: str) -> None:
+def record_proposal(
+    trial: Trial, proposal: Proposal, overrides: Sequence[str], hyperparameters: Mapping[str, Any], coordinator: str
+) -> None:
     """Write what a trial is to run."""
     described = {
         "choices": dict(proposal.choices),
-        "overrides": proposal.override_texts(),
+        "overrides": list(overrides),
         "hyperparameters": dict(hyperparameters),
         "coordinator": coordinator,
     }
     trial.set_user_attr(Attribute.PROPOSAL, described)
 
 
-def tell(study: Study, trial: Trial, outcome: TrialOutcome, metric: str) -> FrozenTrial | None:
+def tell(study: Study, trial: Trial, outcome: TrialOutcome, metrics: Sequence[str]) -> FrozenTrial | None:
     """Write everything about a finished trial, then tell its value, its failure or that it was pruned.
 
     Returns:
@@ -88,20 +90,21 @@ def tell(study: Study, trial: Trial, outcome: TrialOutcome, metric: str) -> Froz
     """
     if isinstance(outcome, Failure):
         return tell_failure(study, trial, outcome.error, outcome.traceback)
-    if isinstance(outcome, Pruned):
+    if isinstance(outcome, PrunedTrial):
         return _tell_with(study, trial, {}, TrialState.PRUNED)
     try:
-        metrics = {name: float(value) for name, value in outcome.metrics.items()}
-        described = _described(outcome, metrics)
+        measured = {name: float(value) for name, value in outcome.metrics.items()}
+        described = _described(outcome, measured)
         json.dumps(described)
     except (TypeError, ValueError, OverflowError) as problem:
         return tell_failure(study, trial, f"the trial's result cannot be recorded: {problem}", "")
     result = {Attribute.RESULT: described}
-    score = metrics.get(metric)
-    if score is None or not math.isfinite(score):
-        error = f"the objective {metric} is {'missing' if score is None else score}"
-        return _tell_with(study, trial, {**result, Attribute.ERROR: error}, TrialState.FAIL)
-    return _tell_with(study, trial, result, TrialState.COMPLETE, score)
+    for metric in metrics:
+        score = measured.get(metric)
+        if score is None or not math.isfinite(score):
+            error = f"the objective {metric} is {'missing' if score is None else score}"
+            return _tell_with(study, trial, {**result, Attribute.ERROR: error}, TrialState.FAIL)
+    return _tell_with(study, trial, result, TrialState.COMPLETE, [measured[metric] for metric in metrics])
 
 
 def tell_failure(
@@ -130,12 +133,12 @@ def tell_failure(
 
 
 def _tell_with(
-    study: Study, trial: Trial, attributes: Mapping[str, Any], state: TrialState, value: float | None = None
+    study: Study, trial: Trial, attributes: Mapping[str, Any], state: TrialState, values: Sequence[float] | None = None
 ) -> FrozenTrial | None:
     try:
         for name, content in attributes.items():
             trial.set_user_attr(name, content)
-        return study.tell(trial, value, state=state)
+        return study.tell(trial, values, state=state)
     except (UpdateFinishedTrialError, ValueError):
         if _is_given_up(study, trial):
             return None
@@ -149,7 +152,6 @@ def _is_given_up(study: Study, trial: Trial) -> bool:
 
 def _described(result: TrialResult, metrics: Mapping[str, float]) -> dict[str, Any]:
     return {
-        "hyperparameters": dict(result.hyperparameters),
         "params": dict(result.params),
         "metrics": {name: value for name, value in metrics.items() if math.isfinite(value)},
         "seconds": dict(result.seconds),

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import OmegaConf
 from optuna.pruners import NopPruner
 
 from sweeps.base.build import TARGET
 from sweeps.base.cache import share
+from sweeps.base.errors import ConfigError
 from sweeps.base.say import say
 from sweeps.compose._hydra_compat import BASIC_LAUNCHER, launcher_of
+from sweeps.compose.plain_run import WithoutSearchSpaces
 from sweeps.execution.batches import Batches
 from sweeps.execution.in_process import InProcess
 from sweeps.execution.job import TrialJob, prepare_worker
+from sweeps.execution.main_module import by_name
 from sweeps.execution.pool import Pool
 from sweeps.execution.workers import Workers
 from sweeps.sweep.preflight import CheckedStudy
-
-_OURS = ("sweeps.", "sklearn.", "surprise.")  # what may be imported ahead without surprises
 
 
 def choose_workers(
@@ -36,22 +36,33 @@ def choose_workers(
     settings, plan = checked.settings, checked.plan
     share_here = partial(share, shared, settings.cache.max_bytes, settings.cache.max_memory_bytes)
     share_here()
-    job = TrialJob(plan, checked.folder.path, hydra_context, task_function)
+    job = TrialJob(
+        plan,
+        checked.folder.path,
+        settings.seed,
+        checked.objective.metric,
+        checked.objective.reader(),
+        settings.repeat,
+        hydra_context,
+        by_name(task_function),
+    )
     n_jobs = _n_cores() if settings.n_jobs is None else settings.n_jobs
     if plan.config.hydra.launcher.get(TARGET) != BASIC_LAUNCHER:
-        launcher = launcher_of(plan.config, checked.folder.path, hydra_context, task_function)
+        function = WithoutSearchSpaces(task_function) if plan.strips_search_space else task_function
+        launcher = launcher_of(plan.config, checked.folder.path, hydra_context, function)
         if hasattr(launcher, "workers"):
             share_there = partial(share, None, 0, settings.cache.max_memory_bytes)  # machines that may lack the folder
             prepare = partial(_prepare, prepare_worker(), share_there)
             workers: Workers = launcher.workers(prepare, job, settings.n_jobs, settings.trial_timeout)
             return workers
+        if settings.repeat is not None:
+            raise ConfigError("hydra.sweeper.repeat does not work with this hydra/launcher; use basic or sweeps_dask.")
         _note_what_batches_lack(checked)
         return Batches(launcher, job, max(1, n_jobs))
     if n_jobs == 0:
         return InProcess(job)
     prepare = partial(_prepare, prepare_worker(), share_here)
-    preload = dict.fromkeys(_modules(checked))
-    return Pool(prepare, job, n_jobs, settings.trial_timeout, tuple(preload))
+    return Pool(prepare, job, n_jobs, settings.trial_timeout, checked.objective.modules())
 
 
 def _prepare(*steps: Callable[[], None]) -> None:
@@ -71,13 +82,3 @@ def _note_what_batches_lack(checked: CheckedStudy) -> None:
 
 def _n_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _modules(checked: CheckedStudy) -> Iterator[str]:
-    """The modules that trials need and that take long to import."""
-    for combination in checked.plan.combinations.values():
-        config = combination.config
-        for key in ("dataset.task", f"dataset.{TARGET}", f"model.{TARGET}", f"vectorizer.{TARGET}"):
-            name = str(OmegaConf.select(config, key) or "")
-            if name.startswith(_OURS):
-                yield name.rpartition(".")[0]

@@ -21,7 +21,6 @@ from sweeps.study.lease import Lease
 from sweeps.study.storage import open_storage
 from sweeps.sweep.data_line import data_tags
 from sweeps.sweep.preflight import CheckedStudy
-from sweeps.tasks.base import Task
 from sweeps.tracking.entries import command_tags
 from sweeps.tracking.study.parent import PARENT_RUN, STUDY_ID, TRACKING
 
@@ -29,7 +28,7 @@ _LOOK_AGAIN = 0.2  # seconds
 
 
 @contextmanager
-def open_study(checked: CheckedStudy, task: Task) -> Iterator[tuple[Study, Lease]]:
+def open_study(checked: CheckedStudy) -> Iterator[tuple[Study, Lease]]:
     """Make a study with its folder, or open it again, and hold it inside a `with` block.
 
     Raises:
@@ -37,13 +36,13 @@ def open_study(checked: CheckedStudy, task: Task) -> Iterator[tuple[Study, Lease
         StorageError: the study's database is out of reach or full, or another process is at work on the study.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    plan, folder, settings = checked.plan, checked.folder, checked.settings
+    plan, folder, settings, objective = checked.plan, checked.folder, checked.settings, checked.objective
     folder.make()
     storage = open_storage(checked.storage)
     study = optuna.create_study(
         study_name=checked.name,
         storage=storage,
-        direction=task.directions[checked.metric],
+        directions=list(objective.directions.values()),
         sampler=checked.samplers.sampler_for(0),
         pruner=checked.pruner,
         load_if_exists=True,
@@ -54,10 +53,12 @@ def open_study(checked: CheckedStudy, task: Task) -> Iterator[tuple[Study, Lease
         while PARENT_RUN not in study.user_attrs and not lease.is_first():
             time.sleep(_LOOK_AGAIN)  # of processes that begin a study together, one describes it and makes its runs
         check_same(study, checked.identity)
-        command_file.remember(folder, plan.dataset, settings.storage)  # anew each time: n_trials may have grown
+        command_file.remember(
+            folder, checked.plan.study_choice, checked.spelling, settings.storage
+        )  # anew each time: n_trials may have grown
         if IDENTITY not in study.user_attrs:
             write_text(folder.config, without_passwords(OmegaConf.to_yaml(plan.config)))
-            study.set_user_attr(TRACKING, _shown_in_tracking(checked, task))
+            study.set_user_attr(TRACKING, _shown_in_tracking(checked))
             study.set_user_attr(IDENTITY, dict(checked.identity))  # last: now everything is there to resume it
         yield study, lease
     finally:
@@ -65,12 +66,18 @@ def open_study(checked: CheckedStudy, task: Task) -> Iterator[tuple[Study, Lease
             lease.release()
 
 
-def _shown_in_tracking(checked: CheckedStudy, task: Task) -> dict[str, Any]:
+def _shown_in_tracking(checked: CheckedStudy) -> dict[str, Any]:
     """What the runs in MLflow show of a study beside its trials."""
     return {
         "experiment": checked.settings.experiment_name,
-        "dataset": str(checked.plan.config.dataset.name),
-        "metric": checked.metric,
-        "names": checked.plan.parameter_names(),
-        "tags": {**command_tags(task.fingerprint), **data_tags(task), STUDY_ID: uuid.uuid4().hex},
+        "dataset": checked.objective.dataset,
+        "choice_params": dict(checked.objective.choice_params),
+        "metric": checked.objective.metric,
+        "names": dict(checked.objective.names()),
+        "tags": {
+            **command_tags(),
+            **checked.objective.tags(),
+            **data_tags(checked.objective.describe_data()),
+            STUDY_ID: uuid.uuid4().hex,
+        },
     }

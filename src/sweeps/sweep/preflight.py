@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
-from optuna.pruners import BasePruner
+from optuna.pruners import BasePruner, NopPruner
 
-from sweeps.base.errors import ConfigError, ModelError
+from sweeps.base.build import TARGET
+from sweeps.base.errors import ConfigError
+from sweeps.base.say import say
 from sweeps.compose.option_file import naming_its_file
-from sweeps.compose.plan import Combination, StudyPlan
+from sweeps.compose.plan import StudyPlan
 from sweeps.compose.settings import Settings
-from sweeps.execution.trial import candidate_of, load_task
+from sweeps.execution.objective import Objective, objective_class
 from sweeps.study.folder import StudyFolder, new_study_name
 from sweeps.study.identity import check_same, identity_of
 from sweeps.study.pruning import build_pruner
-from sweeps.study.samplers import SamplerFactory
+from sweeps.study.samplers import GRID, SamplerFactory
 from sweeps.study.storage import find_study
-from sweeps.tasks.base import Task
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,8 @@ class CheckedStudy:
 
     Attributes:
         name: of the study and its folder.
-        plan: its composed configs and search space.
-        settings: its top-level values.
-        metric: the objective.
+        objective: what its trials run, with its composed configs and search space.
+        settings: of the sweep.
         samplers: the sampler of each trial.
         pruner: stops hopeless trials.
         identity: what must not change while the study lasts.
@@ -40,80 +41,102 @@ class CheckedStudy:
     """
 
     name: str
-    plan: StudyPlan
+    objective: Objective
     settings: Settings
-    metric: str
     samplers: SamplerFactory
     pruner: BasePruner
     identity: Mapping[str, str]
     folder: StudyFolder
     storage: str
 
+    @property
+    def plan(self) -> StudyPlan:
+        """The composed configs and the search space."""
+        return self.objective.plan
 
-def check_study(plan: StudyPlan, base: Path, *, several_datasets: bool) -> CheckedStudy:
-    """Check settings, sampler, data, objective, and that every combination of options builds and can be stored.
+    @property
+    def spelling(self) -> str:
+        """What stands before a setting's name on the command line."""
+        return "" if self.objective.has_short_settings else "hydra.sweeper."
+
+
+def check_study(plan: StudyPlan, *, several_studies: bool) -> CheckedStudy:
+    """Check settings, sampler, objective, and that every combination of options can run.
 
     Args:
         plan: the composed study.
-        base: the folder of all studies.
-        several_datasets: whether the sweep has a study for each of several datasets, each named after its own.
+        several_studies: whether the sweep has more than one, each named after its subject.
 
     Raises:
-        ConfigError: a value, a sampler or a candidate is wrong, or the study was begun with something else.
+        ConfigError: a value, a sampler or a candidate is wrong, or the study was started with something else.
         StorageError: the study's database is out of reach.
-        DataError: the dataset is missing, unreadable or unfit.
+        DataError: data are missing, unreadable or unfit.
         ModelError: a model could not be stored as plain data.
     """
-    settings = Settings.from_config(plan.config)
+    settings = Settings.from_config(plan.config.hydra.sweeper, default_name=plan.subject)
     with naming_its_file(plan.config.hydra.runtime):
-        samplers = SamplerFactory(_mapping(plan, "sampler", "tpe"), plan.space)
         pruner = build_pruner(_mapping(plan, "pruner", "median"))
-        task = load_task(plan.config)
-    metric = choose_metric(task, settings)
-    for combination in plan.combinations.values():
-        _check_candidate(task, combination)
-    name = settings.study_name or new_study_name(plan.dataset)
-    if settings.study_name and several_datasets:
-        name = f"{name}-{plan.dataset}"
+        samplers = _samplers(plan, settings)
+        objective = objective_class(plan.config)(plan, settings)
+    if len(objective.directions) > 1:
+        _check_several(settings, pruner)
+    objective.check()
+    base = _base(plan, settings)
+    name = settings.study_name or new_study_name(plan.subject)
+    if settings.study_name and several_studies:
+        name = f"{name}-{plan.subject}"
     folder = StudyFolder(base / name)
     storage = settings.storage or folder.storage_url
-    identity = identity_of(plan, task, metric, settings.seed)
+    identity = identity_of(objective, settings.seed)
     study = find_study(storage, name) if settings.study_name else None
     if study is None:
         folder.check_new()
     else:
         check_same(study, identity)
-    return CheckedStudy(name, plan, settings, metric, samplers, pruner, identity, folder, storage)
+    return CheckedStudy(name, objective, settings, samplers, pruner, identity, folder, storage)
+
+
+def _samplers(plan: StudyPlan, settings: Settings) -> SamplerFactory:
+    """The samplers that the config names; a space that is small enough is gone through instead."""
+    config = _mapping(plan, "sampler", "tpe")
+    space = plan.space
+    if space.is_finite() and settings.custom_search_space is None:
+        n_points = sum(1 for _ in itertools.islice(space.grid(), settings.n_trials + 1))
+        if n_points <= settings.n_trials and config.get(TARGET) != GRID:
+            say(f"The search space has {n_points} configurations: each is run once, and no sampler is needed.")
+            config = {TARGET: GRID, "seed": settings.seed}
+    return SamplerFactory(config, space)
+
+
+def _check_several(settings: Settings, pruner: BasePruner) -> None:
+    """Refuse what needs one value to compare trials by."""
+    unfit = {
+        "patience": settings.patience is not None,
+        "target": settings.target is not None,
+        "pruner": not isinstance(pruner, NopPruner),
+    }
+    found = [name for name, is_set in unfit.items() if is_set]
+    if found:
+        raise ConfigError(
+            f"{', '.join(found)}: with several objectives no trial is better than all others; leave it out."
+        )
+
+
+def _base(plan: StudyPlan, settings: Settings) -> Path:
+    """The folder of all studies."""
+    base = str(plan.config.hydra.sweep.dir)
+    written = str(OmegaConf.to_container(plan.config.hydra, resolve=False)["sweep"]["dir"])  # type: ignore[index,call-overload]
+    if "${now" in written and settings.study_name is not None and settings.storage is None:
+        raise ConfigError(
+            f"hydra.sweep.dir={written} is another folder at each start, so study_name={settings.study_name} could "
+            f"never be resumed. Set hydra.sweep.dir=multirun, or give hydra.sweeper.storage=sqlite:///studies.db"
+        )
+    return Path(base)
 
 
 def _mapping(plan: StudyPlan, group: str, example: str) -> dict[str, Any]:
-    config = OmegaConf.to_container(plan.config[group], resolve=True)
+    node = plan.config.hydra.sweeper[group]
+    config = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     if not isinstance(config, dict):
         raise ConfigError(f"{group} must be a mapping with `_target_`, such as {group}={example}.")
     return {str(key): value for key, value in config.items()}
-
-
-def choose_metric(task: Task, settings: Settings) -> str:
-    """The objective: `metric=`, or the task's default.
-
-    Raises:
-        ConfigError: a metric that the task does not offer as an objective.
-    """
-    metric = settings.metric or task.default_metric
-    if metric not in task.directions:
-        why = (
-            "test_ metrics are reported, and cannot be optimised"
-            if metric.startswith("test_")
-            else "this is not a metric of the task"
-        )
-        raise ConfigError(f"metric={metric}: {why}. Choose one of: {', '.join(task.directions)}.")
-    return metric
-
-
-def _check_candidate(task: Task, combination: Combination) -> None:
-    try:
-        with naming_its_file(combination.config.hydra.runtime):
-            task.check(candidate_of(combination.config))
-    except (ConfigError, ModelError) as error:
-        chosen = " ".join(f"{group}={choice}" for group, choice in combination.choices.items())
-        raise type(error)(f"{chosen}: {error}") from error

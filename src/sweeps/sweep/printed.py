@@ -14,17 +14,16 @@ from sweeps.study.folder import StudyFolder
 from sweeps.study.result import StudyResult
 from sweeps.sweep.data_line import data_line
 from sweeps.sweep.preflight import CheckedStudy
-from sweeps.sweep.tables import summary_table
-from sweeps.tasks.base import Task
+from sweeps.sweep.tables import front_table, summary_table
 from sweeps.tracking import client as tracking
 
 
-def announce(checked: CheckedStudy, study: Study, task: Task) -> None:
+def announce(checked: CheckedStudy, study: Study) -> None:
     """Say what is searched, where, what was read, and how much of it is done."""
-    what = ", ".join(f"{group} {' | '.join(options)}" for group, options in checked.plan.space.groups.items())
-    n_trials, dataset = checked.settings.n_trials, checked.plan.dataset
-    say(f"Study {checked.name}: {n_trials} trials on {dataset}, {what}; in {checked.folder.path}")
-    if line := data_line(task):
+    what = "".join(f", {group} {' | '.join(options)}" for group, options in checked.plan.space.groups.items())
+    n_trials, subject = checked.settings.n_trials, checked.plan.subject
+    say(f"Study {checked.name}: {n_trials} trials on {subject}{what}; in {checked.folder.path}")
+    if line := data_line(checked.objective.describe_data()):
         say(line)
     n_before = sum(is_counted(trial) for trial in study.get_trials(deepcopy=False))
     if n_before:
@@ -48,7 +47,9 @@ def report(study: Study, metric: str, result: StudyResult, names: Mapping[str, s
     n_failed = sum(is_counted(trial) for trial in trials)
     if n_failed:
         say(f"{n_failed} trials failed; their tracebacks are artifacts of their runs. {first_error(study)}")
-    if result.best is not None:
+    if len(study.directions) > 1:
+        say(f"\n{front_table(study)}\n")
+    elif result.best is not None:
         say(f"\n{summary_table(study, metric, names)}\n")
 
 

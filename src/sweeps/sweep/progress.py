@@ -36,7 +36,7 @@ class Progress:
     def on_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Advance the bar, or write a line."""
         if trial.state == TrialState.COMPLETE:
-            self._best = better_trial(study.direction, self._best, trial)
+            self._best = better_trial(study, self._best, trial)
         if self._bar.disable:
             say(f"trial {trial.number}: {_describe(trial, self._metric)}{_shown(self._best)}")
         elif trial.state == TrialState.FAIL:
@@ -53,14 +53,20 @@ class Progress:
 
 def _describe(trial: FrozenTrial, metric: str) -> str:
     what = " ".join(Record.of(trial).choices.values())
+    ended = _end_of(trial, metric)
+    return f"{what}, {ended}" if what else ended
+
+
+def _end_of(trial: FrozenTrial, metric: str) -> str:
     if trial.state == TrialState.COMPLETE:
-        return f"{what}, {metric} {trial.values[0]:.4f}"
+        values = " ".join(f"{value:.4f}" for value in trial.values)
+        return f"{metric if len(trial.values) == 1 else 'values'} {values}"
     if trial.state == TrialState.PRUNED:
-        return f"{what}, pruned after step {len(trial.intermediate_values)}"
+        return f"pruned after step {trial.last_step}" if trial.intermediate_values else "pruned"
     record = Record.of(trial)
     state = "INTERRUPTED" if record.interrupted else "FAILED"
     reason = (record.error.splitlines() or [""])[0][:200]
-    return f"{what}, {state}" if reason == CUT_OFF else f"{what}, {state}: {reason}"
+    return state if reason == CUT_OFF else f"{state}: {reason}"
 
 
 def _shown(best: FrozenTrial | None) -> str:

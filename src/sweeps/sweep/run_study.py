@@ -11,12 +11,12 @@ from optuna import Study
 
 from sweeps.base.errors import ClusterError, StorageError, SweepFailedError, first_line
 from sweeps.base.say import say
-from sweeps.compose.plan import StudyPlan
 from sweeps.compose.search_space import Proposal
 from sweeps.compose.settings import Settings
-from sweeps.execution.trial import hyperparameters, load_task
+from sweeps.execution.custom_space import custom_space
+from sweeps.execution.objective import Objective
 from sweeps.execution.workers import Workers
-from sweeps.figures.of_task import figures_of
+from sweeps.figures.of_objective import figures_of
 from sweeps.study.asking import TrialQueue
 from sweeps.study.loop import StudyLoop
 from sweeps.study.result import Callback, StudyResult
@@ -28,7 +28,6 @@ from sweeps.sweep.progress import Progress
 from sweeps.sweep.study_files import StudyFiles
 from sweeps.sweep.tables import profile_table
 from sweeps.sweep.winner import register_winner
-from sweeps.tasks.base import Task
 from sweeps.tracking import client as tracking
 from sweeps.tracking.study.parent import END, StudyRuns
 
@@ -46,22 +45,30 @@ def run_study(checked: CheckedStudy, workers: Workers) -> StudyResult:
         SweepFailedError: no trial completed, or too many failed.
         KeyboardInterrupt: interrupted; everything is told and logged.
     """
-    plan, settings, metric, folder = checked.plan, checked.settings, checked.metric, checked.folder
-    task = load_task(plan.config)
+    objective, settings, folder = checked.objective, checked.settings, checked.folder
+    metric, names = objective.metric, objective.names()
     client = tracking.connect()
     experiment = tracking.experiment_id(client, settings.experiment_name)
-    with open_study(checked, task) as (study, lease):
-        announce(checked, study, task)
+    with open_study(checked) as (study, lease):
+        announce(checked, study)
         runs = StudyRuns(client, experiment, study, folder)
-        names = plan.parameter_names()
         callbacks: list[Callback] = [
             Progress(study, settings.n_trials, metric),
             StudyFiles(folder, metric, names),
             runs,
         ]
-        queue = TrialQueue(study, plan.space, checked.samplers, lease.holder, partial(_describe, plan))
+        queue = TrialQueue(
+            study,
+            objective.plan.space,
+            checked.samplers,
+            lease.holder,
+            partial(_describe, objective),
+            custom_space(settings.custom_search_space, objective.plan),
+        )
         try:
-            result = StudyLoop(study, queue, workers, _budget(settings), metric, callbacks, lease).run()
+            result = StudyLoop(
+                study, queue, workers, _budget(settings), tuple(objective.directions), callbacks, lease
+            ).run()
         except (StorageError, ClusterError):
             say_how_to_resume(folder)
             raise
@@ -74,10 +81,10 @@ def run_study(checked: CheckedStudy, workers: Workers) -> StudyResult:
             say("Other processes are still at work on this study; the last of them registers its winner.")
             return result
         if runs.is_answered:
-            _log_figures(study, checked, task, runs)
+            _log_figures(study, objective, runs)
         say_where(checked, runs.parent_id)
         if result.outcome is Outcome.COMPLETED and result.best is not None:
-            register_winner(checked, task, result.best, runs)
+            register_winner(checked, result.best, runs)
     if result.outcome is not Outcome.COMPLETED:
         say_how_to_resume(folder)
     if result.interrupt is not None:
@@ -87,9 +94,9 @@ def run_study(checked: CheckedStudy, workers: Workers) -> StudyResult:
     return result
 
 
-def _describe(plan: StudyPlan, proposal: Proposal) -> dict[str, Any]:
-    """Every active hyperparameter of a proposal, as plain data."""
-    active = hyperparameters(plan.trial_config(proposal))
+def _describe(objective: Objective, proposal: Proposal) -> dict[str, Any]:
+    """The hyperparameters of a proposal, as plain data."""
+    active = {**objective.hyperparameters(objective.plan.trial_config(proposal)), **proposal.values}
     described: dict[str, Any] = json.loads(json.dumps(active, default=str))
     return described
 
@@ -106,8 +113,8 @@ def _budget(settings: Settings) -> Budget:
     )
 
 
-def _log_figures(study: Study, checked: CheckedStudy, task: Task, runs: StudyRuns) -> None:
+def _log_figures(study: Study, objective: Objective, runs: StudyRuns) -> None:
     try:
-        runs.log_figures(figures_of(study, checked.plan, task))
+        runs.log_figures(figures_of(study, objective))
     except Exception as error:  # noqa: BLE001 - a figure must not cost the results
         say(f"The figures could not be drawn or logged: {first_line(error)}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
 
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -14,7 +13,8 @@ from sweeps.base.errors import SweepsError
 from sweeps.base.say import say
 from sweeps.compose.plan import plan_study
 from sweeps.compose.request import Request
-from sweeps.execution.trial import load_task
+from sweeps.execution.main_module import CalledInWorkerError, in_worker
+from sweeps.execution.objective import objective_class
 from sweeps.study.result import StudyResult
 from sweeps.sweep.choose_workers import choose_workers
 from sweeps.sweep.data_line import data_line
@@ -25,7 +25,7 @@ from sweeps.sweep.space_table import describe_space
 def run_sweep(
     arguments: Sequence[str], master: DictConfig, hydra_context: HydraContext, task_function: TaskFunction
 ) -> list[StudyResult]:
-    """Run the sweep that the overrides ask for, one study for each dataset.
+    """Run the sweep that the overrides ask for, with a study for each option of the scope's study group.
 
     Args:
         arguments: override texts; of several with one key the last counts.
@@ -37,17 +37,18 @@ def run_sweep(
         SweepsError: anything that the user can mend; before the first trial, nothing has been written.
         KeyboardInterrupt: the sweep was interrupted; its runs are closed.
     """
+    if in_worker():
+        raise CalledInWorkerError
     loader = hydra_context.config_loader
-    request = Request.parse(arguments, loader)
-    plans = [plan_study(request, dataset, master, loader) for dataset in request.datasets()]
-    if master.dry_run:
-        for plan in plans:
-            say(describe_space(plan.space, plan.dataset))
-            if line := data_line(load_task(plan.config)):
+    request = Request.parse(arguments, loader, objective_class(master).scope)
+    plans = [plan_study(request, option, master, loader) for option in request.studies()]
+    studies = [check_study(plan, several_studies=len(plans) > 1) for plan in plans]
+    if master.hydra.sweeper.dry_run:
+        for study in studies:
+            say(describe_space(study.plan.space, study.plan.title))
+            if line := data_line(study.objective.describe_data()):
                 say(line)
         return []
-    base = Path(master.hydra.sweep.dir)
-    studies = [check_study(plan, base, several_datasets=len(plans) > 1) for plan in plans]
 
     results: list[StudyResult] = []
     errors: list[SweepsError] = []

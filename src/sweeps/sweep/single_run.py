@@ -11,10 +11,11 @@ from omegaconf import DictConfig
 from sweeps.base.errors import SweepFailedError, SweepsError
 from sweeps.base.say import say
 from sweeps.compose.option_file import naming_its_file
-from sweeps.compose.plan import Combination, parameter_names, space_as_written
-from sweeps.compose.settings import SWEPT_GROUPS, Settings
+from sweeps.compose.plan import names_of, space_as_written
+from sweeps.compose.settings import Settings
 from sweeps.execution.outcome import TrialResult
-from sweeps.execution.trial import candidate_of, load_task, run_trial
+from sweeps.execution.task_objective import TaskObjective
+from sweeps.execution.trial import GROUPS, candidate_of, hyperparameters, load_task, run_trial
 from sweeps.sweep.data_line import data_line
 from sweeps.sweep.space_table import describe_space
 from sweeps.sweep.tables import table
@@ -33,12 +34,11 @@ def run_single(config: DictConfig, runtime: Any) -> TrialResult | None:
     Raises:
         SweepsError: anything that the user can mend; nothing has been logged then, unless the model itself raised.
     """
-    choices = {group: str(runtime.choices[group]) for group in SWEPT_GROUPS}
-    combination = Combination(choices, config)
-    space = space_as_written(combination, runtime.config_sources)
+    choices = {group: str(runtime.choices[group]) for group in GROUPS}
+    space = space_as_written(config, runtime, TaskObjective.scope)
     if config.dry_run:
-        say(describe_space(space, str(runtime.choices.dataset)))
-        if line := data_line(load_task(config)):
+        say(describe_space(space, f"dataset={runtime.choices.dataset}"))
+        if line := data_line(load_task(config).describe_data()):
             say(line)
         return None
     settings = Settings.from_config(config)
@@ -47,12 +47,14 @@ def run_single(config: DictConfig, runtime: Any) -> TrialResult | None:
         task.check(candidate_of(config))
 
     from sweeps.tracking import client as tracking
-    from sweeps.tracking.entries import command_tags, log_failed_run, log_single_run
+    from sweeps.tracking.entries import command_tags, log_failed_run, log_single_run, params_of
 
     client = tracking.connect()
     experiment = tracking.experiment_id(client, settings.experiment_name)
-    tags = command_tags(task.fingerprint)
-    names = parameter_names([combination])
+    tags = {**command_tags(), "sweeps.dataset.fingerprint": task.fingerprint}
+    active = hyperparameters(config)
+    choice_params = {group: f"{group}_type" for group in GROUPS}
+    params = params_of(choices, choice_params, str(config.dataset.name), active, names_of(active, GROUPS))
     started = datetime.now()
     try:
         result = run_trial(config)
@@ -63,7 +65,7 @@ def run_single(config: DictConfig, runtime: Any) -> TrialResult | None:
         raise SweepFailedError(
             f"The run failed: {type(error).__name__}: {error}\nIts traceback is an artifact of MLflow run {run}."
         ) from error
-    run = log_single_run(client, experiment, choices, str(config.dataset.name), names, result, tags, started)
+    run = log_single_run(client, experiment, choices, params, result, tags, started)
     say(table([[name, f"{value:.6g}"] for name, value in result.metrics.items()], ["metric", "value"]))
     say(f"MLflow: experiment {settings.experiment_name}, run {run}, at {tracking.shown_uri()}")
     return result

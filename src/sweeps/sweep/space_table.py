@@ -8,8 +8,8 @@ from sweeps.compose.search_space import SearchSpace
 from sweeps.sweep.tables import as_typed, table
 
 
-def describe_space(space: SearchSpace, dataset: str) -> str:
-    """The search space as a table: name, distribution, default, condition, file."""
+def describe_space(space: SearchSpace, title: str) -> str:
+    """The search space as a table under its title: name, distribution, default, condition, file."""
     rows = [
         [group, f"one of {', '.join(options)}", options[0], "", "command line"]
         for group, options in space.swept_groups().items()
@@ -20,7 +20,7 @@ def describe_space(space: SearchSpace, dataset: str) -> str:
         )
         rows.append([leaf.name, _describe_distribution(leaf.distribution), as_typed(leaf.default), when, leaf.source])
     fixed = ", ".join(f"{group}={options[0]}" for group, options in space.groups.items() if len(options) == 1)
-    head = f"dataset={dataset}" + (f", {fixed}" if fixed else "")
+    head = title + (f", {fixed}" if fixed else "")
     if not rows:
         return f"{head}: nothing to search."
     return f"{head}\n{table(rows, ['name', 'distribution', 'default', 'when', 'from'])}"

@@ -82,12 +82,19 @@ def describe_result(study: Study, result: StudyResult, metric: str) -> dict[str,
 _LAST = ("start", "end", "warnings", "error")
 
 
+def _values(trial: FrozenTrial) -> dict[str, Any]:
+    """One value, or several by number."""
+    if trial.values is None or len(trial.values) == 1:
+        return {"value": trial.values[0] if trial.values else ""}
+    return {f"value_{index}": value for index, value in enumerate(trial.values)}
+
+
 def _row(trial: FrozenTrial, names: Mapping[str, str]) -> dict[str, Any]:
     record = Record.of(trial)
     row: dict[str, Any] = {
         "number": trial.number,
         "state": "INTERRUPTED" if record.interrupted else trial.state.name,
-        "value": trial.values[0] if trial.values else "",
+        **_values(trial),
         **record.choices,
     }
     taken = {*row, *record.metrics, *_LAST}

@@ -9,6 +9,8 @@ from typing import Any
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeps.compose.scope import package_of
+from sweeps.study.best import sign_of
 from sweeps.study.trial_record import Record
 
 
@@ -21,18 +23,18 @@ def table(rows: Iterable[Sequence[str]], header: Sequence[str]) -> str:
     )
 
 
-def best_of_each_model(study: Study) -> list[FrozenTrial]:
-    """The best completed trial of each `model` option, the best first."""
-    sign = -1 if study.direction.name == "MAXIMIZE" else 1
+def best_of_each_option(study: Study, group: str) -> list[FrozenTrial]:
+    """The best completed trial of each option of a group, the best first."""
+    sign = sign_of(study.direction)
     best: dict[str, FrozenTrial] = {}
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     for trial in sorted(complete, key=lambda t: (sign * t.values[0], t.number)):
-        best.setdefault(Record.of(trial).choices.get("model", ""), trial)
+        best.setdefault(Record.of(trial).choices.get(group, ""), trial)
     return list(best.values())
 
 
 def summary_table(study: Study, metric: str, names: Mapping[str, str]) -> str:
-    """The best trial of each model: its score, the matching test score and its searched values.
+    """The best trial of each option of the first group: its score, the matching test score and its searched values.
 
     Args:
         study: the study.
@@ -40,21 +42,33 @@ def summary_table(study: Study, metric: str, names: Mapping[str, str]) -> str:
         names: how a hyperparameter is called, by config key.
     """
     test_metric = metric.replace("val_", "test_", 1)
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    group = next(iter(Record.of(complete[0]).choices), "")
+    has_test = test_metric != metric and any(test_metric in Record.of(trial).metrics for trial in complete)
     rows = []
-    for trial in best_of_each_model(study):
+    for trial in best_of_each_option(study, group):
         record = Record.of(trial)
-        metrics = record.metrics
-        shown = {key: value for key, value in record.hyperparameters.items() if _is_drawn(trial, key)}
+        drawn = {key: value for key, value in record.hyperparameters.items() if _is_drawn(trial, key)}
+        cells = {
+            group: record.choices.get(group, ""),
+            "trial": str(trial.number),
+            metric: f"{trial.values[0]:.4f}",
+            test_metric: f"{record.metrics[test_metric]:.4f}" if test_metric in record.metrics else "",
+            "searched values": ", ".join(f"{names.get(key, key)}={_short(value)}" for key, value in drawn.items()),
+        }
         rows.append(
-            [
-                record.choices.get("model", ""),
-                str(trial.number),
-                f"{trial.values[0]:.4f}",
-                f"{metrics[test_metric]:.4f}" if test_metric in metrics else "",
-                ", ".join(f"{names.get(key, key)}={_short(value)}" for key, value in shown.items()),
-            ]
+            {name: cell for name, cell in cells.items() if name and (name != test_metric or has_test or name == metric)}
         )
-    return table(rows, ["model", "trial", metric, test_metric, "searched values"])
+    return table([list(row.values()) for row in rows], list(rows[0]))
+
+
+def front_table(study: Study) -> str:
+    """The trials that no other beats in every value, the best of the first value first."""
+    sign = sign_of(study.directions[0])
+    front = sorted(study.best_trials, key=lambda trial: (sign * trial.values[0], trial.number))
+    n_values = len(study.directions)
+    rows = [[str(t.number), *(f"{value:.4g}" for value in t.values), " ".join(Record.of(t).overrides)] for t in front]
+    return table(rows, ["trial", *(f"value {index}" for index in range(n_values)), "Pareto front"])
 
 
 def profile_table(study: Study, also: Mapping[str, float]) -> str:
@@ -68,8 +82,9 @@ def profile_table(study: Study, also: Mapping[str, float]) -> str:
 
 
 def _is_drawn(trial: FrozenTrial, key: str) -> bool:
-    group, _, name = key.partition(".")
-    return f"{group}/{Record.of(trial).choices.get(group)}.{name}" in trial.params
+    choices = Record.of(trial).choices
+    names = (f"{group}/{choice}.{key.removeprefix(f'{package_of(group)}.')}" for group, choice in choices.items())
+    return key in trial.params or any(name in trial.params for name in names)
 
 
 def _short(value: Any) -> str:

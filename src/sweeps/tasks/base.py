@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import pandas as pd
 
+from sweeps.base.reporting import Report, no_report
 from sweeps.tasks.metrics import Direction
 
 if TYPE_CHECKING:  # it is slow to import, and only plots need it
@@ -46,18 +47,6 @@ class Evaluation:
 
     metrics: Mapping[str, float]
     seconds: Mapping[str, float]
-
-
-class PrunedError(Exception):
-    """Raised by a `Report`: the trial is hopeless and stops here. A task lets it pass."""
-
-
-Report = Callable[[Mapping[str, float]], None]
-"""Takes the scores of one step, such as a fold, under the names of the metrics that they become the mean of."""
-
-
-def no_report(scores: Mapping[str, float]) -> None:
-    """Nobody wants to know."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +123,7 @@ class Task(ABC):
             report: to be called after each step (fold, epoch) with that step's scores, for a pruner to judge.
 
         Raises:
-            PrunedError: from `report`.
+            Pruned: from `report`.
         """
 
     @abstractmethod

@@ -28,8 +28,7 @@ def log_single_run(
     client: MlflowClient,
     experiment: str,
     choices: Mapping[str, str],
-    dataset: str,
-    names: Mapping[str, str],
+    params: Mapping[str, str],
     result: TrialResult,
     tags: Mapping[str, str],
     started: datetime,
@@ -41,9 +40,10 @@ def log_single_run(
     """
     run_id = start_single_run(client, experiment, choices, tags, started)
     end = milliseconds(None)
-    params = params_of(choices, dataset, result.hyperparameters, names) | shown(result.params)
     try:
-        log_measured(client, run_id, params, {**result.metrics, **named_seconds(result.seconds)}, end)
+        log_measured(
+            client, run_id, {**params, **shown(result.params)}, {**result.metrics, **named_seconds(result.seconds)}, end
+        )
     finally:
         client.set_terminated(run_id, "FINISHED", end_time=end)
     return run_id
@@ -69,10 +69,15 @@ def log_failed_run(
 
 
 def params_of(
-    choices: Mapping[str, str], dataset: str, hyperparameters: Mapping[str, Any], names: Mapping[str, str]
+    choices: Mapping[str, str],
+    choice_params: Mapping[str, str],
+    dataset: str | None,
+    hyperparameters: Mapping[str, Any],
+    names: Mapping[str, str],
 ) -> dict[str, str]:
-    """The params of a child run: the options, the dataset and every active hyperparameter under its name."""
-    params = {f"{group}_type": choice for group, choice in choices.items()} | {"dataset": dataset}
+    """The params of a child run: the options, the dataset and every hyperparameter that is shown, under its name."""
+    params = {choice_params[group]: choice for group, choice in choices.items() if group in choice_params}
+    params |= {} if dataset is None else {"dataset": dataset}
     named = {names.get(key, key): key for key in hyperparameters}
     named = {(key if name in params else name): key for name, key in named.items()}
     return params | shown({name: hyperparameters[key] for name, key in named.items()})
@@ -88,9 +93,9 @@ def fit_name(name: str) -> str:
     return _UNFIT.sub("_", name)[:250]
 
 
-def command_tags(fingerprint: str) -> dict[str, str]:
-    """What made a run: the command, the data and the commit of the folder it was typed in."""
-    tags = {"sweeps.command": without_passwords(_as_typed()), "sweeps.dataset.fingerprint": fingerprint}
+def command_tags() -> dict[str, str]:
+    """What made a run: the command, and the commit of the folder it was typed in."""
+    tags = {"sweeps.command": without_passwords(_as_typed())}
     commit = _git_commit()
     return tags | ({"git.commit": commit} if commit else {})
 

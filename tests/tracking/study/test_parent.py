@@ -43,7 +43,8 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
 
 def finished_study(n_trials: int = 3, storage: str | None = None) -> optuna.Study:
     study = optuna.create_study(direction="maximize", storage=open_storage(storage) if storage else None)
-    study.set_user_attr(TRACKING, {"dataset": "d", "metric": "val_f1", "names": NAMES, "tags": {}})
+    shown = {"dataset": "d", "choice_params": {"model": "model_type"}, "metric": "val_f1", "names": NAMES, "tags": {}}
+    study.set_user_attr(TRACKING, shown)
     for number in range(n_trials):
         trial = study.ask()
         trial.set_user_attr(Attribute.PROPOSAL, {"choices": {"model": "svm"}})

@@ -16,7 +16,8 @@ from surprise import AlgoBase
 
 from sweeps.base.build import TARGET, BuildError, build, class_of, parameters_of
 from sweeps.base.errors import ConfigError, DataError
-from sweeps.tasks.base import Candidate, Evaluation, Predictor, Report, Task, Tried, no_report
+from sweeps.base.reporting import Report, no_report
+from sweeps.tasks.base import Candidate, Evaluation, Predictor, Task, Tried
 from sweeps.tasks.clock import Clock
 from sweeps.tasks.metrics import Direction, rating_errors
 from sweeps.tasks.ratings.curves import draw_curves

@@ -22,7 +22,8 @@ from threadpoolctl import threadpool_limits
 from sweeps.base.build import TARGET, BuildError, build, class_of
 from sweeps.base.cache import SHARED, Key
 from sweeps.base.errors import ConfigError, DataError, ModelError
-from sweeps.tasks.base import Candidate, Evaluation, Predictor, Report, Task, no_report
+from sweeps.base.reporting import Report, no_report
+from sweeps.tasks.base import Candidate, Evaluation, Predictor, Task
 from sweeps.tasks.clock import Clock
 from sweeps.tasks.metrics import Direction, classification_scores
 from sweeps.tasks.rows import SHOWN_CHARACTERS

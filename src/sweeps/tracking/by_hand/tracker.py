@@ -85,7 +85,7 @@ class Tracker:
         _check_run(contract, params, metrics, tags or {})
         values = {name: _finite(name, value) for name, value in metrics.items()}
         choices = {"model": model_name, "vectorizer": vectorizer_type}
-        made_by = {key: value for key, value in command_tags("").items() if value} | dict(tags or {})
+        made_by = command_tags() | dict(tags or {})
         status = "FAILED"
         try:
             run_id = start_single_run(self._client, self._experiment, choices, made_by, datetime.now())

@@ -23,8 +23,9 @@ from mlflow.models import Model, infer_signature
 
 from sweeps.base.errors import ModelError, TrackingError
 from sweeps.compose.settings import Promote
+from sweeps.execution.objective import FittedWinner
 from sweeps.tasks.base import Predictor, Task
-from sweeps.tasks.metrics import Direction, is_better
+from sweeps.tasks.metrics import is_better
 from sweeps.tracking.client import unreachable
 from sweeps.tracking.models.load import known_model
 from sweeps.tracking.models.pyfunc import load_predictor, save_predictor
@@ -34,29 +35,6 @@ CHALLENGER = "challenger"
 _REASON = "sweeps.promotion.reason"  # tag of a version, the last thing that is written when it is made
 PROMOTED_AT = "sweeps.promoted_at"
 POSITIVE_LABEL = "sweeps.positive_label"
-
-
-@dataclass(frozen=True)
-class Winner:
-    """A refitted model and what is known of it.
-
-    Attributes:
-        predictor: fitted on the training part.
-        trusted_types: what its YAML allows in the stored form.
-        test_scores: its `test_` metrics.
-        metric: the `test_` counterpart of the sweep's objective, which the gate compares.
-        direction: which way that metric is better.
-        run_id: the child run of the trial.
-        tags: more tags for the version.
-    """
-
-    predictor: Predictor
-    trusted_types: Sequence[str]
-    test_scores: Mapping[str, float]
-    metric: str
-    direction: Direction
-    run_id: str
-    tags: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -76,11 +54,21 @@ class Decision:
     message: str
 
 
-def register(client: MlflowClient, task: Task, winner: Winner, name: str, promote: Promote) -> Decision:
+def register(
+    client: MlflowClient, winner: FittedWinner, run_id: str, tags: Mapping[str, str], name: str, promote: Promote
+) -> Decision:
     """Log the winner's model, register it, point `challenger` at it, and let the gate decide on `champion`.
 
     Same evaluation id as the incumbent: strictly better moves `champion`, a tie keeps it. Another id: `champion` stays.
     What an earlier call that was cut off has done is not done again.
+
+    Args:
+        client: connected.
+        winner: its model, and what is known of it.
+        run_id: the child run of the trial.
+        tags: more tags for the version.
+        name: of the registered model.
+        promote: whether `champion` may move by itself.
 
     Raises:
         ModelError: the model cannot be stored as plain data.
@@ -88,14 +76,14 @@ def register(client: MlflowClient, task: Task, winner: Winner, name: str, promot
     """
     try:
         _ensure_registered(client, name)
-        version = version_of(client, name, winner.run_id)
+        version = version_of(client, name, run_id)
         if version is None:
-            model_uri, model_id = _logged_model(client, task, winner)
+            model_uri, model_id = _logged_model(client, winner, run_id)
             version = client.create_model_version(
-                name, source=model_uri, run_id=winner.run_id, model_id=model_id, tags=_version_tags(task, winner)
+                name, source=model_uri, run_id=run_id, model_id=model_id, tags={**tags, **_version_tags(winner)}
             )
         client.set_registered_model_alias(name, CHALLENGER, version.version)
-        decision = _gate(client, task, winner, name, str(version.version), promote)
+        decision = _gate(client, winner, name, str(version.version), promote)
         if decision.promoted:
             _promote(client, name, str(version.version))
         for key, value in (
@@ -158,14 +146,14 @@ def champion_of(client: MlflowClient, name: str) -> ModelVersion | None:
     return None if version is None else client.get_model_version(name, version)
 
 
-def _logged_model(client: MlflowClient, task: Task, winner: Winner) -> tuple[str, str]:
+def _logged_model(client: MlflowClient, winner: FittedWinner, run_id: str) -> tuple[str, str]:
     """Address and id of the winner's model, logged unless it is; what was logged in part is deleted."""
-    experiment = client.get_run(winner.run_id).info.experiment_id
-    for model in client.search_logged_models([experiment], f"source_run_id = '{winner.run_id}'"):
+    experiment = client.get_run(run_id).info.experiment_id
+    for model in client.search_logged_models([experiment], f"source_run_id = '{run_id}'"):
         if model.status == LoggedModelStatus.READY:
             return str(model.model_uri), str(model.model_id)
         client.delete_logged_model(model.model_id)
-    return log_predictor(client, winner.run_id, type(task), winner.predictor, task.example(), winner.trusted_types)
+    return log_predictor(client, run_id, winner.task, winner.predictor, winner.example, winner.trusted_types)
 
 
 def log_predictor(
@@ -239,20 +227,18 @@ def _ensure_registered(client: MlflowClient, name: str) -> None:
             client.get_registered_model(name)
 
 
-def _version_tags(task: Task, winner: Winner) -> dict[str, str]:
-    positive = task.split_options().get("positive_label")
+def _version_tags(winner: FittedWinner) -> dict[str, str]:
     return {
         **winner.tags,
-        **({} if positive is None else {POSITIVE_LABEL: str(positive)}),
-        **{f"sweeps.{metric}": repr(score) for metric, score in winner.test_scores.items()},
+        **{f"sweeps.{metric}": repr(score) for metric, score in winner.scores.items()},
         "sweeps.metric": winner.metric,
-        "sweeps.score": repr(winner.test_scores[winner.metric]),
-        "sweeps.evaluation_id": task.evaluation_id(),
+        "sweeps.score": repr(winner.scores[winner.metric]),
+        "sweeps.evaluation_id": winner.evaluation_id,
     }
 
 
-def _gate(client: MlflowClient, task: Task, winner: Winner, name: str, version: str, promote: Promote) -> Decision:
-    score = winner.test_scores[winner.metric]
+def _gate(client: MlflowClient, winner: FittedWinner, name: str, version: str, promote: Promote) -> Decision:
+    score = winner.scores[winner.metric]
     command = f"python -m sweeps.promote {shlex.quote(name)} {version}"
     incumbent = champion_of(client, name)
     mine = f"version {version} has {winner.metric} {score:.6g}"
@@ -268,7 +254,7 @@ def _gate(client: MlflowClient, task: Task, winner: Winner, name: str, version: 
     client.set_model_version_tag(name, version, "sweeps.incumbent.version", str(incumbent.version))
     if theirs is not None:
         client.set_model_version_tag(name, version, "sweeps.incumbent.score", repr(theirs))
-    if incumbent.tags.get("sweeps.evaluation_id") != task.evaluation_id() or theirs is None:
+    if incumbent.tags.get("sweeps.evaluation_id") != winner.evaluation_id or theirs is None:
         return Decision(
             name,
             version,

@@ -37,14 +37,16 @@ class Parent:
     Attributes:
         experiment: the experiment's id.
         run_id: the parent run's.
-        dataset: its name.
+        dataset: its name; None where there is none.
+        choice_params: how the params are called that show the options of groups.
         metric: of the study.
         names: how each hyperparameter is called, by config key.
     """
 
     experiment: str
     run_id: str
-    dataset: str
+    dataset: str | None
+    choice_params: Mapping[str, str]
     metric: str
     names: Mapping[str, str]
 
@@ -123,7 +125,9 @@ class ChildRuns:
             self.run_ids[trial.number] = run.info.run_id
         run_id = self.run_ids[trial.number]
         end = milliseconds(trial.datetime_complete)
-        params = params_of(record.choices, parent.dataset, record.hyperparameters, parent.names) | shown(record.params)
+        params = params_of(
+            record.choices, parent.choice_params, parent.dataset, record.hyperparameters, parent.names
+        ) | shown(record.params)
         steps = [
             Metric(fit_name(f"fold_{parent.metric}"), value, end, step)
             for step, value in trial.intermediate_values.items()

@@ -60,12 +60,17 @@ class StudyRuns:
         self._experiment = experiment
         self._folder = folder
         described = study.user_attrs[TRACKING]
-        self._dataset: str = described["dataset"]
-        self._names: Mapping[str, str] = described["names"]
         known = self._known_parent(study, described["tags"])
         self.parent_id = known or self._new_parent(study, described["tags"])
-        parent = Parent(experiment, self.parent_id, self._dataset, described["metric"], self._names)
-        self._children = ChildRuns(client, parent)
+        self._parent = Parent(
+            experiment,
+            self.parent_id,
+            described["dataset"],
+            described["choice_params"],
+            described["metric"],
+            described["names"],
+        )
+        self._children = ChildRuns(client, self._parent)
         if known is not None:
             self._children.find()
         self.is_answered = True
@@ -166,7 +171,8 @@ class StudyRuns:
                 self.client.delete_tag(run.info.run_id, "sweeps.best")
         self.client.set_tag(self._children.run_ids[best.number], "sweeps.best", "true")
         record = Record.of(best)
-        params = params_of(record.choices, self._dataset, record.hyperparameters, self._names)
+        parent = self._parent
+        params = params_of(record.choices, parent.choice_params, parent.dataset, record.hyperparameters, parent.names)
         tags = {"sweeps.best.trial": str(best.number)} | {f"sweeps.best.{key}": value for key, value in params.items()}
         metrics = metrics_of(record.metrics, milliseconds(None))
         self.client.log_batch(self.parent_id, metrics=metrics, tags=tags_of(tags))

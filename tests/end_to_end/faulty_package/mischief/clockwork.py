@@ -24,7 +24,8 @@ from hydra.core.hydra_config import HydraConfig
 
 from sweeps.base.build import build
 from sweeps.base.errors import ConfigError, DataError
-from sweeps.tasks.base import Candidate, Evaluation, Predictor, Report, Task, no_report
+from sweeps.base.reporting import Report, no_report
+from sweeps.tasks.base import Candidate, Evaluation, Predictor, Task
 from sweeps.tasks.metrics import Direction
 
 

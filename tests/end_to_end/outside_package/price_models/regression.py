@@ -18,7 +18,8 @@ from sklearn.model_selection import cross_val_predict, train_test_split
 
 from sweeps.base.build import build
 from sweeps.base.errors import ConfigError, DataError, ModelError
-from sweeps.tasks.base import Candidate, Evaluation, Predictor, Report, Task, no_report
+from sweeps.base.reporting import Report, no_report
+from sweeps.tasks.base import Candidate, Evaluation, Predictor, Task
 from sweeps.tasks.metrics import Direction
 
 

@@ -1,1 +1,0 @@
-"""Hydra plugin: the sweeper `sweeps_optuna`."""

@@ -1,0 +1,1 @@
+"""Hydra plugin: the sweeper `sweeps`, its samplers and its pruners."""

@@ -1,0 +1,148 @@
+"""What a sweep asks of what it sweeps over, whether a task of ours or any Hydra app."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pandas as pd
+from omegaconf import DictConfig
+
+from sweeps.base.build import locate
+from sweeps.base.errors import ConfigError
+from sweeps.compose.plan import StudyPlan, names_of
+from sweeps.compose.scope import Scope
+from sweeps.compose.settings import Settings
+from sweeps.execution.outcome import TrialResult
+from sweeps.tasks.base import Predictor, Task
+from sweeps.tasks.metrics import Direction
+
+if TYPE_CHECKING:  # it is slow to import, and only plots need it
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class FittedWinner:
+    """The model of a study's best trial, fitted on the training part, and what is known of it.
+
+    Attributes:
+        predictor: the model.
+        task: reads it back.
+        example: a small input.
+        trusted_types: what its config allows in the stored form.
+        scores: its `test_` metrics.
+        metric: the one of them that the gate compares.
+        direction: which way that is better.
+        evaluation_id: equal for models whose `test_` scores compare.
+        tags: more tags for its version.
+    """
+
+    predictor: Predictor
+    task: type[Task]
+    example: pd.DataFrame
+    trusted_types: Sequence[str]
+    scores: Mapping[str, float]
+    metric: str
+    direction: Direction
+    evaluation_id: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class Objective(ABC):
+    """What the trials of one study run, made in the coordinator once the study's configs are composed.
+
+    Args:
+        plan: the composed configs and the search space.
+        settings: of the sweep.
+
+    Raises:
+        ConfigError: the settings do not fit.
+        DataError: data are missing, unreadable or unfit.
+
+    Attributes:
+        scope: what of a config may be searched.
+        has_short_settings: whether its app has keys of its own for settings, such as `n_trials`.
+        directions: the metrics that are optimised, and which way each is better; the first is the one shown.
+        dataset: the param `dataset` of every run; None for none.
+        choice_params: how the params are called that show the options of groups.
+    """
+
+    scope: ClassVar[Scope] = Scope()
+    has_short_settings: ClassVar[bool] = False
+    directions: Mapping[str, Direction]
+    dataset: str | None = None
+    choice_params: Mapping[str, str]
+
+    def __init__(self, plan: StudyPlan, settings: Settings) -> None:
+        self.plan = plan
+        self.settings = settings
+
+    @property
+    def metric(self) -> str:
+        """The metric that is shown: the first, or the only one."""
+        return next(iter(self.directions))
+
+    @abstractmethod
+    def check(self) -> None:
+        """Refuse, before the first trial and before anything is written, whatever can be known to fail.
+
+        Raises:
+            ConfigError: a combination of options that cannot run, or a value that does not resolve.
+            ModelError: a model that could not be stored as plain data.
+        """
+
+    @abstractmethod
+    def identity(self) -> Mapping[str, str]:
+        """What must not change while the study lasts, beside its search space and seed: a line for each thing."""
+
+    @abstractmethod
+    def hyperparameters(self, config: DictConfig) -> Mapping[str, Any]:
+        """What is shown of a trial's config, by config key."""
+
+    @abstractmethod
+    def reader(self) -> Callable[[Any], TrialResult]:
+        """Reads what the task function returned; pickled to the workers."""
+
+    def names(self) -> Mapping[str, str]:
+        """How each hyperparameter of the study is called, by config key."""
+        space = self.plan.space
+        return names_of([leaf.key for leaf in space.searched_leaves()], space.groups)
+
+    def tags(self) -> Mapping[str, str]:
+        """More tags of the study's parent run."""
+        return {}
+
+    def describe_data(self) -> Mapping[str, str]:
+        """What was read, by name, for the screen and as tags of the parent run."""
+        return {}
+
+    def modules(self) -> Sequence[str]:
+        """What workers may import ahead, as it takes long and surprises nobody."""
+        return ()
+
+    def figures(self, tried: Sequence[tuple[DictConfig, Mapping[str, float]]]) -> Mapping[str, Figure]:
+        """Figures about a finished study by file name, from the config and the metrics of every completed trial."""
+        return {}
+
+    def fit_winner(self, config: DictConfig) -> FittedWinner | None:
+        """The model of the best trial, fitted on the training part; None where there is none to register.
+
+        Args:
+            config: that the best trial ran.
+        """
+        return None
+
+
+def objective_class(config: DictConfig) -> type[Objective]:
+    """The class of the objective that `hydra.sweeper.objective` names.
+
+    Raises:
+        ConfigError: it is not one.
+    """
+    name = config.hydra.sweeper.objective
+    found = locate(name, "hydra.sweeper.objective")
+    if not (isinstance(found, type) and issubclass(found, Objective)):
+        raise ConfigError(f"hydra.sweeper.objective: {name} is not a subclass of {Objective.__module__}.Objective.")
+    return found

@@ -1,0 +1,155 @@
+"""Our own app's objective: a task evaluates a model and a vectorizer on a dataset."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from omegaconf import DictConfig, OmegaConf
+
+from sweeps.base.build import TARGET
+from sweeps.base.errors import ConfigError, ModelError, TrackingError
+from sweeps.compose import space_yaml
+from sweeps.compose.option_file import naming_its_file
+from sweeps.compose.plan import StudyPlan, names_of
+from sweeps.compose.scope import Scope
+from sweeps.compose.settings import Settings
+from sweeps.execution.objective import FittedWinner, Objective
+from sweeps.execution.outcome import TrialResult
+from sweeps.execution.trial import GROUPS, candidate_of, hyperparameters, load_task, task_options
+from sweeps.tasks.base import Task, Tried
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_IMPORTED_AHEAD = ("sweeps.", "sklearn.", "surprise.")
+
+
+class TaskObjective(Objective):
+    """Sweeps over the groups `model` and `vectorizer`, with a study for each `dataset`, whose YAML names the task."""
+
+    has_short_settings: ClassVar[bool] = True
+    scope: ClassVar[Scope] = Scope(groups=GROUPS, study_group="dataset", lead="model")
+
+    def __init__(self, plan: StudyPlan, settings: Settings) -> None:
+        super().__init__(plan, settings)
+        _refuse_long_spelling(plan.config)
+        self.task = load_task(plan.config)
+        metric = _choose_metric(self.task, settings)
+        self.directions = {metric: self.task.directions[metric]}
+        self.dataset = str(plan.config.dataset.name)
+        self.choice_params = {group: f"{group}_type" for group in GROUPS}
+
+    def check(self) -> None:
+        """See `Objective`."""
+        for combination in self.plan.combinations.values():
+            try:
+                with naming_its_file(combination.config.hydra.runtime):
+                    self.task.check(candidate_of(combination.config))
+            except (ConfigError, ModelError) as error:
+                chosen = " ".join(f"{group}={choice}" for group, choice in combination.choices.items())
+                raise type(error)(f"{chosen}: {error}") from error
+
+    def identity(self) -> Mapping[str, str]:
+        """See `Objective`: the data, the split, and what is fixed of the options."""
+        lines = {"dataset content": self.task.fingerprint}
+        lines |= {f"dataset.{name}": str(value) for name, value in task_options(self.plan.config).items()}
+        searched = {leaf.name for leaf in self.plan.space.searched_leaves()}
+        for combination in self.plan.combinations.values():
+            for group, choice in combination.choices.items():
+                option = combination.option(group)
+                for name, value in {TARGET: option.get(TARGET), **space_yaml.flatten(option)}.items():
+                    if f"{group}/{choice}.{name}" not in searched:
+                        lines[f"{group}/{choice}.{name}"] = str(value)
+        return lines
+
+    def hyperparameters(self, config: DictConfig) -> Mapping[str, Any]:
+        """See `Objective`: every active one of the model and the vectorizer, searched or not."""
+        return hyperparameters(config)
+
+    def names(self) -> Mapping[str, str]:
+        """See `Objective`: the name in the option (`model.C` is `C`), unless both groups have it."""
+        keys = dict.fromkeys(
+            f"{group}.{name}"
+            for combination in self.plan.combinations.values()
+            for group in combination.choices
+            for name in space_yaml.flatten(combination.option(group))
+        )
+        return names_of(keys, GROUPS)
+
+    def tags(self) -> Mapping[str, str]:
+        """See `Objective`."""
+        return {"sweeps.dataset.fingerprint": self.task.fingerprint}
+
+    def describe_data(self) -> Mapping[str, str]:
+        """See `Objective`."""
+        return self.task.describe_data()
+
+    def reader(self) -> Callable[[Any], TrialResult]:
+        """See `Objective`: `run_trial` has made a result already."""
+        return _as_it_is
+
+    def modules(self) -> Sequence[str]:
+        """See `Objective`."""
+        keys = ("dataset.task", f"dataset.{TARGET}", f"model.{TARGET}", f"vectorizer.{TARGET}")
+        configs = [combination.config for combination in self.plan.combinations.values()]
+        names = [str(OmegaConf.select(config, key) or "") for config in configs for key in keys]
+        return tuple(dict.fromkeys(name.rpartition(".")[0] for name in names if name.startswith(_IMPORTED_AHEAD)))
+
+    def figures(self, tried: Sequence[tuple[DictConfig, Mapping[str, float]]]) -> Mapping[str, Figure]:
+        """See `Objective`: those of the task."""
+        if type(self.task).plots is Task.plots:
+            return {}
+        return self.task.plots([Tried(candidate_of(config), metrics) for config, metrics in tried])
+
+    def fit_winner(self, config: DictConfig) -> FittedWinner:
+        """See `Objective`.
+
+        Raises:
+            TrackingError: the task does not measure what the gate compares.
+        """
+        task, candidate = self.task, candidate_of(config)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the trial has recorded what its fit warned of
+            predictor = task.refit(candidate)
+            scores = task.test_scores(predictor)
+        metric = self.metric.replace("val_", "test_", 1)
+        if metric not in scores:
+            raise TrackingError(f"the gate needs {metric}, and {type(task).__name__} measures {', '.join(scores)}")
+        positive = task.split_options().get("positive_label")
+        tags = {**self.tags(), **({} if positive is None else {"sweeps.positive_label": str(positive)})}
+        return FittedWinner(
+            predictor,
+            type(task),
+            task.example(),
+            candidate.trusted_types,
+            scores,
+            metric,
+            self.directions[self.metric],
+            task.evaluation_id(),
+            tags,
+        )
+
+
+def _as_it_is(returned: TrialResult) -> TrialResult:
+    return returned
+
+
+def _choose_metric(task: Task, settings: Settings) -> str:
+    """`metric=`, or the task's default."""
+    metric = settings.metric or task.default_metric
+    if metric not in task.directions:
+        is_test = str(metric).startswith("test_")
+        why = "test_ metrics are reported, and cannot be optimised" if is_test else "this is not a metric of the task"
+        raise ConfigError(f"metric={metric}: {why}. Choose one of: {', '.join(task.directions)}.")
+    return str(metric)
+
+
+def _refuse_long_spelling(config: DictConfig) -> None:
+    """Settings have one spelling in our app; `params` is where an experiment's YAML writes what it sweeps."""
+    for text in config.hydra.overrides.hydra:
+        key, _, value = text.lstrip("+").partition("=")
+        setting = key.removeprefix("hydra.sweeper.")
+        if setting != key and setting.partition(".")[0] != "params":
+            raise ConfigError(f"{text}: type {setting}={value} instead; sweeps.run has the shorter key alone.")
