@@ -54,12 +54,18 @@ class LeafSweep:
             raise ConfigError(f"{text}: a logarithmic range has no step; use tag(log,interval(...)).")
         return cls(text, numbers=numbers, log=log)
 
-    def distribution(self, default: Any) -> BaseDistribution:
-        """What is drawn from; the default's type decides between int and float."""
+    def distribution(self, default: Any, *, by_default: bool = True) -> BaseDistribution:
+        """What is drawn from.
+
+        Args:
+            default: the value beside it.
+            by_default: whether its type decides between int and float; otherwise the numbers do, as Hydra has them:
+                an interval's are floats unless they are cast, as in `int(interval(1,10))`.
+        """
         if self.numbers is None:
             return space_yaml.categorical(self.choices, self.text)
         is_int = isinstance(default, int) and not isinstance(default, bool)
-        if not isinstance(default, int | float) or isinstance(default, bool):
+        if not by_default or not isinstance(default, int | float) or isinstance(default, bool):
             is_int = all(isinstance(number, int) for number in self.numbers.values())
         if is_int and any(number != math.floor(number) for number in self.numbers.values() if math.isfinite(number)):
             raise ConfigError(

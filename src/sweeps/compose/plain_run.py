@@ -48,7 +48,8 @@ def _remove(node: Any, *, is_root: bool = False) -> None:
     if isinstance(node, ListConfig):
         children: list[Any] = list(range(len(node)))
     else:
-        node.pop(SEARCH_SPACE, None)
+        if SEARCH_SPACE in node:
+            del node[SEARCH_SPACE]
         children = [key for key in node if not (is_root and key == "hydra")]
     for key in children:
         if not OmegaConf.is_missing(node, key) and not OmegaConf.is_interpolation(node, key):

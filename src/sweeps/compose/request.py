@@ -76,7 +76,8 @@ class Request:
             if _is_below(override, groups):
                 values[override.key_or_group] = override.get_value_element_as_str()
                 del common[text]
-        fixed = {*values, *(override.key_or_group for override in common.values())}
+        keys = (override.key_or_group for override in common.values())
+        fixed = {*values, *(key for key in keys if not config_loader.get_group_options(key))}  # a choice fixes no value
         texts = tuple(str(override.input_line) for override in common.values())
         return cls(options, frozenset(added), sweeps, values, texts, frozenset(fixed), scope)
 
@@ -141,7 +142,7 @@ def _check_sweepable(override: Override, scope: Scope) -> None:
     if key.startswith(("hydra.", "hydra/")):
         raise ConfigError(f"{override.input_line}: {key} cannot be swept: it is the same for all trials of a sweep.")
     if key.rpartition(".")[2] == "seed":
-        values = override.get_value_element_as_str()
+        values = str(override.input_line).partition("=")[2]
         raise ConfigError(
             f"{override.input_line}: a seed is not searched: the luckiest would win. To run each configuration under "
             f"several seeds, and optimise the mean: 'hydra.sweeper.repeat={{{key}: [{values}]}}'"

@@ -5,14 +5,13 @@ from __future__ import annotations
 import atexit
 import fcntl
 import os
-import pickle
 import signal
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from multiprocessing import connection, forkserver, get_context, parent_process
@@ -22,7 +21,9 @@ from typing import Any
 
 import cloudpickle
 
+from sweeps.base import pickling
 from sweeps.base.errors import ConfigError, first_line
+from sweeps.base.pickling import by_value
 from sweeps.base.reporting import Pruned, Report, no_report
 from sweeps.compose.search_space import Proposal
 from sweeps.execution.main_module import MainModule, hidden_from_multiprocessing
@@ -86,12 +87,9 @@ def pack(enter: Callable[[], None], prepare: Callable[[], None], job: Job, main:
     Raises:
         ConfigError: something of it cannot be sent to another process.
     """
-    parts = None
-    if main is not None:
-        with suppress(Exception):  # what pickle cannot take by name, cloudpickle may take by value
-            parts = pickle.dumps((prepare, job))
     try:
-        packed: bytes = cloudpickle.dumps((enter, main, parts or cloudpickle.dumps((prepare, job))))
+        with nullcontext() if main is not None else by_value():
+            packed = pickling.dumps((enter, main, pickling.dumps((prepare, job))))
     except Exception as error:
         raise ConfigError(
             f"The app cannot be sent to worker processes: {type(error).__name__}: {first_line(error)}. Define what it "

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from hydra.utils import get_method
 from optuna import Trial
 
-from sweeps.base.build import locate
-from sweeps.base.errors import ConfigError
+from sweeps.base.errors import ConfigError, first_line
 from sweeps.compose.plan import StudyPlan
 from sweeps.compose.search_space import Proposal
 
@@ -25,9 +25,10 @@ def custom_space(name: str | None, plan: StudyPlan) -> Callable[[Proposal, Trial
     """
     if name is None:
         return lambda proposal, trial: proposal
-    function = locate(name, "hydra.sweeper.custom_search_space")
-    if not callable(function):
-        raise ConfigError(f"hydra.sweeper.custom_search_space: {name} is not a function of (config, trial).")
+    try:
+        function = get_method(name)  # as hydra-optuna-sweeper: also of a script whose name has a dash
+    except Exception as error:
+        raise ConfigError(f"hydra.sweeper.custom_search_space={name} is not a function: {first_line(error)}") from error
     known = {leaf.name for leaf in plan.space.searched_leaves()} | set(plan.space.groups)
 
     def suggest_more(proposal: Proposal, trial: Trial) -> Proposal:

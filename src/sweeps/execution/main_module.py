@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import runpy
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -62,9 +63,10 @@ class MainModule:
             elif self.path is not None:
                 sys.path.insert(0, str(Path(self.path).parent))
                 code = compile(Path(self.path).read_bytes(), self.path, "exec")
-                exec(code, module.__dict__)  # noqa: S102 - the user's own script
-        except CalledInWorkerError:
-            pass
+                with redirect_stderr(io.StringIO()):  # what Hydra says of a call that ends here
+                    exec(code, module.__dict__)  # noqa: S102 - the user's own script
+        except (CalledInWorkerError, SystemExit):
+            pass  # Hydra exits where it cannot compose, as for a module of this name
         finally:
             sys.modules["__main__"] = sys.modules[_NAME] = module
 
