@@ -113,5 +113,5 @@ def test_a_name_that_comes_from_a_file_is_told_with_the_key_to_type() -> None:
     with pytest.raises(ConfigError) as caught:
         settings_with(dataset={"name": "a:b"}, registered_model_name="a:b", experiment_name="a:b")
     message = str(caught.value)
-    assert message.startswith("registered_model_name='a:b' (from dataset.name, which a data file of your own gives")
+    assert message.startswith("registered_model_name='a:b' (unless you typed it, the name of the data or of the app)")
     assert message.endswith("type registered_model_name=NAME")

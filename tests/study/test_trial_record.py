@@ -5,19 +5,19 @@ import pytest
 from optuna.trial import TrialState
 
 from sweeps.compose.search_space import SearchSpace
-from sweeps.execution.outcome import Failure, Pruned, TrialResult
+from sweeps.execution.outcome import Failure, PrunedTrial, TrialResult
 from sweeps.study.asking import TrialQueue
 from sweeps.study.attribute import Attribute, is_counted, was_cut_off
 from sweeps.study.samplers import SamplerFactory
 from sweeps.study.trial_record import Record, tell, tell_failure
 
-RESULT = TrialResult({"val_f1": 0.5}, {"model.C": 1.0}, {"fit": 0.1}, ())
-WITHOUT_METRIC = TrialResult({"other": 0.5}, {"model.C": 1.0}, {"fit": 0.1}, ())
+RESULT = TrialResult({"val_f1": 0.5}, {"fit": 0.1})
+WITHOUT_METRIC = TrialResult({"other": 0.5}, {"fit": 0.1})
 ENDS = {
-    "complete": lambda study, trial: tell(study, trial, RESULT, "val_f1"),
-    "pruned": lambda study, trial: tell(study, trial, Pruned(), "val_f1"),
-    "failed": lambda study, trial: tell(study, trial, Failure("it broke", "Traceback: it broke"), "val_f1"),
-    "without the metric": lambda study, trial: tell(study, trial, WITHOUT_METRIC, "val_f1"),
+    "complete": lambda study, trial: tell(study, trial, RESULT, ["val_f1"]),
+    "pruned": lambda study, trial: tell(study, trial, PrunedTrial(), ["val_f1"]),
+    "failed": lambda study, trial: tell(study, trial, Failure("it broke", "Traceback: it broke"), ["val_f1"]),
+    "without the metric": lambda study, trial: tell(study, trial, WITHOUT_METRIC, ["val_f1"]),
     "its process died": lambda study, trial: tell_failure(study, trial, "died", "", interrupted=True, attempt=1),
     "its process died again": lambda study, trial: tell_failure(study, trial, "died", "", attempt=2),
 }

@@ -137,7 +137,7 @@ class Settings:
         values["experiment_name"] = default_name if values["experiment_name"] is None else values["experiment_name"]
         settings = cls(**values)
         settings._check()
-        settings._check_mlflow_names(default_name)
+        settings._check_mlflow_names()
         return settings
 
     def _check(self) -> None:
@@ -176,15 +176,14 @@ class Settings:
             f"but letters, digits, blanks and . _ @ + -; it is {self.study_name!r}.",
         )
 
-    def _check_mlflow_names(self, default: str) -> None:
+    def _check_mlflow_names(self) -> None:
         """Check what MLflow would refuse only when it is asked, which for a model is at the end."""
         for key, longest in (("experiment_name", _LONGEST_EXPERIMENT), ("registered_model_name", _LONGEST_MODEL)):
             name = getattr(self, key)
             if name is None:
                 continue
             shown = name if len(name) <= 60 else f"{name[:60]}…"
-            origin = " (from dataset.name, which a data file of your own gives its name)" if name == default else ""
-            where = f"{key}={shown!r}{origin}"
+            where = f"{key}={shown!r} (unless you typed it, the name of the data or of the app)"
             _require(bool(name.strip()), f"{where} is empty: type {key}=NAME")
             _require(len(name) <= longest, f"{where} has {len(name)} characters, at most {longest} fit: {key}=NAME")
             is_model = key == "registered_model_name"

@@ -81,3 +81,7 @@ def _shown_in_tracking(checked: CheckedStudy) -> dict[str, Any]:
             STUDY_ID: uuid.uuid4().hex,
         },
     }
+
+
+def _tags(checked: CheckedStudy) -> dict[str, str]:
+    return {**checked.objective.tags(), **data_tags(checked.objective.describe_data())}

@@ -86,6 +86,33 @@ def test_a_trial_whose_logging_was_cut_off_has_one_run_in_the_end(
     assert client.get_run(runs.parent_id).info.status == "FINISHED"
 
 
+def test_a_run_of_which_the_answer_was_lost_is_not_made_again(
+    client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = finished_study()
+    experiment = experiment_id(client, "x")
+    runs = StudyRuns(client, experiment, study, StudyFolder(tmp_path))
+    original = client.create_run
+    made: list[Any] = []
+
+    def loses_the_first_answer(*args: Any, **kwargs: Any) -> Any:
+        made.append(original(*args, **kwargs))
+        if len(made) == 1:
+            raise MlflowException("the server is gone")
+        return made[-1]
+
+    monkeypatch.setattr(client, "create_run", loses_the_first_answer)
+    for trial in study.trials:
+        runs.on_trial(study, trial)
+    deadline = time.monotonic() + 60
+    while any(runs.child_id(trial.number) is None for trial in study.trials):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    runs.on_end(study, StudyResult(Outcome.COMPLETED, "", best_trial(study)))
+    assert len(made) == 3
+    assert_each_trial_is_logged_once(experiment, runs.parent_id, 3)
+
+
 def test_a_trial_that_is_told_twice_is_logged_once(client: MlflowClient, tmp_path: Path) -> None:
     study = finished_study(1)
     experiment = experiment_id(client, "x")

@@ -166,7 +166,7 @@ def refused(url: str, error: Exception) -> StorageError:
     """The message for a database that does not answer, or refuses."""
     return StorageError(
         f"The study's database {without_passwords(url)} cannot be used: {_reason(error)}\n"
-        f"The trials in it are kept. Check that it runs, can be written and has space, then resume the sweep."
+        f"The trials in it are kept. Check that the database runs, can be written and has space, then resume the sweep."
     )
 
 

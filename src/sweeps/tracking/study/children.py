@@ -76,6 +76,7 @@ class ChildRuns:
     Attributes:
         run_ids: the run of each trial, from the moment it is made.
         complete: the trials whose run has all of it.
+        is_in_doubt: whether MLflow may have a run that is not known here, as the answer to its making was lost.
     """
 
     def __init__(self, client: MlflowClient, parent: Parent) -> None:
@@ -83,6 +84,7 @@ class ChildRuns:
         self.parent = parent
         self.run_ids: dict[int, str] = {}
         self.complete: set[int] = set()
+        self.is_in_doubt = False
 
     def find(self) -> None:
         """Look up the runs that MLflow has. One made twice, as the answer to the first was lost, is deleted."""
@@ -105,7 +107,8 @@ class ChildRuns:
                     self.complete.add(number)
             token = page.token
             if not token:
-                return
+                break
+        self.is_in_doubt = False
 
     def log(self, trial: FrozenTrial) -> Logged:
         """Log a finished trial, in the run that it has if it has one.
@@ -115,7 +118,10 @@ class ChildRuns:
         """
         started = time.monotonic()
         record, parent, note = Record.of(trial), self.parent, ""
+        if self.is_in_doubt:
+            self.find()
         if trial.number not in self.run_ids:
+            self.is_in_doubt = True
             run = self._client.create_run(
                 parent.experiment,
                 start_time=milliseconds(trial.datetime_start),
@@ -123,6 +129,7 @@ class ChildRuns:
                 run_name=" ".join([f"trial {trial.number}", *record.choices.values()]),
             )
             self.run_ids[trial.number] = run.info.run_id
+            self.is_in_doubt = False
         run_id = self.run_ids[trial.number]
         end = milliseconds(trial.datetime_complete)
         params = params_of(

@@ -32,7 +32,6 @@ class TrialLog:
         self._folder = Path.cwd()  # a trial in this process may change it for its time
         self._recent: deque[tuple[float, float]] = deque(maxlen=_RECENT)  # when logging a trial began and ended
         self._may_have_process = True
-        self._is_in_doubt = False
         self.seconds = 0.0
         self.process: LoggingProcess | None = None
 
@@ -45,7 +44,7 @@ class TrialLog:
         if trial.number in self._children.complete:
             return
         started = time.monotonic()
-        logged = self._by_process(trial) or self._here(trial)
+        logged = self._by_process(trial) or self._children.log(trial)
         self._recent.append((started, time.monotonic()))
         self.seconds += logged.seconds
         if logged.note:
@@ -72,7 +71,8 @@ class TrialLog:
         except LoggingProcessDiedError:
             if not self._may_have_process:  # it was ended while it waited for a server that hangs
                 raise
-            self.process, self._may_have_process, self._is_in_doubt = None, False, True
+            self.process, self._may_have_process = None, False
+            self._children.is_in_doubt = True
         return None
 
     def _started(self) -> LoggingProcess | None:
@@ -81,12 +81,6 @@ class TrialLog:
         except Exception:  # noqa: BLE001 - as a daemon, or without memory; this thread logs as well
             self._may_have_process = False
             return None
-
-    def _here(self, trial: FrozenTrial) -> Logged:
-        if self._is_in_doubt:  # the process may have made the trial's run
-            self._children.find()
-            self._is_in_doubt = False
-        return self._children.log(trial)
 
     def _is_busy(self) -> bool:
         if len(self._recent) < _RECENT:
