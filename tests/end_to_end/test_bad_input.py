@@ -251,7 +251,7 @@ def test_an_unreachable_tracking_server_is_one_message_without_its_password(
 
 def test_the_message_alone_stands_on_stderr_of_a_real_process(bench: Workbench) -> None:
     finished = bench.command("sweeps.run", "-m", "n_trials=0")
-    assert_one_message(finished, "n_trials must be", "it is 0")
+    assert_one_message(finished, "n_trials must be at least 1", "it is 0")
     assert len(finished.err.splitlines()) == 1
     assert finished.out == ""
 
@@ -260,7 +260,7 @@ def test_the_traceback_is_shown_on_request(bench: Workbench) -> None:
     finished = bench.command("sweeps.run", "-m", "n_trials=0", environ={"HYDRA_FULL_ERROR": "1"})
     assert finished.code != 0
     assert "Traceback" in finished.err
-    assert "n_trials must be" in finished.err
+    assert "n_trials must be at least 1" in finished.err
 
 
 CONSTRUCTORS = """

@@ -18,6 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, configure_log
+from hydra.experimental.callback import Callback
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
@@ -54,7 +55,7 @@ def run_trial_job(
             _store(folder / hydra.output_subdir, config, hydra_config)
         with chdir(folder) if hydra.job.chdir else nullcontext(), _environment(hydra.job.env_set):
             configure_log(hydra.job_logging, hydra.verbose)
-            if callbacks.callbacks:
+            if _hear_of_jobs(callbacks.callbacks):
                 callbacks.on_job_start(config=_whole(config, hydra_config), task_function=task_function)
             returned = JobReturn(overrides=list(hydra.overrides.task), cfg=config, hydra_cfg=hydra_config)
             try:
@@ -65,11 +66,17 @@ def run_trial_job(
             finally:
                 for handler in logging.getLogger().handlers:
                     handler.flush()
-                if callbacks.callbacks:
+                if _hear_of_jobs(callbacks.callbacks):
                     callbacks.on_job_end(config=_whole(config, hydra_config), job_return=returned)
     finally:
         HydraConfig.instance().cfg = before
     return returned.return_value
+
+
+def _hear_of_jobs(callbacks: Iterable[Any]) -> bool:
+    """Whether some callback does anything at a job: the whole config that it is given takes time to make."""
+    names = ("on_job_start", "on_job_end")
+    return any(getattr(type(one), name, None) is not getattr(Callback, name) for one in callbacks for name in names)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 _NAME = "__mp_main__"  # as multiprocessing calls it, so that libraries know it
+_HIDDEN = "_sweeps_script"  # what a stand-in calls the script whose place it has
 _starting = threading.Lock()
 _worker = threading.Event()
 
@@ -25,6 +26,13 @@ class CalledInWorkerError(BaseException):
 def in_worker() -> bool:
     """Whether this process runs trials for another."""
     return _worker.is_set()
+
+
+def script() -> ModuleType:
+    """The script of this process, also while another thread hides it from multiprocessing."""
+    main = sys.modules["__main__"]
+    found: ModuleType = main.__dict__.get(_HIDDEN, main)
+    return found
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,7 @@ class MainModule:
     @classmethod
     def here(cls) -> MainModule | None:
         """This process's own; None in a notebook or an interactive session."""
-        main = sys.modules["__main__"]
+        main = script()
         if main.__spec__ is not None:
             return cls(main.__spec__.name, None)
         path = getattr(main, "__file__", None)
@@ -91,7 +99,7 @@ class MainFunction:
 def by_name(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function that another process finds in the script by its name; as it is where it cannot be found so."""
     name = getattr(function, "__name__", "")
-    found = getattr(sys.modules["__main__"], name, None)
+    found = getattr(script(), name, None)
     if found is None or getattr(function, "__module__", None) != "__main__" or MainModule.here() is None:
         return function
     for depth, one in enumerate(_unwrapped(found)):
@@ -104,8 +112,9 @@ def by_name(function: Callable[..., Any]) -> Callable[..., Any]:
 def hidden_from_multiprocessing() -> Iterator[None]:
     """Keep multiprocessing from importing the script in a new process, where its surroundings are not set up yet."""
     with _starting:
-        main = sys.modules["__main__"]
-        sys.modules["__main__"] = ModuleType("__main__")
+        main, stand_in = sys.modules["__main__"], ModuleType("__main__")
+        stand_in.__dict__[_HIDDEN] = main
+        sys.modules["__main__"] = stand_in
         try:
             yield
         finally:

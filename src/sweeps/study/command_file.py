@@ -13,6 +13,7 @@ import yaml
 from sweeps.base.atomic_file import write_yaml
 from sweeps.base.errors import ConfigError
 from sweeps.base.redact import without_passwords
+from sweeps.execution.main_module import script
 from sweeps.study.folder import StudyFolder
 
 STORAGE = "SWEEPS_STORAGE"  # environment variable: the URL of the study's database
@@ -27,7 +28,7 @@ def remember(folder: StudyFolder, more: Mapping[str, str], spelling: str, storag
         spelling: what stands before a setting's name: nothing in our own app, `hydra.sweeper.` in any other.
         storage: the URL of the study's database, None for the file in its folder.
     """
-    main = sys.modules["__main__"].__spec__
+    main = script().__spec__
     command = {
         "module": main.name if main else None,
         "script": None if main else str(Path(sys.argv[0]).absolute()),

@@ -17,6 +17,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
 from sweeps.base.redact import without_passwords
+from sweeps.execution.main_module import script
 from sweeps.execution.outcome import TrialResult
 
 _UNFIT = re.compile(r"[^\w\-. :/]")  # what MLflow refuses in the name of a param or a metric
@@ -175,7 +176,7 @@ def milliseconds(moment: datetime | None) -> int:
 
 
 def _as_typed() -> str:
-    main = sys.modules["__main__"].__spec__  # of `python -m sweeps.rerun`; None for a script or a notebook
+    main = script().__spec__  # of `python -m sweeps.rerun`; None for a script or a notebook
     return shlex.join([*(["python", "-m", main.name] if main else ["python", sys.argv[0]]), *sys.argv[1:]])
 
 
