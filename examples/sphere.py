@@ -1,0 +1,27 @@
+"""The smallest app: no conf folder, and the search space on the command line.
+
+python examples/sphere.py -m hydra/sweeper=sweeps 'x=interval(-5,5)' 'y=interval(-5,5)' hydra.sweeper.n_trials=20
+"""
+
+from dataclasses import dataclass
+
+import hydra
+from hydra.core.config_store import ConfigStore
+
+
+@dataclass
+class Config:
+    x: float = 1.0
+    y: float = 1.0
+
+
+ConfigStore.instance().store(name="config", node=Config)
+
+
+@hydra.main(version_base=None, config_name="config")
+def main(config: Config) -> float:
+    return config.x**2 + config.y**2
+
+
+if __name__ == "__main__":
+    main()
