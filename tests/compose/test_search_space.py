@@ -810,3 +810,13 @@ def test_the_keys_that_conditions_switch_off_follow_the_composed_values() -> Non
     assert inactive_keys(option | {"kernel": "rbf"}) == {"degree"}
     assert inactive_keys(option | {"kernel": "poly"}) == set()
     assert inactive_keys({"C": 1}) == set()
+
+
+def test_what_a_users_own_function_drew_is_replayed_by_its_config_key() -> None:
+    space, study = space_of(svm=SVM), study_with()
+    trial = study.ask()
+    drawn = space.suggest(trial)
+    trial.suggest_float("data.noise", 0.0, 1.0)
+    study.tell(trial, 0.0)
+    replayed = space.replay(study.trials[0])
+    assert replayed.values == {**drawn.values, "data.noise": trial.params["data.noise"]}

@@ -94,12 +94,15 @@ class SearchSpace:
         ]
 
     def replay(self, trial: FrozenTrial) -> Proposal:
-        """The proposal that a finished trial ran, from its parameters."""
+        """The proposal that a finished trial ran, from its parameters.
+
+        Those that the space does not know, of a user's own function, have config keys as names.
+        """
         choices = {group: trial.params.get(group, options[0]) for group, options in self.groups.items()}
-        leaves = (leaf for owner in _owners(choices) for leaf in self.leaves.get(owner, ()))
-        return Proposal(
-            choices, {leaf.key: leaf.decode(trial.params[leaf.name]) for leaf in leaves if leaf.name in trial.params}
-        )
+        leaves = [leaf for owner in _owners(choices) for leaf in self.leaves.get(owner, ())]
+        values = {leaf.key: leaf.decode(trial.params[leaf.name]) for leaf in leaves if leaf.name in trial.params}
+        known = {leaf.name for leaf in leaves} | self.groups.keys()
+        return Proposal(choices, values | {key: value for key, value in trial.params.items() if key not in known})
 
     def is_finite(self) -> bool:
         """Whether every leaf that is drawn has a finite number of values."""
