@@ -134,8 +134,8 @@ class Settings:
         sequence = config.get("experiment_sequence")
         _require(
             sequence is None,
-            f"hydra.sweeper.experiment_sequence must be null; it is {sequence}. Trials are asked for one at a time: say "
-            f"how with hydra/sweeper/sampler=tpe, or hydra.sweeper.custom_search_space.",
+            f"hydra.sweeper.experiment_sequence must be null; it is {sequence}. Trials are asked for one at a time: "
+            f"say how with hydra/sweeper/sampler=tpe, or hydra.sweeper.custom_search_space.",
         )
         values["cache"] = CacheBounds(**config.cache)
         values["repeat"] = _repeat(_plain(values["repeat"]))
