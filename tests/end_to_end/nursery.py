@@ -1,7 +1,7 @@
 """Commands in processes of their own that start in a moment: forked from one that has imported the slow libraries.
 
-A forked process runs `python -m MODULE` or `python SCRIPT.py` as a user's does, from the project's own first line on; it
-can be killed like any other. Run as a script, this file is the process that forks: `nursery.py SOCKET`.
+A forked process runs `python -m MODULE` or `python SCRIPT.py` as a user's does, from the project's own first line on;
+it can be killed like any other. Run as a script, this file is the process that forks: `nursery.py SOCKET`.
 """
 
 from __future__ import annotations
