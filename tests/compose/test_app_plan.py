@@ -11,6 +11,7 @@ from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
 from sweeps.compose.plan import StudyPlan, plan_study
 from sweeps.compose.request import Request
@@ -83,3 +84,21 @@ def test_a_trial_composes_again_from_its_own_overrides(
     written = planned.override_texts(Proposal(chosen, {}))
     assert written == overrides
     plan(*written)  # or Hydra refuses it
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("model.width=interval(1,10)", FloatDistribution(1, 10)),
+        ("model.width=int(interval(1,10))", IntDistribution(1, 10)),
+        ("model.width=range(1,10)", IntDistribution(1, 9)),
+        ("model.width=range(1,10,3)", IntDistribution(1, 7, step=3)),
+        ("optimizer.lr=range(1,10)", IntDistribution(1, 9)),
+        ("optimizer.lr=range(0.5,2,0.5)", FloatDistribution(0.5, 1.5, step=0.5)),
+    ],
+)
+def test_numbers_are_what_hydra_makes_of_them_whatever_the_default_is(
+    plan: Callable[..., StudyPlan], text: str, expected: BaseDistribution
+) -> None:
+    (found,) = (leaf.distribution for leaf in plan(text).space.searched_leaves() if leaf.source.endswith(text))
+    assert found == expected

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from sweeps.base.errors import ConfigError
 from sweeps.compose.root_config import RootConfig, file_stem
-from sweeps.compose.settings import Promote, Settings
+from sweeps.compose.settings import Promote, Settings, SweeperConfig
 
 
 @pytest.mark.parametrize(
@@ -115,3 +115,11 @@ def test_a_name_that_comes_from_a_file_is_told_with_the_key_to_type() -> None:
     message = str(caught.value)
     assert message.startswith("registered_model_name='a:b' (unless you typed it, the name of the data or of the app)")
     assert message.endswith("type registered_model_name=NAME")
+
+
+def test_an_experiment_sequence_is_refused_unless_it_is_the_default() -> None:
+    Settings.from_config(OmegaConf.merge(OmegaConf.structured(SweeperConfig), {"experiment_sequence": None}))
+    with pytest.raises(ConfigError, match=r"hydra\.sweeper\.experiment_sequence must be null; it is my\.Sequence\."):
+        Settings.from_config(
+            OmegaConf.merge(OmegaConf.structured(SweeperConfig), {"experiment_sequence": "my.Sequence"})
+        )

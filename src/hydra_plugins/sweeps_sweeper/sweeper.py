@@ -53,7 +53,6 @@ class SweepsSweeper(Sweeper):
 
 
 def _register() -> None:
-    store = ConfigStore.instance()
     node = {
         "defaults": ["_self_", {"sampler@sweeper.sampler": "tpe"}, {"pruner@sweeper.pruner": "none"}],
         "sweeper": SweeperConfig,
@@ -61,15 +60,28 @@ def _register() -> None:
         "sweep": {"dir": "multirun"},
     }
     for name in ("sweeps", "sweeps_optuna"):
-        store.store(group="hydra/sweeper", name=name, node=node, package="hydra", provider="sweeps")
+        _store("hydra/sweeper", f"{name}.yaml", node, package="hydra")
     for group in ("sampler", "pruner"):
-        known = (
-            store.repo.get("hydra", {}).get("sweeper", {}).get(group, {})
-        )  # of another plugin, which stay as they are
-        for file in files("sweeps.conf").joinpath(group).iterdir():
-            if file.name.endswith(".yaml") and file.name not in known:
-                option = OmegaConf.create(file.read_text(encoding="utf-8").replace("${seed}", "${hydra.sweeper.seed}"))
-                store.store(group=f"hydra/sweeper/{group}", name=file.name, node=option, provider="sweeps")
+        texts = {
+            file.name: file.read_text(encoding="utf-8")
+            for file in files("sweeps.conf").joinpath(group).iterdir()
+            if file.name.endswith(".yaml")
+        }
+        if group == "sampler":
+            texts["motpe.yaml"] = texts["tpe.yaml"]  # what hydra-optuna-sweeper's users type for several objectives
+        for name, text in texts.items():
+            option = OmegaConf.create(text.replace("${seed}", "${hydra.sweeper.seed}"))
+            _store(f"hydra/sweeper/{group}", name, option)
+
+
+def _store(group: str, name: str, node: Any, package: str | None = None) -> None:
+    """Register an option, unless another plugin, or this one before, has done so."""
+    store = ConfigStore.instance()
+    options = store.repo
+    for part in group.split("/"):
+        options = options.get(part, {})
+    if name not in options:
+        store.store(group=group, name=name, node=node, package=package, provider="sweeps")
 
 
 _register()

@@ -41,6 +41,7 @@ class SweeperConfig:
         params: sweep overrides in a file; the command line's win.
         search_space: a space that stands beside no default: `{model/svm: {C: {...}}, lr: {...}}`.
         custom_search_space: a function of the config and the trial that suggests more, by its dotted name.
+        experiment_sequence: of hydra-optuna-sweeper; must be null, since it replaces how trials are asked for.
         repeat: a key and the values under which each configuration runs, `{seed: [1, 2, 3]}`, for the mean.
         sampler: an Optuna sampler; `hydra/sweeper/sampler=tpe` and others.
         pruner: an Optuna pruner; `hydra/sweeper/pruner=median` and others.
@@ -75,6 +76,7 @@ class SweeperConfig:
     params: dict[str, Any] | None = field(default_factory=dict)
     search_space: Any = None
     custom_search_space: str | None = None
+    experiment_sequence: Any = None
     repeat: Any = None
     sampler: Any = None
     pruner: Any = None
@@ -129,6 +131,12 @@ class Settings:
         plain = OmegaConf.to_container(OmegaConf.structured(SweeperConfig), resolve=False)
         assert isinstance(plain, dict)  # noqa: S101 - for mypy: a dataclass is one
         values = {name: config.get(name, plain[name]) for name in cls.__dataclass_fields__}
+        sequence = config.get("experiment_sequence")
+        _require(
+            sequence is None,
+            f"hydra.sweeper.experiment_sequence must be null; it is {sequence}. Trials are asked for one at a time: "
+            f"say how with hydra/sweeper/sampler=tpe, or hydra.sweeper.custom_search_space.",
+        )
         values["cache"] = CacheBounds(**config.cache)
         values["repeat"] = _repeat(_plain(values["repeat"]))
         for name in ("direction", "metric"):

@@ -21,6 +21,7 @@ from sweeps.execution.objective import Objective, objective_class
 from sweeps.study.folder import StudyFolder, new_study_name
 from sweeps.study.identity import check_same, identity_of
 from sweeps.study.pruning import build_pruner
+from sweeps.study.sampler_node import in_our_words
 from sweeps.study.samplers import GRID, SamplerFactory
 from sweeps.study.storage import find_study
 
@@ -98,7 +99,7 @@ def check_study(plan: StudyPlan, *, several_studies: bool) -> CheckedStudy:
 
 def _samplers(plan: StudyPlan, settings: Settings) -> SamplerFactory:
     """The samplers that the config names; a space that is small enough is gone through instead."""
-    config = _mapping(plan, "sampler", "tpe")
+    config = in_our_words(_mapping(plan, "sampler", "tpe"), settings.seed)
     space = plan.space
     if space.is_finite() and settings.custom_search_space is None:
         n_points = sum(1 for _ in itertools.islice(space.grid(), settings.n_trials + 1))
