@@ -104,6 +104,13 @@ def test_the_readme_has_the_lines_of_the_docstrings(script: Path) -> None:
     assert [line for line in lines_of(README) if name in line] == lines
 
 
+def test_the_readme_has_no_other_command_than_those_that_are_run_here() -> None:
+    blocks = "\n".join(re.findall(r"```sh\n(.*?)\n```", README, re.DOTALL))
+    known = [line for script in SCRIPTS for line in lines_of(docstring(script))]
+    typed = [line for line in re.sub(r"\\\n\s*", "", blocks).splitlines() if line not in known]
+    assert typed == ["python -m sweeps.resume multirun/<study> hydra.sweeper.n_trials=100"]
+
+
 def test_a_config_file_that_says_how_to_run_it_says_the_same() -> None:
     written = [line for file in (ROOT / "examples").rglob("*.yaml") for line in lines_of(file.read_text("utf-8"))]
     assert written == [the_line("examples/template/src/train.py")]
