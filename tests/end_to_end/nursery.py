@@ -95,10 +95,10 @@ class Nursery:
         environ: Mapping[str, str],
         kill: str = "",
     ) -> Command:
-        """Start `python -m MODULE ARGUMENTS`.
+        """Start `python -m MODULE ARGUMENTS`, or a script.
 
         Args:
-            module: such as `sweeps.run`.
+            module: such as `sweeps.run`, or `app.py` for a script in the folder.
             arguments: of the command.
             folder: to run it in.
             environ: its whole environment, but for `PYTHONPATH`.
@@ -207,7 +207,10 @@ def _become(request: Mapping[str, Any]) -> None:
     if request["kill"]:
         _arm(*request["kill"].split())
     sys.argv = [request["module"], *request["arguments"]]
-    runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+    if request["module"].endswith(".py"):
+        runpy.run_path(request["module"], run_name="__main__")
+    else:
+        runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
     sys.exit(0)
 
 

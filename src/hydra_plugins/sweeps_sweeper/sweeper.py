@@ -61,15 +61,21 @@ def _register() -> None:
         "sweep": {"dir": "multirun"},
     }
     for name in ("sweeps", "sweeps_optuna"):
-        store.store(group="hydra/sweeper", name=name, node=node, package="hydra", provider="sweeps")
+        if not _is_known("sweeper", f"{name}.yaml"):  # a worker has the registered configs before it imports us
+            store.store(group="hydra/sweeper", name=name, node=node, package="hydra", provider="sweeps")
     for group in ("sampler", "pruner"):
-        known = (
-            store.repo.get("hydra", {}).get("sweeper", {}).get(group, {})
-        )  # of another plugin, which stay as they are
         for file in files("sweeps.conf").joinpath(group).iterdir():
-            if file.name.endswith(".yaml") and file.name not in known:
+            if file.name.endswith(".yaml") and not _is_known("sweeper", group, file.name):  # another plugin's stay
                 option = OmegaConf.create(file.read_text(encoding="utf-8").replace("${seed}", "${hydra.sweeper.seed}"))
                 store.store(group=f"hydra/sweeper/{group}", name=file.name, node=option, provider="sweeps")
+
+
+def _is_known(*path: str) -> bool:
+    """Whether something is registered below `hydra`."""
+    node: Any = ConfigStore.instance().repo.get("hydra", {})
+    for name in path:
+        node = node.get(name) if isinstance(node, dict) else None
+    return node is not None
 
 
 _register()
