@@ -118,8 +118,18 @@ def sequence(study: Study) -> list[tuple[Mapping[str, Any], float | None]]:
     return [(trial.params, trial.value) for trial in counted(study)]
 
 
-def check_projection(site: Site, name: str = "s", storage: str | None = None) -> None:
-    """Nothing is RUNNING in the study or in MLflow, and MLflow shows each trial once, as it was."""
+def check_projection(
+    site: Site, name: str = "s", storage: str | None = None, metric: str = "val_score", x: str | None = "model/cog.x"
+) -> None:
+    """Nothing is RUNNING in the study or in MLflow, and MLflow shows each trial once, as it was.
+
+    Args:
+        site: where the study ran.
+        name: of the study.
+        storage: of the study; None for the file in its folder.
+        metric: that is optimised.
+        x: what Optuna calls the number that is searched, whose param is `x`; None for none.
+    """
     trials = site.study(name, storage).get_trials()
     assert {trial.state for trial in trials} <= set(STATUS)
     children = {int(run.data.tags["sweeps.trial.number"]): run for run in site.children(name)}
@@ -132,8 +142,8 @@ def check_projection(site: Site, name: str = "s", storage: str | None = None) ->
         state = "INTERRUPTED" if was_cut_off(trial) else trial.state.name
         assert run.data.tags["sweeps.trial.state"] == state
         if trial.state == TrialState.COMPLETE:
-            assert run.data.metrics["val_score"] == trial.value
-            assert float(run.data.params["x"]) == trial.params["model/cog.x"]
+            assert run.data.metrics[metric] == trial.value
+            assert x is None or float(run.data.params["x"]) == trial.params[x]
     assert site.parent(name).info.status != "RUNNING"
 
 

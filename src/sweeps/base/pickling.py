@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -32,3 +33,19 @@ def dumps(value: Any) -> bytes:
             pass
     packed: bytes = cloudpickle.dumps(value)
     return packed
+
+
+def unfit_names(function: Callable[..., Any]) -> list[str]:
+    """The names that a function uses, of its own module or of a function around it, whose values cannot be pickled."""
+    if not inspect.isfunction(function):
+        return []
+    used = inspect.getclosurevars(function)
+    return [name for name, value in {**used.globals, **used.nonlocals}.items() if not _can_be_pickled(value)]
+
+
+def _can_be_pickled(value: Any) -> bool:
+    try:
+        dumps(value)
+    except Exception:  # noqa: BLE001 - whatever its class raises
+        return False
+    return True

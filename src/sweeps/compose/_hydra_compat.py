@@ -127,9 +127,10 @@ def launcher_of(config: DictConfig, folder: Path, hydra_context: HydraContext, t
     """
     config = copy.deepcopy(config)
     with read_write(config), open_dict(config):
-        config.storage = None
+        config.storage = config.hydra.sweeper.storage = None
         config.hydra.sweep.dir = str(folder)
         config.hydra.overrides.task = without_storage(config.hydra.overrides.task)
+        config.hydra.overrides.hydra = without_storage(config.hydra.overrides.hydra)
         config.hydra.job.override_dirname = ""  # each job has one of its own
     return Plugins.instance().instantiate_launcher(
         hydra_context=hydra_context, task_function=task_function, config=config
@@ -138,7 +139,7 @@ def launcher_of(config: DictConfig, folder: Path, hydra_context: HydraContext, t
 
 def without_storage(overrides: Iterable[str]) -> list[str]:
     """Overrides without the study's database, which may have a password in it, and which no trial needs."""
-    return [text for text in overrides if not text.lstrip("+").startswith("storage=")]
+    return [text for text in overrides if not text.lstrip("+").startswith(("storage=", "hydra.sweeper.storage="))]
 
 
 def singletons() -> Any:

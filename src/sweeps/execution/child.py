@@ -91,9 +91,11 @@ def pack(enter: Callable[[], None], prepare: Callable[[], None], job: Job, main:
         with nullcontext() if main is not None else by_value():
             packed = pickling.dumps((enter, main, pickling.dumps((prepare, job))))
     except Exception as error:
+        unfit = ", ".join(pickling.unfit_names(getattr(job, "task_function", job)))
         raise ConfigError(
-            f"The app cannot be sent to worker processes: {type(error).__name__}: {first_line(error)}. Define what it "
-            f"needs inside its function or in a module, or run trials in this process: n_jobs=0"
+            f"The app cannot be sent to worker processes{f' because of {unfit}' if unfit else ''}: "
+            f"{type(error).__name__}: {first_line(error)}. Define what it needs inside its function or in a module, or "
+            f"run trials in this process: n_jobs=0"
         ) from error
     return packed
 
@@ -242,6 +244,8 @@ def _serve(pipe: Connection, packed: bytes) -> None:
     """The life of a child: run trials until the coordinator is gone."""
     detach()
     load = cache(partial(_unpack, packed))
+    with suppress(Exception, SystemExit):
+        load()  # what it raises, the first trial raises again
     pipe.send(None)  # it is ready: the time that imports take is no trial's
     while True:
         try:
@@ -275,7 +279,11 @@ def _attempt_alone(
         return job(number, proposal)
 
     outcome = attempt(run, report)
-    return outcome, surroundings is None or surroundings.restore()
+    if surroundings is None:
+        return outcome, True
+    surroundings.restore()
+    surroundings.end_processes()
+    return outcome, not surroundings.have_new_threads()
 
 
 def _unpack(packed: bytes) -> Job:

@@ -9,6 +9,7 @@ from functools import partial
 from sweeps.base.reporting import Pruned, Report, no_report
 from sweeps.compose.search_space import Proposal
 from sweeps.execution.outcome import TrialOutcome, attempt
+from sweeps.execution.surroundings import Surroundings
 from sweeps.execution.workers import Job, PruningCheck
 
 
@@ -27,7 +28,11 @@ class InProcess:
     def submit(self, number: int, proposal: Proposal, should_prune: PruningCheck | None) -> Future[TrialOutcome]:
         """Run a trial to its end."""
         future: Future[TrialOutcome] = Future()
-        future.set_result(attempt(partial(self._job, number, proposal), _report_to(should_prune)))
+        surroundings = Surroundings.now()
+        try:
+            future.set_result(attempt(partial(self._job, number, proposal), _report_to(should_prune)))
+        finally:
+            surroundings.restore()
         return future
 
     def start(self) -> None:

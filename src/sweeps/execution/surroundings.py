@@ -14,11 +14,12 @@ from typing import Any
 import psutil
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
+_ENDED_WITHIN = 5.0  # seconds for a process that was killed
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """The surroundings of a trial: working directory, environment, import path, signal handlers, threads."""
+    """The surroundings of a trial: working directory, environment, import path, signal handlers, threads, processes."""
 
     directory: str
     environment: Mapping[str, str]
@@ -39,23 +40,26 @@ class Surroundings:
             frozenset(child.pid for child in psutil.Process().children()),
         )
 
-    def restore(self) -> bool:
-        """Put them back, and end the processes that the trial has left.
-
-        Returns:
-            Whether nothing of the trial is left; threads cannot be ended.
-        """
+    def restore(self) -> None:
+        """Put back directory, environment, import path and signal handlers."""
         with suppress(OSError):  # somebody has removed it
             os.chdir(self.directory)
-        if dict(os.environ) != self.environment:
-            os.environ.clear()
-            os.environ.update(self.environment)
+        for name in os.environ.keys() - self.environment.keys():
+            del os.environ[name]
+        os.environ.update(self.environment)
         sys.path[:] = self.path
         for number, handler in self.handlers.items():
             if handler is not None and signal.getsignal(number) is not handler:
                 signal.signal(number, handler)
-        for child in psutil.Process().children(recursive=True):
-            if child.pid not in self.children:
-                with suppress(psutil.NoSuchProcess):
-                    child.kill()
-        return {thread.ident for thread in threading.enumerate()} <= self.threads
+
+    def end_processes(self) -> None:
+        """End the processes that the trial has left; for a process that starts none of its own meanwhile."""
+        left = [child for child in psutil.Process().children(recursive=True) if child.pid not in self.children]
+        for child in left:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+        psutil.wait_procs(left, _ENDED_WITHIN)  # until it is gone, the next trial finds its port or its device taken
+
+    def have_new_threads(self) -> bool:
+        """Whether the trial has left threads, which cannot be ended."""
+        return not {thread.ident for thread in threading.enumerate()} <= self.threads

@@ -12,6 +12,7 @@ from sweeps.base.errors import ConfigError
 from sweeps.execution.objective import Objective
 
 IDENTITY = "sweeps.identity"  # user attribute of the study
+_MOST_SHOWN = 12  # changes in a message; where it was another app everything has changed
 
 
 def identity_of(objective: Objective, seed: int) -> dict[str, str]:
@@ -51,6 +52,8 @@ def check_same(study: Study, now: Mapping[str, str]) -> None:
         if before.get(name) != now.get(name)
     ]
     if changed:
+        more = len(changed) - _MOST_SHOWN
+        changed = changed if more <= 0 else [*changed[:_MOST_SHOWN], f"  and {more} more"]
         raise ConfigError(
             "\n".join(
                 [

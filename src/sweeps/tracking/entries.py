@@ -81,7 +81,7 @@ def params_of(
     params |= {} if dataset is None else {"dataset": dataset}
     named = {names.get(key, key): key for key in hyperparameters}
     named = {(key if name in params else name): key for name, key in named.items()}
-    return params | shown({name: hyperparameters[key] for name, key in named.items()})
+    return shown({**params, **{name: hyperparameters[key] for name, key in named.items()}})
 
 
 def shown(params: Mapping[str, Any]) -> dict[str, str]:

@@ -111,7 +111,7 @@ def test_any_split_is_a_partition_with_every_class_in_every_part_or_refused(rows
     assert np.array_equal(np.sort(np.concatenate([score for _, score in task._parts[:-1]])), train)
     for (fit, score), (fit_texts, score_texts) in zip(task._parts, parts(task), strict=True):
         assert not fit_texts & score_texts
-        assert set(data.labels[fit]) == set(data.labels[score]) == {"a", "b"}
+        assert set(data.labels[fit]) == set(data.labels[score]) == {label for _, label in rows}
     for fit, score in task._parts[:-1]:
         assert np.array_equal(np.sort(np.concatenate([fit, score])), train)
 
