@@ -38,7 +38,7 @@ def run_trial_job(
 
     Args:
         config: the composed config without `hydra`; the task function's own.
-        hydra_config: `hydra` alone, as a key.
+        hydra_config: the same with `hydra`.
 
     Returns:
         What the task function returned; what it raised is raised.
@@ -52,11 +52,11 @@ def run_trial_job(
     callbacks = hydra_context.callbacks
     try:
         if hydra.output_subdir is not None:
-            _store(folder / hydra.output_subdir, config, hydra_config)
+            _store(folder / hydra.output_subdir, config, hydra)
         with chdir(folder) if hydra.job.chdir else nullcontext(), _environment(hydra.job.env_set):
             configure_log(hydra.job_logging, hydra.verbose)
             if _hear_of_jobs(callbacks.callbacks):
-                callbacks.on_job_start(config=_whole(config, hydra_config), task_function=task_function)
+                callbacks.on_job_start(config=hydra_config, task_function=task_function)
             returned = JobReturn(overrides=list(hydra.overrides.task), cfg=config, hydra_cfg=hydra_config)
             try:
                 returned.return_value, returned.status = task_function(config), JobStatus.COMPLETED
@@ -67,14 +67,14 @@ def run_trial_job(
                 for handler in logging.getLogger().handlers:
                     handler.flush()
                 if _hear_of_jobs(callbacks.callbacks):
-                    callbacks.on_job_end(config=_whole(config, hydra_config), job_return=returned)
+                    callbacks.on_job_end(config=hydra_config, job_return=returned)
     finally:
         HydraConfig.instance().cfg = before
     return returned.return_value
 
 
 def _hear_of_jobs(callbacks: Iterable[Any]) -> bool:
-    """Whether some callback does anything at a job: the whole config that it is given takes time to make."""
+    """Whether some callback does anything at a job."""
     names = ("on_job_start", "on_job_end")
     return any(getattr(type(one), name, None) is not getattr(Callback, name) for one in callbacks for name in names)
 
@@ -83,13 +83,15 @@ def _hear_of_jobs(callbacks: Iterable[Any]) -> bool:
 def hydra_config_of(config: DictConfig) -> Iterator[None]:
     """Have `${hydra:...}` resolve as in the first job of a composed config."""
     before = HydraConfig.instance().cfg
-    hydra = OmegaConf.create({"hydra": OmegaConf.to_container(config.hydra)})
-    with open_dict(hydra):
-        hydra.hydra.job.id, hydra.hydra.job.num = f"{hydra.hydra.job.name}_0", 0
-        hydra.hydra.sweep.subdir = "0"
-        hydra.hydra.runtime.output_dir = str(Path(hydra.hydra.sweep.dir, "0").absolute())
-    HydraConfig.instance().cfg = hydra  # type: ignore[assignment]  # as in run_trial_job
+    whole = copy.deepcopy(config)  # with the app's own keys, which `hydra` may name
+    hydra = whole.hydra
+    HydraConfig.instance().cfg = whole  # type: ignore[assignment]  # as in run_trial_job
+    with read_write(hydra), open_dict(hydra):
+        hydra.job.id, hydra.job.num = f"{hydra.job.name}_0", 0
+        hydra.sweep.subdir = "0"
     try:
+        with read_write(hydra), open_dict(hydra):
+            hydra.runtime.output_dir = str(Path(hydra.sweep.dir, "0").absolute())
         yield
     finally:
         HydraConfig.instance().cfg = before
@@ -152,12 +154,6 @@ def use_singletons(state: Any) -> None:
     Singleton.set_state(state)
 
 
-def _whole(config: DictConfig, hydra_config: DictConfig) -> DictConfig:
-    merged = OmegaConf.merge(hydra_config, config)  # in this order, as an app's config may take no more keys
-    assert isinstance(merged, DictConfig)  # noqa: S101 - for mypy: both are
-    return merged
-
-
 @contextmanager
 def _environment(more: Mapping[str, str]) -> Iterator[None]:
     before = dict(os.environ)
@@ -170,14 +166,16 @@ def _environment(more: Mapping[str, str]) -> Iterator[None]:
             os.environ.update(before)
 
 
-def _store(folder: Path, config: DictConfig, hydra_config: DictConfig) -> None:
+def _store(folder: Path, config: DictConfig, hydra: DictConfig) -> None:
     """Write the files that every Hydra job has, without the passwords in them."""
     folder.mkdir(exist_ok=True)
-    files = {"config.yaml": config, "hydra.yaml": hydra_config, "overrides.yaml": hydra_config.hydra.overrides.task}
-    for name, part in files.items():
+    parts = {"config": config, "hydra": hydra, "overrides": hydra.overrides.task}
+    for name, part in parts.items():
         content = OmegaConf.to_container(part, resolve=False, enum_to_str=True)
+        if name == "hydra":
+            content = {"hydra": content}
         text = yaml.dump(content, Dumper=_Dumper, default_flow_style=False, allow_unicode=True, sort_keys=False)
-        (folder / name).write_text(without_passwords(text), encoding="utf-8")
+        (folder / f"{name}.yaml").write_text(without_passwords(text), encoding="utf-8")
 
 
 class _Dumper(yaml.CSafeDumper):

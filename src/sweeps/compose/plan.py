@@ -32,12 +32,12 @@ class PackedConfig:
 
     Attributes:
         config: pickled, without `hydra`.
-        hydra: pickled, `hydra` alone, as a key.
+        whole: pickled, with `hydra`, whose interpolations may name any key.
         overrides: what was typed for all trials.
     """
 
     config: bytes
-    hydra: bytes
+    whole: bytes
     overrides: tuple[str, ...]
 
 
@@ -72,7 +72,8 @@ class Combination:
         hydra = OmegaConf.create({"hydra": OmegaConf.to_container(config.hydra)})  # without Hydra's own classes
         with open_dict(config):
             del config["hydra"]
-        return PackedConfig(pickling.dumps(config), pickle.dumps(hydra), tuple(hydra.hydra.overrides.task))
+        whole = OmegaConf.merge(hydra, config)  # in this order, as an app's config may take no more keys
+        return PackedConfig(pickling.dumps(config), pickling.dumps(whole), tuple(hydra.hydra.overrides.task))
 
     def __getstate__(self) -> dict[str, Any]:
         """A worker needs no more than this, and may not be able to pickle what it was sent."""
@@ -113,19 +114,15 @@ class StudyPlan:
 
     def trial_config(self, proposal: Proposal) -> DictConfig:
         """The config of one trial, without `hydra`."""
-        config: DictConfig = pickle.loads(self._combination(proposal).packed.config)  # noqa: S301 - our own
-        for key, value in proposal.values.items():
-            is_new = key.startswith("+")  # only what a user's own function suggests
-            OmegaConf.update(config, key.lstrip("+"), override_text.stored(value), merge=False, force_add=is_new)
-        return config
+        return _with_values(self._combination(proposal).packed.config, proposal)
 
     def config_of(self, trial: FrozenTrial) -> DictConfig:
         """The config that a finished trial ran, without `hydra`."""
         return self.trial_config(self.space.replay(trial))
 
     def hydra_config(self, number: int, proposal: Proposal, directory: Path) -> DictConfig:
-        """`hydra` alone, for one trial as a job in `directory/<number>`."""
-        config: DictConfig = pickle.loads(self._combination(proposal).packed.hydra)  # noqa: S301 - our own
+        """The config of one trial with `hydra`, as of a job in `directory/<number>`."""
+        config = _with_values(self._combination(proposal).packed.whole, proposal)
         hydra = config.hydra
         with open_dict(hydra):
             hydra.overrides.task = self.override_texts(proposal)
@@ -144,6 +141,14 @@ class StudyPlan:
     def _combination(self, proposal: Proposal) -> Combination:
         groups = next(iter(self.combinations.values())).choices
         return self.combinations[tuple(proposal.choices[group] for group in groups)]
+
+
+def _with_values(packed: bytes, proposal: Proposal) -> DictConfig:
+    config: DictConfig = pickle.loads(packed)  # noqa: S301 - our own
+    for key, value in proposal.values.items():
+        is_new = key.startswith("+")  # only what a user's own function suggests
+        OmegaConf.update(config, key.lstrip("+"), override_text.stored(value), merge=False, force_add=is_new)
+    return config
 
 
 def names_of(keys: Iterable[str], groups: Iterable[str]) -> dict[str, str]:
