@@ -208,7 +208,9 @@ def _become(request: Mapping[str, Any]) -> None:
         _arm(*request["kill"].split())
     sys.argv = [request["module"], *request["arguments"]]
     if request["module"].endswith(".py"):
-        runpy.run_path(request["module"], run_name="__main__")
+        runpy.run_path(
+            str(Path(request["folder"], request["module"])), run_name="__main__"
+        )  # absolute, as Python has it
     else:
         runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
     sys.exit(0)
