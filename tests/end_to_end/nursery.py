@@ -1,7 +1,7 @@
 """Commands in processes of their own that start in a moment: forked from one that has imported the slow libraries.
 
-A forked process runs `python -m MODULE` or `python SCRIPT.py` as a user's does, from the project's own first line on;
-it can be killed like any other. Run as a script, this file is the process that forks: `nursery.py SOCKET`.
+A forked process runs `python -m MODULE` as a user's does, from the project's own first line on; it can be killed like
+any other. Run as a script, this file is the process that forks: `nursery.py SOCKET`.
 """
 
 from __future__ import annotations
@@ -95,10 +95,10 @@ class Nursery:
         environ: Mapping[str, str],
         kill: str = "",
     ) -> Command:
-        """Start `python -m MODULE ARGUMENTS`, or `python SCRIPT ARGUMENTS`.
+        """Start `python -m MODULE ARGUMENTS`, or a script.
 
         Args:
-            module: such as `sweeps.run`, or a script's path, such as `app.py`.
+            module: such as `sweeps.run`, or `app.py` for a script in the folder.
             arguments: of the command.
             folder: to run it in.
             environ: its whole environment, but for `PYTHONPATH`.
@@ -208,8 +208,9 @@ def _become(request: Mapping[str, Any]) -> None:
         _arm(*request["kill"].split())
     sys.argv = [request["module"], *request["arguments"]]
     if request["module"].endswith(".py"):
-        sys.path[0] = str(Path(request["module"]).parent.absolute())
-        runpy.run_path(request["module"], run_name="__main__")
+        script = Path(request["folder"], request["module"]).absolute()  # as Python has it
+        sys.path[0] = str(script.parent)
+        runpy.run_path(str(script), run_name="__main__")
     else:
         runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
     sys.exit(0)

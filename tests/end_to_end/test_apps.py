@@ -159,6 +159,7 @@ def test_groups_that_are_nested_added_or_in_another_package_are_swept_and_each_c
         for run in app_site.children()
     }
     assert len(logged) == 8
+    assert len(list(app_site.folder.glob("multirun/s/*/grouped_x_1.0.log"))) == 8
     assert "MLflow" not in command.out.partition("Trials:")[0]  # it has taken everything
 
 

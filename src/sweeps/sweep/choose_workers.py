@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def choose_workers(
         checked.objective.reader(),
         settings.repeat,
         hydra_context,
-        by_name(task_function),
+        task_function,
     )
     n_jobs = _n_cores() if settings.n_jobs is None else settings.n_jobs
     if plan.config.hydra.launcher.get(TARGET) != BASIC_LAUNCHER:
@@ -62,6 +63,7 @@ def choose_workers(
     if n_jobs == 0:
         return InProcess(job)
     prepare = partial(_prepare, prepare_worker(), share_here)
+    job = replace(job, task_function=by_name(task_function))  # only processes on this machine find the script
     return Pool(prepare, job, n_jobs, settings.trial_timeout, checked.objective.modules())
 
 
