@@ -16,7 +16,7 @@ from .fault_site import Site, check_whole, counted, sequence
 Sequence = list[tuple[Mapping[str, Any], float | None]]
 MLFLOW = "mlflow:MlflowClient"
 MOMENTS = [
-    "after sweeps.sweep.run_study:open_storage 1",
+    "after sweeps.sweep.open_study:open_storage 1",
     "after optuna:create_study 1",
     "after optuna:Study.set_user_attr 1",  # the lease
     "after optuna:Study.set_user_attr 3",  # the study's definition, begun
@@ -37,7 +37,7 @@ MOMENTS = [
     f"before {MLFLOW}.set_terminated 2",
     f"before {MLFLOW}.log_artifact 1",
     f"before {MLFLOW}.set_terminated 7",  # the parent's
-    "before sweeps.sweep.winner:_refit 1",
+    "before sweeps.execution.task_objective:TaskObjective.fit_winner 1",
     "before sweeps.tracking.models.registry:log_predictor 1",
     "after sweeps.tracking.models.registry:log_predictor 1",
     f"after {MLFLOW}.create_registered_model 1",
