@@ -163,6 +163,15 @@ def test_groups_that_are_nested_added_or_in_another_package_are_swept_and_each_c
     assert "MLflow" not in command.out.partition("Trials:")[0]  # it has taken everything
 
 
+def test_what_only_the_app_can_resolve_is_left_to_it(app_site: Site) -> None:
+    settings = ("hydra/sweeper=sweeps", "hydra.sweeper.study_name=s", "hydra.sweeper.n_trials=3")
+    command = sweep(app_site, "resolver.py", *settings, "x=interval(0,1)")
+    for trial in app_site.study().get_trials():
+        assert trial.value == pytest.approx(2 * trial.params["x"])
+    assert "unread does not resolve, and a trial that reads it fails: " in command.out
+    assert "twice does not resolve" not in command.out
+
+
 def test_a_script_that_calls_its_function_without_a_guard_is_swept(app_site: Site) -> None:
     sweep(app_site, "unguarded.py", "x=interval(0,1)", "hydra.sweeper.n_trials=3")
     assert [trial.state for trial in app_site.study().get_trials()] == [COMPLETE] * 3

@@ -9,9 +9,10 @@ from numbers import Real
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException, UnsupportedInterpolationType
 
-from sweeps.base.errors import ConfigError
+from sweeps.base.errors import ConfigError, first_line
+from sweeps.base.say import say
 from sweeps.compose._hydra_compat import hydra_config_of
 from sweeps.compose.plan import StudyPlan
 from sweeps.compose.scope import SEARCH_SPACE
@@ -37,16 +38,20 @@ class AppObjective(Objective):
             )
 
     def check(self) -> None:
-        """See `Objective`: every combination's values resolve."""
+        """See `Objective`. A value that does not resolve is said: the app may never read it, and only it can know."""
+        said = set()
         for combination in self.plan.combinations.values():
             with hydra_config_of(combination.config):
-                try:
-                    for key in combination.config:
+                for key in combination.config:
+                    try:
                         if key != "hydra":
                             _resolve(combination.config, str(key))
-                except OmegaConfBaseException as error:
-                    chosen = " ".join(f"{group}={choice}" for group, choice in combination.choices.items())
-                    raise ConfigError(f"{chosen}: {error}" if chosen else str(error)) from error
+                    except UnsupportedInterpolationType:
+                        continue  # the app may register its resolver when it is called
+                    except OmegaConfBaseException as error:
+                        said.add(f"{key!s} does not resolve, and a trial that reads it fails: {first_line(error)}")
+        for line in sorted(said):
+            say(line)
 
     def identity(self) -> Mapping[str, str]:
         """See `Objective`: every value that is not searched, as it is written."""

@@ -89,7 +89,7 @@ class Objective(ABC):
         """Refuse, before the first trial and before anything is written, whatever can be known to fail.
 
         Raises:
-            ConfigError: a combination of options that cannot run, or a value that does not resolve.
+            ConfigError: a combination of options that cannot run.
             ModelError: a model that could not be stored as plain data.
         """
 
