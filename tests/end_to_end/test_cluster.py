@@ -121,7 +121,7 @@ def test_a_killed_scheduler_ends_the_sweep_with_one_message_and_it_can_be_gone_o
     (message,) = err.splitlines()
     assert message.startswith("The Dask scheduler at tcp://127.0.0.1:")
     assert "is gone" in message
-    assert "Go on:   python -m sweeps.resume" in out
+    assert "Resume:  python -m sweeps.resume" in out
     assert TrialState.RUNNING not in {trial.state for trial in cluster.trials()}
     assert "RUNNING" not in {run.info.status for run in cluster.bench.runs()}
     cluster.processes.kill_all()
