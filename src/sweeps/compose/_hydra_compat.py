@@ -18,7 +18,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, configure_log
-from hydra.experimental.callback import Callback
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
@@ -55,8 +54,7 @@ def run_trial_job(
             _store(folder / hydra.output_subdir, config, hydra)
         with chdir(folder) if hydra.job.chdir else nullcontext(), _environment(hydra.job.env_set):
             configure_log(hydra.job_logging, hydra.verbose)
-            if _hear_of_jobs(callbacks.callbacks):
-                callbacks.on_job_start(config=hydra_config, task_function=task_function)
+            callbacks.on_job_start(config=hydra_config, task_function=task_function)
             returned = JobReturn(overrides=list(hydra.overrides.task), cfg=config, hydra_cfg=hydra_config)
             try:
                 returned.return_value, returned.status = task_function(config), JobStatus.COMPLETED
@@ -66,31 +64,23 @@ def run_trial_job(
             finally:
                 for handler in logging.getLogger().handlers:
                     handler.flush()
-                if _hear_of_jobs(callbacks.callbacks):
-                    callbacks.on_job_end(config=hydra_config, job_return=returned)
+                callbacks.on_job_end(config=hydra_config, job_return=returned)
     finally:
         HydraConfig.instance().cfg = before
     return returned.return_value
 
 
-def _hear_of_jobs(callbacks: Iterable[Any]) -> bool:
-    """Whether some callback does anything at a job."""
-    names = ("on_job_start", "on_job_end")
-    return any(getattr(type(one), name, None) is not getattr(Callback, name) for one in callbacks for name in names)
-
-
 @contextmanager
 def hydra_config_of(config: DictConfig) -> Iterator[None]:
     """Have `${hydra:...}` resolve as in the first job of a composed config."""
-    before = HydraConfig.instance().cfg
     whole = copy.deepcopy(config)  # with the app's own keys, which `hydra` may name
     hydra = whole.hydra
-    HydraConfig.instance().cfg = whole  # type: ignore[assignment]  # as in run_trial_job
-    with read_write(hydra), open_dict(hydra):
-        hydra.job.id, hydra.job.num = f"{hydra.job.name}_0", 0
-        hydra.sweep.subdir = "0"
+    before = HydraConfig.instance().cfg
+    HydraConfig.instance().cfg = whole  # type: ignore[assignment]  # declared HydraConf, holds a DictConfig
     try:
         with read_write(hydra), open_dict(hydra):
+            hydra.job.id, hydra.job.num = f"{hydra.job.name}_0", 0
+            hydra.sweep.subdir = "0"
             hydra.runtime.output_dir = str(Path(hydra.sweep.dir, "0").absolute())
         yield
     finally:

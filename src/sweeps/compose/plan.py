@@ -72,8 +72,9 @@ class Combination:
         hydra = OmegaConf.create({"hydra": OmegaConf.to_container(config.hydra)})  # without Hydra's own classes
         with open_dict(config):
             del config["hydra"]
-        whole = OmegaConf.merge(hydra, config)  # in this order, as an app's config may take no more keys
-        return PackedConfig(pickling.dumps(config), pickling.dumps(whole), tuple(hydra.hydra.overrides.task))
+        return PackedConfig(
+            pickling.dumps(config), pickling.dumps(_together(hydra, config)), tuple(hydra.hydra.overrides.task)
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         """A worker needs no more than this, and may not be able to pickle what it was sent."""
@@ -141,6 +142,13 @@ class StudyPlan:
     def _combination(self, proposal: Proposal) -> Combination:
         groups = next(iter(self.combinations.values())).choices
         return self.combinations[tuple(proposal.choices[group] for group in groups)]
+
+
+def _together(hydra: DictConfig, config: DictConfig) -> DictConfig:
+    """The whole config, of `hydra` as a key and of an app's own keys."""
+    whole = OmegaConf.merge(hydra, config)  # in this order, as the app's config may take no more keys
+    assert isinstance(whole, DictConfig)  # noqa: S101 - for mypy: both are
+    return whole
 
 
 def _with_values(packed: bytes, proposal: Proposal) -> DictConfig:
@@ -218,9 +226,8 @@ def space_as_written(config: DictConfig, runtime: Any, scope: Scope) -> SearchSp
         scope: what may be searched.
     """
     choices = {group: str(runtime.choices[group]) for group in scope.groups or ()}
-    hydra = {"hydra": {"runtime": runtime, "job": {"config_name": "config"}}}
-    whole = OmegaConf.merge(hydra, config)  # in this order, as the app's config may take no more keys
-    assert isinstance(whole, DictConfig)  # noqa: S101 - for mypy: both are
+    hydra = OmegaConf.create({"hydra": {"runtime": runtime, "job": {"config_name": "config"}}})
+    whole = _together(hydra, config)
     request = Request({}, frozenset(), {}, {}, (), frozenset(), scope)
     groups = {group: (choice,) for group, choice in choices.items()}
     return _space(groups, [Combination(choices, whole)], request)

@@ -95,7 +95,7 @@ def pack(enter: Callable[[], None], prepare: Callable[[], None], job: Job, main:
         raise ConfigError(
             f"The app cannot be sent to worker processes{f' because of {unfit}' if unfit else ''}: "
             f"{type(error).__name__}: {first_line(error)}. Define what it needs inside its function or in a module, or "
-            f"run trials in this process: n_jobs=0"
+            f"run trials in this process: hydra.sweeper.n_jobs=0"
         ) from error
     return packed
 
@@ -312,9 +312,8 @@ def detach() -> None:
     coordinator = parent_process()
     if coordinator is None:
         return
-    if (
-        sys.platform == "linux"
-    ):  # the kernel ends the group when the pipe closes, even if a trial never lets go of the GIL
+    if sys.platform == "linux":
+        # The kernel ends the group when the pipe closes, even if a trial never lets go of the GIL.
         pipe = coordinator.sentinel
         fcntl.fcntl(pipe, fcntl.F_SETOWN, -os.getpgid(0))
         fcntl.fcntl(pipe, fcntl.F_SETSIG, signal.SIGKILL)

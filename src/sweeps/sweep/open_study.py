@@ -53,9 +53,8 @@ def open_study(checked: CheckedStudy) -> Iterator[tuple[Study, Lease]]:
         while PARENT_RUN not in study.user_attrs and not lease.is_first():
             time.sleep(_LOOK_AGAIN)  # of processes that begin a study together, one describes it and makes its runs
         check_same(study, checked.identity)
-        command_file.remember(
-            folder, checked.plan.study_choice, checked.spelling, settings.storage
-        )  # anew each time: n_trials may have grown
+        # Anew each time: n_trials may have grown.
+        command_file.remember(folder, plan.study_choice, checked.spelling, settings.storage)
         if IDENTITY not in study.user_attrs:
             write_text(folder.config, without_passwords(OmegaConf.to_yaml(plan.config)))
             study.set_user_attr(TRACKING, _shown_in_tracking(checked))
@@ -81,7 +80,3 @@ def _shown_in_tracking(checked: CheckedStudy) -> dict[str, Any]:
             STUDY_ID: uuid.uuid4().hex,
         },
     }
-
-
-def _tags(checked: CheckedStudy) -> dict[str, str]:
-    return {**checked.objective.tags(), **data_tags(checked.objective.describe_data())}
