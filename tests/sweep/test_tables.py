@@ -1,9 +1,12 @@
 """What is printed: tables, and the search space as one."""
 
+import optuna
+
 from spaces import collect
 from sweeps.compose.search_space import SearchSpace
+from sweeps.study.attribute import Attribute
 from sweeps.sweep.space_table import describe_space
-from sweeps.sweep.tables import table
+from sweeps.sweep.tables import front_table, table
 
 
 def test_a_table_is_as_wide_as_its_widest_cells() -> None:
@@ -11,6 +14,20 @@ def test_a_table_is_as_wide_as_its_widest_cells() -> None:
         "x          count",
         "a          1",
         "long name",
+    ]
+
+
+def test_a_front_holds_what_nothing_beats_by_the_first_metric_with_names_and_short_values() -> None:
+    study = optuna.create_study(directions=["minimize", "maximize"])
+    space = {"model.rate": optuna.distributions.FloatDistribution(0, 1)}
+    for rate, values in ((0.123456, [3.0, 9.0]), (0.5, [1.23456, 2.0]), (0.75, [3.5, 8.0])):
+        params = {"model.rate": rate}
+        proposal = {Attribute.PROPOSAL: {"choices": {"model": "net"}, "hyperparameters": params}}
+        study.add_trial(optuna.create_trial(params=params, distributions=space, values=values, user_attrs=proposal))
+    assert front_table(study, ("loss", "score"), {"model.rate": "rate"}).splitlines() == [
+        "trial  loss   score  searched values",
+        "1      1.235  2      model=net, rate=0.5",
+        "0      3      9      model=net, rate=0.1235",
     ]
 
 

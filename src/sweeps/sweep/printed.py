@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from optuna import Study
 from optuna.trial import TrialState
@@ -32,12 +32,12 @@ def announce(checked: CheckedStudy, study: Study) -> None:
         say(f"Note: {checked.samplers.warning}")
 
 
-def report(study: Study, metric: str, result: StudyResult, names: Mapping[str, str]) -> None:
-    """Say how a study ended: why early, what failed, and the best trial of each model.
+def report(study: Study, metrics: Sequence[str], result: StudyResult, names: Mapping[str, str]) -> None:
+    """Say how a study ended: why early, what failed, and the best trial of each model, or those of the Pareto front.
 
     Args:
         study: the study.
-        metric: the objective's name.
+        metrics: that were optimised.
         result: how it ended.
         names: how a hyperparameter is called, by config key.
     """
@@ -48,9 +48,9 @@ def report(study: Study, metric: str, result: StudyResult, names: Mapping[str, s
     if n_failed:
         say(f"{n_failed} trials failed; their tracebacks are artifacts of their runs. {first_error(study)}")
     if len(study.directions) > 1:
-        say(f"\n{front_table(study)}\n")
+        say(f"\n{front_table(study, metrics, names)}\n")
     elif result.best is not None:
-        say(f"\n{summary_table(study, metric, names)}\n")
+        say(f"\n{summary_table(study, metrics[0], names)}\n")
 
 
 def first_error(study: Study) -> str:

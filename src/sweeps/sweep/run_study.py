@@ -46,15 +46,15 @@ def run_study(checked: CheckedStudy, workers: Workers) -> StudyResult:
         KeyboardInterrupt: interrupted; everything is told and logged.
     """
     objective, settings, folder = checked.objective, checked.settings, checked.folder
-    metric, names = objective.metric, objective.names()
+    metrics, names = tuple(objective.directions), objective.names()
     client = tracking.connect()
     experiment = tracking.experiment_id(client, settings.experiment_name)
     with open_study(checked) as (study, lease):
         announce(checked, study)
         runs = StudyRuns(client, experiment, study, folder)
         callbacks: list[Callback] = [
-            Progress(study, settings.n_trials, metric),
-            StudyFiles(folder, metric, names),
+            Progress(study, settings.n_trials, metrics[0]),
+            StudyFiles(folder, metrics[0], names),
             runs,
         ]
         queue = TrialQueue(
@@ -66,15 +66,13 @@ def run_study(checked: CheckedStudy, workers: Workers) -> StudyResult:
             custom_space(settings.custom_search_space, objective.plan),
         )
         try:
-            result = StudyLoop(
-                study, queue, workers, _budget(settings), tuple(objective.directions), callbacks, lease
-            ).run()
+            result = StudyLoop(study, queue, workers, _budget(settings), metrics, callbacks, lease).run()
         except (StorageError, ClusterError):
             say_how_to_resume(folder)
             raise
         with suppress(StorageError):
             study.set_user_attr(END, [result.outcome.value, result.reason])
-        report(study, metric, result, names)
+        report(study, metrics, result, names)
         if settings.profile:
             say(profile_table(study, {"tracking": runs.seconds}) + "\n")
         if result.outcome is Outcome.COMPLETED and not result.is_last:

@@ -13,6 +13,8 @@ from sweeps.compose.scope import package_of
 from sweeps.study.best import sign_of
 from sweeps.study.trial_record import Record
 
+_SEARCHED = "searched values"
+
 
 def table(rows: Iterable[Sequence[str]], header: Sequence[str]) -> str:
     """Columns aligned left, two spaces apart."""
@@ -48,13 +50,12 @@ def summary_table(study: Study, metric: str, names: Mapping[str, str]) -> str:
     rows = []
     for trial in best_of_each_option(study, group):
         record = Record.of(trial)
-        drawn = {key: value for key, value in record.hyperparameters.items() if _is_drawn(trial, key)}
         cells = {
             group: record.choices.get(group, ""),
             "trial": str(trial.number),
             metric: f"{trial.values[0]:.4f}",
             test_metric: f"{record.metrics[test_metric]:.4f}" if test_metric in record.metrics else "",
-            "searched values": ", ".join(f"{names.get(key, key)}={_short(value)}" for key, value in drawn.items()),
+            _SEARCHED: ", ".join(_searched_values(trial, names)),
         }
         rows.append(
             {name: cell for name, cell in cells.items() if name and (name != test_metric or has_test or name == metric)}
@@ -62,13 +63,21 @@ def summary_table(study: Study, metric: str, names: Mapping[str, str]) -> str:
     return table([list(row.values()) for row in rows], list(rows[0]))
 
 
-def front_table(study: Study) -> str:
-    """The trials that no other beats in every value, the best of the first value first."""
+def front_table(study: Study, metrics: Sequence[str], names: Mapping[str, str]) -> str:
+    """The trials that no other beats in every metric, the best of the first one first.
+
+    Args:
+        study: the study.
+        metrics: the names of its values.
+        names: how a hyperparameter is called, by config key.
+    """
     sign = sign_of(study.directions[0])
-    front = sorted(study.best_trials, key=lambda trial: (sign * trial.values[0], trial.number))
-    n_values = len(study.directions)
-    rows = [[str(t.number), *(f"{value:.4g}" for value in t.values), " ".join(Record.of(t).overrides)] for t in front]
-    return table(rows, ["trial", *(f"value {index}" for index in range(n_values)), "Pareto front"])
+    rows = []
+    for trial in sorted(study.best_trials, key=lambda trial: (sign * trial.values[0], trial.number)):
+        choices = [f"{group}={choice}" for group, choice in Record.of(trial).choices.items()]
+        searched = ", ".join([*choices, *_searched_values(trial, names)])
+        rows.append([str(trial.number), *(f"{value:.4g}" for value in trial.values), searched])
+    return table(rows, ["trial", *metrics, _SEARCHED])
 
 
 def profile_table(study: Study, also: Mapping[str, float]) -> str:
@@ -79,6 +88,11 @@ def profile_table(study: Study, also: Mapping[str, float]) -> str:
     whole = sum(totals.values()) or 1.0
     rows = [[phase, f"{spent:.1f}", f"{spent / whole:.0%}"] for phase, spent in totals.most_common()]
     return table(rows, ["phase", "seconds of all trials", "share"])
+
+
+def _searched_values(trial: FrozenTrial, names: Mapping[str, str]) -> list[str]:
+    drawn = {key: value for key, value in Record.of(trial).hyperparameters.items() if _is_drawn(trial, key)}
+    return [f"{names.get(key, key)}={_short(value)}" for key, value in drawn.items()]
 
 
 def _is_drawn(trial: FrozenTrial, key: str) -> bool:
