@@ -14,7 +14,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
-from sweeps.compose.settings import CacheBounds, Promote
+from sweeps.compose.settings import CommonConfig
 
 _ENDINGS = re.compile(r"(\.[a-z][a-z0-9]{0,7})?(\.(gz|bz2|zip))?$", re.IGNORECASE)
 
@@ -28,7 +28,7 @@ class AlsoLog:
 
 
 @dataclass
-class RootConfig:
+class RootConfig(CommonConfig):
     """The keys of `conf/config.yaml`, where each is explained; Hydra refuses others and values of a wrong type."""
 
     model: dict[str, Any] = field(default_factory=dict)
@@ -37,26 +37,12 @@ class RootConfig:
     sampler: dict[str, Any] = field(default_factory=dict)
     pruner: dict[str, Any] = field(default_factory=dict)
     n_trials: int = 1
-    timeout: float | None = None
-    patience: int | None = None
-    target: float | None = None
-    n_jobs: int | None = None
-    trial_timeout: float | None = None
-    max_retries: int = 1
-    grace_period: float = 30.0
     seed: int = 0
     metric: str | None = None
-    study_name: str | None = None
     storage: str | None = None
-    join: bool = False
     experiment_name: str = "sweeps"
     registered_model_name: str = "sweeps"
-    promote: Promote = Promote.auto
-    max_failure_rate: float = 0.5
     also_log: AlsoLog = field(default_factory=AlsoLog)
-    cache: CacheBounds = field(default_factory=CacheBounds)
-    profile: bool = False
-    dry_run: bool = False
 
 
 def file_stem(path: str | None, fallback: str) -> str:

@@ -31,7 +31,27 @@ class CacheBounds:
 
 
 @dataclass
-class SweeperConfig:
+class CommonConfig:
+    """The settings that any app has under `hydra.sweeper`, and ours in its root config, with the same defaults."""
+
+    timeout: float | None = None
+    patience: int | None = None
+    target: float | None = None
+    n_jobs: int | None = None
+    trial_timeout: float | None = None
+    max_retries: int = 1
+    grace_period: float = 30.0
+    study_name: str | None = None
+    join: bool = False
+    promote: Promote = Promote.auto
+    max_failure_rate: float = 0.5
+    cache: CacheBounds = field(default_factory=CacheBounds)
+    profile: bool = False
+    dry_run: bool = False
+
+
+@dataclass
+class SweeperConfig(CommonConfig):
     """`hydra/sweeper: sweeps`, as any app may set it under `hydra.sweeper`.
 
     Attributes:
@@ -53,26 +73,12 @@ class SweeperConfig:
     _recursive_: bool = False
     objective: str = "sweeps.execution.app_objective.AppObjective"
     n_trials: int = 20
-    timeout: float | None = None
-    patience: int | None = None
-    target: float | None = None
-    n_jobs: int | None = None
-    trial_timeout: float | None = None
-    max_retries: int = 1
-    grace_period: float = 30.0
     seed: int = 42
     direction: Any = "minimize"
     metric: Any = None
-    study_name: str | None = None
     storage: Any = "${oc.env:SWEEPS_STORAGE,null}"
-    join: bool = False
     experiment_name: str | None = None
     registered_model_name: str | None = None
-    promote: Promote = Promote.auto
-    max_failure_rate: float = 0.5
-    cache: CacheBounds = field(default_factory=CacheBounds)
-    profile: bool = False
-    dry_run: bool = False
     params: dict[str, Any] | None = field(default_factory=dict)
     search_space: Any = None
     custom_search_space: str | None = None
