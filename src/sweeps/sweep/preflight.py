@@ -126,7 +126,7 @@ def _check_several(settings: Settings, pruner: BasePruner) -> None:
 def _base(plan: StudyPlan, settings: Settings) -> Path:
     """The folder of all studies."""
     base = str(plan.config.hydra.sweep.dir)
-    written = str(OmegaConf.to_container(plan.config.hydra, resolve=False)["sweep"]["dir"])  # type: ignore[index,call-overload]
+    written = str(OmegaConf.to_container(plan.config.hydra.sweep, resolve=False)["dir"])  # type: ignore[index,call-overload]  # a dict
     if "${now" in written and settings.study_name is not None and settings.storage is None:
         raise ConfigError(
             f"hydra.sweep.dir={written} is another folder at each start, so study_name={settings.study_name} could "
