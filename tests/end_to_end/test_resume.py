@@ -33,8 +33,8 @@ def test_a_changed_study_is_refused_with_what_changed(begun: Site) -> None:
     for overrides, parts in (
         (["model.x=interval(0,2)"], ["model/cog.x", '"high": 1.0', '"high": 2.0']),
         (["model.kind=round"], ["model/cog.kind", "was", "is"]),
-        (["dataset.n_folds=3"], ["dataset.n_folds: was 4, is 3"]),
-        (["seed=7"], ["seed: was 42, is 7"]),
+        (["dataset.n_folds=3"], ["dataset.n_folds: it was 4, now it is 3"]),
+        (["seed=7"], ["seed: it was 42, now it is 7"]),
     ):
         message = refused(begun, *overrides)
         assert all(part in message for part in parts), message
