@@ -76,7 +76,8 @@ def check_each_ended_as_what_it_is(site: Site, deeds: Sequence[str], times: int)
         state, reason = RUNNING_IN_A_WORKER[deed]
         assert [trial.state for trial in by_deed[deed]] == [state] * times, deed
         for trial in by_deed[deed]:
-            assert trial.user_attrs.get(Attribute.ERROR, "").startswith(reason)
+            error = trial.user_attrs.get(Attribute.ERROR, "")
+            assert error.startswith(reason), error
     check_projection(site, metric="score", x="x")
     assert site.parent().info.status == "FINISHED"
 

@@ -122,6 +122,40 @@ def test_a_worker_has_one_thread_for_linear_algebra(pool):
     assert outcome.metrics["threads"] == float(os.environ.get("OMP_NUM_THREADS", 1))
 
 
+SHARING = """
+    import sys
+    from sweeps.compose.search_space import Proposal
+    from sweeps.execution.outcome import TrialResult
+    from sweeps.execution.pool import Pool
+
+    changed = []
+    if __name__ == "__main__":
+        sys.addaudithook(lambda event, arguments: changed.append(arguments) if event == "os.putenv" else None)
+
+    def prepare():
+        assert "numpy" in sys.modules  # the server has imported it
+
+    def job(number, proposal):
+        from threadpoolctl import threadpool_info
+        return TrialResult({"threads": float(max(part["num_threads"] for part in threadpool_info()))})
+
+    if __name__ == "__main__":
+        pool = Pool(prepare, job, 1, preload=["numpy"])
+        outcome = pool.submit(0, Proposal({}, {}), None).result()
+        pool.close()
+        print(outcome.metrics, changed)
+"""
+
+
+def test_what_workers_share_takes_one_thread_and_this_process_keeps_its_environment(tmp_path: Path) -> None:
+    """A trial may run in this process while a thread of it starts the server."""
+    script = tmp_path / "sharing.py"
+    script.write_text(textwrap.dedent(SHARING))
+    environ = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    done = subprocess.run([sys.executable, str(script)], env=environ, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("{'threads': 1.0} []\n", "")
+
+
 def test_what_a_trial_has_started_ends_with_the_pool(pool, tmp_path, monkeypatch):
     file = tmp_path / "pid"
     monkeypatch.setenv("SWEEPS_TEST_FILE", str(file))

@@ -26,13 +26,12 @@ from sweeps.base.errors import ConfigError, first_line
 from sweeps.base.pickling import by_value
 from sweeps.base.reporting import Pruned, Report, no_report
 from sweeps.compose.search_space import Proposal
+from sweeps.execution import threads
 from sweeps.execution.main_module import MainModule, hidden_from_multiprocessing
 from sweeps.execution.outcome import Failure, TrialOutcome, TrialResult, attempt
 from sweeps.execution.surroundings import Surroundings
 from sweeps.execution.workers import Job, PruningCheck, TrialTimeoutError, WorkerDiedError
 
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-_ONE_THREAD = dict.fromkeys(_THREADS, "1")  # in each process; whoever has set them knows better
 _LONGEST_FOLDER = 60  # bytes; a socket's address has 104 (macOS) or 108 (unix(7)), of which multiprocessing takes 32
 _READY_WITHIN = 300.0  # seconds for a new process to import what it needs
 _TAKEN_WITHIN = 60.0  # seconds for an idle process to take a trial
@@ -44,20 +43,14 @@ def prepare_server(preload: Sequence[str]) -> None:
     Args:
         preload: modules to import in it; their libraries see one thread for each process.
     """
-    get_context("forkserver").set_forkserver_preload([__name__, *preload])
+    get_context("forkserver").set_forkserver_preload(["sweeps.execution.fork_server", __name__, *preload])
     ensure_server()
 
 
 def ensure_server() -> None:
     """Start that process unless it runs."""
-    missing = {name: value for name, value in _ONE_THREAD.items() if name not in os.environ}
-    os.environ.update(missing)
-    try:
-        with _short_socket_paths():
-            forkserver.ensure_running()
-    finally:
-        for name in missing:
-            os.environ.pop(name, None)
+    with _short_socket_paths():
+        forkserver.ensure_running()
 
 
 @contextmanager
@@ -289,7 +282,7 @@ def _attempt_alone(
 def _unpack(packed: bytes) -> Job:
     enter, main, parts = cloudpickle.loads(packed)
     enter()
-    os.environ.update(_ONE_THREAD | os.environ)
+    threads.take_one_each()
     if main is not None:
         main.load()
     prepare, job = cloudpickle.loads(parts)

@@ -171,20 +171,26 @@ RESULTS = {"nothing", "text", "not_a_number", "too_many", "other_metric", "swall
 
 
 @cache
-def at_first() -> tuple[Any, ...]:
+def at_first() -> dict[str, Any]:
     """The surroundings of this process's first trial."""
     return surroundings()
 
 
-def surroundings() -> tuple[Any, ...]:
-    handlers = [signal.getsignal(number) for number in SIGNALS]
-    threads = {thread.name for thread in threading.enumerate()} & {"left behind"}
-    return Path.cwd(), tuple(sys.path), dict(os.environ), handlers, threads
+def surroundings() -> dict[str, Any]:
+    return {
+        "directory": Path.cwd(),
+        "path": tuple(sys.path),
+        "environment": sorted(os.environ),
+        "handlers": [signal.getsignal(number) for number in SIGNALS],
+        "threads": {thread.name for thread in threading.enumerate()} & {"left behind"},
+    }
 
 
 def check_surroundings() -> None:
     """Nothing of an earlier trial is here, and this one knows itself."""
-    assert surroundings() == at_first()
+    for name, now in surroundings().items():
+        before = at_first()[name]
+        assert now == before, f"{name}: {before!r} has become {now!r}"
     for file in HERE.glob("process-*"):
         assert not psutil.pid_exists(int(file.name.partition("-")[2]))
     trial = sweeps.current_trial()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import os
+from collections.abc import Mapping
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -31,13 +32,14 @@ class LoggingProcess:
     Args:
         parent: of the runs.
         folder: that a relative tracking URI is meant from.
+        environment: its environment variables.
     """
 
-    def __init__(self, parent: Parent, folder: Path) -> None:
+    def __init__(self, parent: Parent, folder: Path, environment: Mapping[str, str]) -> None:
         ensure_server()
         context = get_context("forkserver")
         self._pipe, theirs = context.Pipe()
-        arguments = (theirs, dict(os.environ), str(folder), parent)
+        arguments = (theirs, environment, str(folder), parent)
         self._process = context.Process(target=_serve, args=arguments, name="tracking", daemon=True)
         self._process.start()
         theirs.close()
@@ -89,7 +91,7 @@ class LoggingProcess:
         return answer
 
 
-def _serve(pipe: Connection, environment: dict[str, str], folder: str, parent: Parent) -> None:
+def _serve(pipe: Connection, environment: Mapping[str, str], folder: str, parent: Parent) -> None:
     detach()
     copy_environment(environment)
     os.chdir(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from pathlib import Path
@@ -29,7 +30,7 @@ class TrialLog:
 
     def __init__(self, children: ChildRuns) -> None:
         self._children = children
-        self._folder = Path.cwd()  # a trial in this process may change it for its time
+        self._folder, self._environment = Path.cwd(), dict(os.environ)  # a trial in this process may change them
         self._recent: deque[tuple[float, float]] = deque(maxlen=_RECENT)  # when logging a trial began and ended
         self._may_have_process = True
         self.seconds = 0.0
@@ -77,7 +78,7 @@ class TrialLog:
 
     def _started(self) -> LoggingProcess | None:
         try:
-            return LoggingProcess(self._children.parent, self._folder)
+            return LoggingProcess(self._children.parent, self._folder, self._environment)
         except Exception:  # noqa: BLE001 - as a daemon, or without memory; this thread logs as well
             self._may_have_process = False
             return None
