@@ -5,7 +5,7 @@
     python benchmarks/app.py --peers DIR --only hydra-optuna-sweeper
 
 The app adds up four squares. Every sweeper runs it 200 times from a random sampler with one worker, start-up aside (a
-sweep of one trial is subtracted). A peer that does not install, or does not run, is named with the reason. Then 16
+sweep of one trial is subtracted), three times over, for the median. A peer that does not install, or does not run, is named with the reason. Then 16
 trials of an app of uneven length run on 4 workers, beside the ideal schedule (see barrier.py).
 """
 
@@ -18,6 +18,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import optuna
@@ -29,6 +30,7 @@ from overhead import bare
 from sweeps.study.storage import open_storage
 from trivial.command import table, trials
 
+ROUNDS = 3
 KEYS = "wxyz"
 PARAMS = dict.fromkeys(KEYS, "interval(0, 1)")
 HYDRA_APP = """
@@ -202,8 +204,7 @@ def milliseconds(sweeper: Sweeper, n_trials: int, environments: Path | None = No
                 raise DoesNotRunError(f"does not run: {last_line(done.stderr)}")
             return time.perf_counter() - started
 
-    once = run(1)
-    return (run(n_trials) - once) / (n_trials - 1) * 1e3
+    return median(run(n_trials) - run(1) for _ in range(ROUNDS)) / (n_trials - 1) * 1e3
 
 
 def overhead(n_trials: int, peers: dict[str, Sweeper], environments: Path | None) -> None:

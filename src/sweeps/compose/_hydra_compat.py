@@ -24,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from sweeps.base.redact import without_passwords
 
+_LIKE_A_NUMBER = re.compile(r"[-+]?\.?\d[\d_.eE+-]*")
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"  # of `hydra/launcher: basic`, the default
 
 
@@ -173,8 +174,8 @@ class _Dumper(yaml.CSafeDumper):
 
 
 def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    is_like_a_number = re.fullmatch(r"[-+]?\.?\d[\d_.eE+-]*", text) is not None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if is_like_a_number else None)
+    style = "'" if _LIKE_A_NUMBER.fullmatch(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Dumper.add_representer(str, _represent_text)

@@ -87,6 +87,7 @@ class StudyRuns:
         Returns:
             Whether MLflow has everything.
         """
+        self._log.is_sweep_over = True
         try:
             self.is_answered = self._queue.close()
         finally:

@@ -14,6 +14,7 @@ from sweeps.tracking.study.children import ChildRuns, Logged
 from sweeps.tracking.study.logging_process import LoggingProcess, LoggingProcessDiedError
 
 _RECENT = 20  # trials
+_LOOK_EVERY = 0.02  # seconds
 _BUSY = 0.5  # of the time of the recent trials; a process takes seconds to start
 
 
@@ -26,6 +27,7 @@ class TrialLog:
     Attributes:
         seconds: spent on it.
         process: that logs, if there is one.
+        is_sweep_over: whether nobody but the log is busy any more.
     """
 
     def __init__(self, children: ChildRuns) -> None:
@@ -35,6 +37,7 @@ class TrialLog:
         self._may_have_process = True
         self.seconds = 0.0
         self.process: LoggingProcess | None = None
+        self.is_sweep_over = False
 
     def log(self, trial: FrozenTrial) -> None:
         """Log a trial unless that is done.
@@ -52,7 +55,7 @@ class TrialLog:
             say(logged.note)
 
     def end_process(self) -> None:
-        """End the process at once, and have no other: nobody but the log is busy any more."""
+        """End the process at once, and have no other."""
         self._may_have_process = False
         process, self.process = self.process, None
         if process is not None:
@@ -64,7 +67,7 @@ class TrialLog:
             self.process = self._started()
         process = self.process
         try:
-            if process is not None and process.is_ready():
+            if process is not None and self._wait_for(process):
                 logged = process.log(trial, self._children.run_ids.get(trial.number))
                 self._children.run_ids[trial.number] = logged.run_id
                 self._children.complete.add(trial.number)
@@ -82,6 +85,14 @@ class TrialLog:
         except Exception:  # noqa: BLE001 - as a daemon, or without memory; this thread logs as well
             self._may_have_process = False
             return None
+
+    def _wait_for(self, process: LoggingProcess) -> bool:
+        """Wait for a process that starts: what this thread logged meanwhile would hold up the trials, if they go on."""
+        while not process.is_ready():
+            if self.is_sweep_over:
+                return False
+            time.sleep(_LOOK_EVERY)
+        return True
 
     def _is_busy(self) -> bool:
         if len(self._recent) < _RECENT:
