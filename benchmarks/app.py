@@ -5,8 +5,9 @@
     python benchmarks/app.py --peers DIR --only hydra-optuna-sweeper
 
 The app adds up four squares. Every sweeper runs it 200 times from a random sampler with one worker, start-up aside (a
-sweep of one trial is subtracted), three times over, for the median. A peer that does not install, or does not run, is named with the reason. Then 16
-trials of an app of uneven length run on 4 workers, beside the ideal schedule (see barrier.py).
+sweep of one trial is subtracted), three times over, for the median. A peer that does not install, or does not run, is
+named with the reason. Then 16 trials of an app of uneven length run on 4 workers, beside the ideal schedule (see
+barrier.py).
 """
 
 from __future__ import annotations

@@ -114,6 +114,18 @@ def test_in_the_coordinators_own_process_it_is_the_same(app_site: Site) -> None:
             ["hydra.sweeper.search_space={lr:{type:float,low:0.1,high:1}}"],
             "hydra.sweeper.search_space.lr has no default beside it",
         ),
+        (
+            "typed",
+            ["optimizer=adam,lion"],
+            "optimizer cannot be 'lion': Invalid value 'lion', expected one of [adam, sgd]",
+        ),
+        ("typed", ["lr=null,0.3"], "lr cannot be None"),
+        (
+            "typed",
+            ["hydra.sweeper.search_space={lr:{type:categorical,choices:[0.1,big]}}"],
+            "hydra.sweeper.search_space: lr cannot be 'big'",
+        ),
+        ("typed", ["lr=1,2", "hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials must be at least 1, such as hydra"),
         ("misbehaves", ["seed=1,2"], "'hydra.sweeper.repeat={seed: [1,2]}'"),
         ("cannot_be_sent", ["x=1,2"], "cannot be sent to worker processes because of the_lock: TypeError: "),
     ],
@@ -162,6 +174,15 @@ def test_groups_that_are_nested_added_or_in_another_package_are_swept_and_each_c
     assert len(logged) == 8
     assert len(list(app_site.folder.glob("multirun/s/*/grouped_x_1.0.log"))) == 8
     assert "MLflow" not in command.out.partition("Trials:")[0]  # it has taken everything
+
+
+@pytest.mark.parametrize(
+    "space",
+    ["optimizer=adam,sgd", "hydra.sweeper.search_space={optimizer:{type:categorical,choices:[adam,sgd]}}"],
+)
+def test_a_default_that_is_a_member_of_an_enum_is_one_of_the_choices(app_site: Site, space: str) -> None:
+    sweep(app_site, "typed.py", space)
+    assert [trial.value for trial in app_site.study().get_trials()] == [1.1, 2.1]
 
 
 def test_what_only_the_app_can_resolve_is_left_to_it(app_site: Site) -> None:

@@ -66,5 +66,5 @@ def test_a_sweep_with_a_pruner_that_is_killed_goes_on(site: Site) -> None:
 
 
 def _steps(site: Site, run: Run) -> dict[int, float]:
-    history = site.client.get_metric_history(run.info.run_id, "fold_val_score")
+    history = site.client.get_metric_history(run.info.run_id, "step_val_score")
     return {metric.step: metric.value for metric in sorted(history, key=lambda metric: metric.step)}

@@ -35,7 +35,7 @@ def _resume(folder: StudyFolder, overrides: Sequence[str]) -> None:
     if find_study(storage, str(command["study_name"])) is None:
         raise ConfigError(f"{storage} has no study {command['study_name']}; there is nothing to resume.")
     more = [f"{key}={value}" for key, value in command["more"].items()]
-    again = [*more, f"{command['spelling']}study_name='{command['study_name']}'", *overrides]
+    again = [*more, f"{command['prefix']}study_name='{command['study_name']}'", *overrides]
     replaced = tuple(f"{override.partition('=')[0]}=" for override in again)
     arguments = [argument for argument in command["arguments"] if not argument.startswith(replaced)]
     arguments = [argument for argument in arguments if "***" not in argument] + again

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import copy
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from enum import Enum
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from sweeps.base.errors import ConfigError
-from sweeps.compose import space_yaml
+from sweeps.base.errors import ConfigError, first_line
+from sweeps.compose import override_text, space_yaml
 from sweeps.compose.leaf import Leaf, reachable
 from sweeps.compose.option_file import locate_option
 from sweeps.compose.request import Request
@@ -77,7 +81,7 @@ def leaves_of(config: DictConfig, request: Request) -> dict[Owner, tuple[Leaf, .
     leaves: dict[str, Leaf] = {}
     for package, space, where in _spaces(config, owners, request.scope):
         node = OmegaConf.select(config, package) if package else config
-        beside = OmegaConf.to_container(node, resolve=request.scope.groups is not None)
+        beside = OmegaConf.to_container(node, resolve=request.scope.groups is not None, enum_to_str=True)
         assert isinstance(beside, dict)  # noqa: S101 - for mypy: the node has a key
         for leaf in space_yaml.collect(
             space, {str(key): value for key, value in beside.items()}, package, owners.name, where
@@ -89,11 +93,11 @@ def leaves_of(config: DictConfig, request: Request) -> dict[Owner, tuple[Leaf, .
             leaves[leaf.key] = replace(leaf, default=_default(config, leaf))
     for key, sweep in request.leaf_sweeps.items():
         if has_key(config, key):
-            default = OmegaConf.select(config, key)
-            default = OmegaConf.to_container(default) if OmegaConf.is_config(default) else default
+            default = _value(config, key)
             distribution = sweep.distribution(default, by_default=request.scope.groups is not None)
             leaf = leaves.get(key) or Leaf(key, owners.name(key), distribution, default, {}, "")
             leaves[key] = replace(leaf, distribution=distribution, source=f"command line: {sweep.text}")
+    _check_types(config, leaves.values())
     by_owner: dict[Owner, list[Leaf]] = {}
     for key, leaf in leaves.items():
         is_fixed = key not in request.leaf_sweeps and request.is_fixed(key)
@@ -148,6 +152,31 @@ def _default(config: DictConfig, leaf: Leaf) -> Any:
     if leaf.default == "???":
         raise ConfigError(f"{leaf.source}: {leaf.key} is ???; a searched key needs a default.")
     if isinstance(leaf.default, str) and "${" in leaf.default:
-        found = OmegaConf.select(config, leaf.key)
-        return OmegaConf.to_container(found) if OmegaConf.is_config(found) else found
+        return _value(config, leaf.key)
     return leaf.default
+
+
+def _value(config: DictConfig, key: str) -> Any:
+    """The value of a key as it resolves and as it is typed: a member of an Enum by its name."""
+    found = OmegaConf.select(config, key)
+    if isinstance(found, Enum):
+        return found.name
+    return OmegaConf.to_container(found, enum_to_str=True) if OmegaConf.is_config(found) else found
+
+
+def _check_types(config: DictConfig, leaves: Iterable[Leaf]) -> None:
+    """Have a config with types take what a trial may set."""
+    config = copy.deepcopy(config)
+    for leaf in leaves:
+        for value in map(leaf.decode, _extremes(leaf.distribution)):
+            try:
+                OmegaConf.update(config, leaf.key, override_text.stored(value), merge=False)
+            except OmegaConfBaseException as error:
+                raise ConfigError(f"{leaf.source}: {leaf.key} cannot be {value!r}: {first_line(error)}.") from error
+
+
+def _extremes(distribution: BaseDistribution) -> Iterable[Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices
+    assert isinstance(distribution, FloatDistribution | IntDistribution)  # noqa: S101 - for mypy: there are no others
+    return distribution.low, distribution.high

@@ -97,6 +97,7 @@ class Settings:
         direction: one, or one for each metric.
         metric: the name of what is optimised, several, or None for the objective's own.
         repeat: a config key and the values under which each configuration runs; None for once.
+        prefix: what stands before a setting's name on the command line.
         The others stand in `conf/config.yaml`.
     """
 
@@ -122,21 +123,23 @@ class Settings:
     profile: bool
     custom_search_space: str | None
     repeat: tuple[str, tuple[Any, ...]] | None
+    prefix: str
 
     @classmethod
-    def from_config(cls, config: DictConfig, default_name: str = "sweeps") -> Settings:
+    def from_config(cls, config: DictConfig, default_name: str = "sweeps", prefix: str = "") -> Settings:
         """Read and check the settings.
 
         Args:
             config: `hydra.sweeper` of a composed config, or our own root config, whose keys have the same names.
             default_name: of the experiment.
+            prefix: what stands before a setting's name on the command line: `hydra.sweeper.` in any app but ours.
 
         Raises:
             ConfigError: a value out of its range, or a name that the file system or MLflow refuses.
         """
         plain = OmegaConf.to_container(OmegaConf.structured(SweeperConfig), resolve=False)
         assert isinstance(plain, dict)  # noqa: S101 - for mypy: a dataclass is one
-        values = {name: config.get(name, plain[name]) for name in cls.__dataclass_fields__}
+        values = {name: config.get(name, plain[name]) for name in cls.__dataclass_fields__ if name in plain}
         sequence = config.get("experiment_sequence")
         _require(
             sequence is None,
@@ -149,60 +152,61 @@ class Settings:
             found = _plain(values[name])
             values[name] = tuple(map(str, found)) if isinstance(found, list) else found if found is None else str(found)
         values["experiment_name"] = default_name if values["experiment_name"] is None else values["experiment_name"]
-        settings = cls(**values)
+        settings = cls(**values, prefix=prefix)
         settings._check()
         settings._check_mlflow_names()
         return settings
 
     def _check(self) -> None:
-        _require(self.n_trials >= 1, f"n_trials must be at least 1, such as n_trials=20; it is {self.n_trials}.")
+        p = self.prefix
+        _require(self.n_trials >= 1, f"{p}n_trials must be at least 1, such as {p}n_trials=20; it is {self.n_trials}.")
         for name in ("timeout", "trial_timeout"):
             seconds = getattr(self, name)
             _require(
                 seconds is None or seconds > 0,
-                f"{name} must be a positive number of seconds, such as {name}=600, or null for no limit; it is "
+                f"{p}{name} must be a positive number of seconds, such as {p}{name}=600, or null for no limit; it is "
                 f"{seconds}.",
             )
         _require(
             self.patience is None or self.patience >= 1,
-            f"patience must be at least 1 trial without a better value, or null for no limit; it is {self.patience}.",
+            f"{p}patience must be at least 1 trial without a better value, or null for no limit; it is "
+            f"{self.patience}.",
         )
         _require(
             self.n_jobs is None or self.n_jobs >= 0,
-            f"n_jobs must be the number of workers, null for one per core, or 0 to run trials in this process; it is "
-            f"{self.n_jobs}.",
+            f"{p}n_jobs must be the number of workers, null for one per core, or 0 to run trials in this process; it "
+            f"is {self.n_jobs}.",
         )
         _require(
             self.trial_timeout is None or self.n_jobs != 0,
-            "trial_timeout needs a worker process that can be ended: set n_jobs to 1 or more.",
+            f"{p}trial_timeout needs a worker process that can be ended: set {p}n_jobs to 1 or more.",
         )
         for name, bound in vars(self.cache).items():
-            _require(bound >= 0, f"cache.{name} must be 0 bytes or more; it is {bound}.")
-        _require(self.max_retries >= 0, f"max_retries must be 0 or more; it is {self.max_retries}.")
-        _require(self.grace_period >= 0, f"grace_period must be 0 seconds or more; it is {self.grace_period}.")
-        _require(0 <= self.seed < 2**32, f"seed must be a whole number from 0 to {2**32 - 1}; it is {self.seed}.")
+            _require(bound >= 0, f"{p}cache.{name} must be 0 bytes or more; it is {bound}.")
+        _require(self.max_retries >= 0, f"{p}max_retries must be 0 or more; it is {self.max_retries}.")
+        _require(self.grace_period >= 0, f"{p}grace_period must be 0 seconds or more; it is {self.grace_period}.")
+        _require(0 <= self.seed < 2**32, f"{p}seed must be a whole number from 0 to {2**32 - 1}; it is {self.seed}.")
         _require(
-            0 <= self.max_failure_rate <= 1, f"max_failure_rate must be from 0 to 1; it is {self.max_failure_rate}."
+            0 <= self.max_failure_rate <= 1, f"{p}max_failure_rate must be from 0 to 1; it is {self.max_failure_rate}."
         )
         _require(
             self.study_name is None or re.fullmatch(r"[\w][\w.@ +-]{0,150}", self.study_name) is not None,
-            f"study_name names a folder: it must begin with a letter or a digit, have at most 151 characters, and none "
-            f"but letters, digits, blanks and . _ @ + -; it is {self.study_name!r}.",
+            f"{p}study_name names a folder: it must begin with a letter or a digit, have at most 151 characters, and "
+            f"none but letters, digits, blanks and . _ @ + -; it is {self.study_name!r}.",
         )
 
     def _check_mlflow_names(self) -> None:
         """Check what MLflow would refuse only when it is asked, which for a model is at the end."""
         for key, longest in (("experiment_name", _LONGEST_EXPERIMENT), ("registered_model_name", _LONGEST_MODEL)):
-            name = getattr(self, key)
+            name, key = getattr(self, key), f"{self.prefix}{key}"
             if name is None:
                 continue
             shown = name if len(name) <= 60 else f"{name[:60]}…"
             where = f"{key}={shown!r} (unless you typed it, the name of the data or of the app)"
             _require(bool(name.strip()), f"{where} is empty: type {key}=NAME")
             _require(len(name) <= longest, f"{where} has {len(name)} characters, at most {longest} fit: {key}=NAME")
-            is_model = key == "registered_model_name"
             _require(
-                not is_model or (not re.search("[/:]", name) and name not in (".", "..")),
+                not key.endswith("model_name") or (not re.search("[/:]", name) and name not in (".", "..")),
                 f"{where} must be a name without '/' and ':', and neither '.' nor '..': type {key}=NAME",
             )
 

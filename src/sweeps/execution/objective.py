@@ -63,14 +63,14 @@ class Objective(ABC):
 
     Attributes:
         scope: what of a config may be searched.
-        has_short_settings: whether its app has keys of its own for settings, such as `n_trials`.
+        prefix: what stands before a setting's name on the command line; our own app has keys for them at its root.
         directions: the metrics that are optimised, and which way each is better; the first is the one shown.
         dataset: the param `dataset` of every run; None for none.
         choice_params: how the params are called that show the options of groups.
     """
 
     scope: ClassVar[Scope] = Scope()
-    has_short_settings: ClassVar[bool] = False
+    prefix: ClassVar[str] = "hydra.sweeper."
     directions: Mapping[str, Direction]
     dataset: str | None = None
     choice_params: Mapping[str, str]

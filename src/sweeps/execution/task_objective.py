@@ -29,7 +29,7 @@ _IMPORTED_AHEAD = ("sweeps.", "sklearn.", "surprise.")
 class TaskObjective(Objective):
     """Sweeps over the groups `model` and `vectorizer`, with a study for each `dataset`, whose YAML names the task."""
 
-    has_short_settings: ClassVar[bool] = True
+    prefix: ClassVar[str] = ""
     scope: ClassVar[Scope] = Scope(groups=GROUPS, study_group="dataset", lead="model")
 
     def __init__(self, plan: StudyPlan, settings: Settings) -> None:

@@ -19,13 +19,13 @@ from sweeps.study.folder import StudyFolder
 STORAGE = "SWEEPS_STORAGE"  # environment variable: the URL of the study's database
 
 
-def remember(folder: StudyFolder, more: Mapping[str, str], spelling: str, storage: str | None) -> None:
+def remember(folder: StudyFolder, more: Mapping[str, str], prefix: str, storage: str | None) -> None:
     """Keep the command of this process, without passwords and without `join`: that is for whoever resumes to type.
 
     Args:
         folder: the study's.
         more: what of several that were typed this study is of, such as its dataset, by key.
-        spelling: what stands before a setting's name: nothing in our own app, `hydra.sweeper.` in any other.
+        prefix: what stands before a setting's name: nothing in our own app, `hydra.sweeper.` in any other.
         storage: the URL of the study's database, None for the file in its folder.
     """
     main = script().__spec__
@@ -40,7 +40,7 @@ def remember(folder: StudyFolder, more: Mapping[str, str], spelling: str, storag
         "directory": str(Path.cwd()),
         "study_name": folder.path.name,
         "more": dict(more),
-        "spelling": spelling,
+        "prefix": prefix,
         "storage": without_passwords(storage) if storage else None,
     }
     write_yaml(folder.command, command)
@@ -60,7 +60,7 @@ def recall(folder: StudyFolder) -> Mapping[str, Any]:
         ) from error
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f"{folder.command} cannot be read: {error}") from error
-    if not isinstance(command, dict) or not {"arguments", "study_name", "storage", "more", "spelling"} <= set(command):
+    if not isinstance(command, dict) or not {"arguments", "study_name", "storage", "more", "prefix"} <= set(command):
         raise ConfigError(f"{folder.command} is not the record of a command; type the sweep's command again instead.")
     return command
 

@@ -46,8 +46,12 @@ class Lease:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
 
-    def acquire(self, *, join: bool) -> None:
+    def acquire(self, *, join: bool, to_join: str = "join=true") -> None:
         """Take the lease, or join those who hold one.
+
+        Args:
+            join: whether it may.
+            to_join: what to type for that.
 
         Raises:
             StorageError: another process is at work on the study, and `join` is false.
@@ -57,7 +61,7 @@ class Lease:
             if others and not join:
                 raise StorageError(
                     f"The study {self._study.study_name} is run by process {others[0]['pid']} on {others[0]['host']}. "
-                    f"Wait for it, choose another study_name, or let this process join it: join=true"
+                    f"Wait for it, choose another study_name, or let this process join it: {to_join}"
                 )
             self._number = 1 + max((int(lease["number"]) for lease in others), default=0)
             self._write()

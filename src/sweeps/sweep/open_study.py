@@ -48,13 +48,13 @@ def open_study(checked: CheckedStudy) -> Iterator[tuple[Study, Lease]]:
         load_if_exists=True,
     )
     lease = Lease(study, storage)
-    lease.acquire(join=settings.join)
+    lease.acquire(join=settings.join, to_join=f"{settings.prefix}join=true")
     try:
         while PARENT_RUN not in study.user_attrs and not lease.is_first():
             time.sleep(_LOOK_AGAIN)  # of processes that begin a study together, one describes it and makes its runs
         check_same(study, checked.identity)
         # Anew each time: n_trials may have grown.
-        command_file.remember(folder, plan.study_choice, checked.spelling, settings.storage)
+        command_file.remember(folder, plan.study_choice, settings.prefix, settings.storage)
         if IDENTITY not in study.user_attrs:
             write_text(folder.config, without_passwords(OmegaConf.to_yaml(plan.config)))
             study.set_user_attr(TRACKING, _shown_in_tracking(checked))

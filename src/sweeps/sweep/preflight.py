@@ -55,11 +55,6 @@ class CheckedStudy:
         """The composed configs and the search space."""
         return self.objective.plan
 
-    @property
-    def spelling(self) -> str:
-        """What stands before a setting's name on the command line."""
-        return "" if self.objective.has_short_settings else "hydra.sweeper."
-
 
 def check_study(plan: StudyPlan, *, several_studies: bool) -> CheckedStudy:
     """Check settings, sampler, objective, and that every combination of options can run.
@@ -74,11 +69,12 @@ def check_study(plan: StudyPlan, *, several_studies: bool) -> CheckedStudy:
         DataError: data are missing, unreadable or unfit.
         ModelError: a model could not be stored as plain data.
     """
-    settings = Settings.from_config(plan.config.hydra.sweeper, default_name=plan.subject)
+    kind = objective_class(plan.config)
+    settings = Settings.from_config(plan.config.hydra.sweeper, plan.subject, kind.prefix)
     with naming_its_file(plan.config.hydra.runtime):
         pruner = build_pruner(_mapping(plan, "pruner", "median"))
         samplers = _samplers(plan, settings)
-        objective = objective_class(plan.config)(plan, settings)
+        objective = kind(plan, settings)
     if len(objective.directions) > 1:
         _check_several(settings, pruner)
     objective.check()
@@ -116,7 +112,7 @@ def _check_several(settings: Settings, pruner: BasePruner) -> None:
         "target": settings.target is not None,
         "pruner": not isinstance(pruner, NopPruner),
     }
-    found = [name for name, is_set in unfit.items() if is_set]
+    found = [f"{settings.prefix}{name}" for name, is_set in unfit.items() if is_set]
     if found:
         raise ConfigError(
             f"{', '.join(found)}: with several objectives no trial is better than all others; leave it out."

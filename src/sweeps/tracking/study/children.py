@@ -136,7 +136,7 @@ class ChildRuns:
             record.choices, parent.choice_params, parent.dataset, record.hyperparameters, parent.names
         ) | shown(record.params)
         steps = [
-            Metric(fit_name(f"fold_{parent.metric}"), value, end, step)
+            Metric(fit_name(f"step_{parent.metric}"), value, end, step)
             for step, value in trial.intermediate_values.items()
         ]
         metrics = metrics_of({**record.metrics, **named_seconds(record.seconds)}, end)
