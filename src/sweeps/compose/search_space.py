@@ -30,10 +30,12 @@ class Proposal:
     Attributes:
         choices: the option of each group, `{"model": "svm", "vectorizer": "tfidf"}`.
         values: the drawn values by config key, `{"model.C": 0.3}`.
+        environment: variables that its process gets for its time; None for one that it must not have.
     """
 
     choices: Mapping[str, str]
     values: Mapping[str, Any]
+    environment: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,13 @@ class Promote(Enum):
     never = "never"
 
 
+class AppLogs(Enum):
+    """Where a trial's app finds itself when it logs to MLflow."""
+
+    inside = "inside"  # in the trial's run
+    after = "after"  # wherever it would be without a sweep; the trial's run is made after it
+
+
 @dataclass
 class CacheBounds:
     """The most that computed work which trials share may take, in bytes."""
@@ -65,7 +72,8 @@ class SweeperConfig(CommonConfig):
         repeat: a key and the values under which each configuration runs, `{seed: [1, 2, 3]}`, for the mean.
         sampler: an Optuna sampler; `hydra/sweeper/sampler=tpe` and others.
         pruner: an Optuna pruner; `hydra/sweeper/pruner=median` and others.
-        experiment_name: of MLflow; None for the app's name.
+        experiment_name: of MLflow; None for the one in MLFLOW_EXPERIMENT_NAME, else the app's name.
+        mlflow: `inside` for apps that log to MLflow in the trial's run, `after` for ones whose runs stay their own.
         The others stand in our own `conf/config.yaml`, each with a comment.
     """
 
@@ -86,6 +94,7 @@ class SweeperConfig(CommonConfig):
     repeat: Any = None
     sampler: Any = None
     pruner: Any = None
+    mlflow: AppLogs = AppLogs.inside
 
 
 @dataclass(frozen=True)
@@ -123,6 +132,7 @@ class Settings:
     profile: bool
     custom_search_space: str | None
     repeat: tuple[str, tuple[Any, ...]] | None
+    mlflow: AppLogs
     prefix: str
 
     @classmethod

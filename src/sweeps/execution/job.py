@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -34,6 +36,7 @@ class TrialJob:
         repeat: a config key and the values under which a trial runs, its metrics the means; None for once.
         hydra_context: Hydra's config loader and callbacks.
         task_function: runs one trial's config.
+        around: made anew for each run of it, which takes place in its `with` block.
     """
 
     plan: StudyPlan
@@ -44,15 +47,25 @@ class TrialJob:
     repeat: tuple[str, tuple[Any, ...]] | None
     hydra_context: HydraContext
     task_function: TaskFunction
+    around: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def __call__(self, number: int, proposal: Proposal) -> TrialResult:
-        """Run a trial in a folder of its own, `<folder>/<number>`."""
+        """Run a trial in a folder of its own, `<folder>/<number>`, and in its environment, which is not put back."""
+        for name, value in proposal.environment.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
         folder = (self.folder / str(number)).absolute()
         device = os.environ.get("CUDA_VISIBLE_DEVICES")
         introduce(CurrentTrial(number, self.folder.name, self.seed, folder, device), self.metric)
         if self.repeat is None:
-            return self._run(number, proposal, str(number))
-        key, values = self.repeat
+            result = self._run(number, proposal, str(number))
+        else:
+            result = self._run_repeatedly(number, proposal, *self.repeat)
+        return replace(result, uses_mlflow="mlflow" in sys.modules)  # which nothing but an app imports in a worker
+
+    def _run_repeatedly(self, number: int, proposal: Proposal, key: str, values: Sequence[Any]) -> TrialResult:
         runs = []
         for value in values:
             repeated = replace(proposal, values={**proposal.values, key: value})
@@ -64,7 +77,8 @@ class TrialJob:
         config = self.plan.trial_config(proposal)
         hydra_config = self.plan.hydra_config(number, proposal, self.folder)
         hydra_config.hydra.sweep.subdir = subfolder
-        return self.read(run_trial_job(config, hydra_config, self.task_function, self.hydra_context))
+        with self.around():
+            return self.read(run_trial_job(config, hydra_config, self.task_function, self.hydra_context))
 
     def override_texts(self, number: int, proposal: Proposal) -> list[str]:
         """The trial as overrides of the main command, for a launcher that composes it anew."""

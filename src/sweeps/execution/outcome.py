@@ -21,12 +21,14 @@ class TrialResult:
         seconds: wall time by phase.
         warnings: the distinct warnings that were raised, as text.
         params: more params for its run, by name.
+        uses_mlflow: whether it may have logged to MLflow itself.
     """
 
     metrics: Mapping[str, float]
     seconds: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     params: Mapping[str, Any] = field(default_factory=dict)
+    uses_mlflow: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from queue import Empty, SimpleQueue
 
@@ -14,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.base.errors import ClusterError, Interrupted, StorageError, first_line
 from sweeps.base.signals import Interrupts
+from sweeps.compose.search_space import Proposal
 from sweeps.execution.outcome import Failure, TrialOutcome
 from sweeps.execution.workers import TrialTimeoutError, WorkerDiedError, Workers
 from sweeps.study.asking import Asked, TrialQueue
@@ -34,6 +36,11 @@ class _GraceOverError(Exception):
     """An interrupted sweep has waited long enough for the trials in flight."""
 
 
+def no_environment(number: int, proposal: Proposal) -> Mapping[str, str | None]:
+    """A trial needs to find nothing in its environment."""
+    return {}
+
+
 class StudyLoop:
     """A study on its way to its end, whether new or cut off before.
 
@@ -45,6 +52,7 @@ class StudyLoop:
         metrics: that are told; the first is what pruners compare.
         callbacks: told of every trial and of the end.
         lease: this process's hold on the study; None where no other process can have one.
+        environment: the variables that a trial's process gets, by its number and proposal.
     """
 
     def __init__(
@@ -56,6 +64,7 @@ class StudyLoop:
         metrics: Sequence[str],
         callbacks: Sequence[Callback] = (),
         lease: Lease | None = None,
+        environment: Callable[[int, Proposal], Mapping[str, str | None]] = no_environment,
     ) -> None:
         self._study = study
         self._queue = queue
@@ -63,6 +72,7 @@ class StudyLoop:
         self._budget = budget
         self._metrics = metrics
         self._callbacks = callbacks
+        self._environment = environment
         self._others = OtherProcesses(study, lease, budget.n_trials)
         self._tally = Tally(study.directions, budget)
         self._events: SimpleQueue[Future[TrialOutcome] | None] = SimpleQueue()  # None: look at the signals
@@ -132,7 +142,9 @@ class StudyLoop:
                     self._notify(told)
                 continue
             should_prune = pruning_check(self._study, asked.trial, self._metrics[0])
-            future = self._workers.submit(asked.trial.number, asked.proposal, should_prune)
+            environment = self._environment(asked.trial.number, asked.proposal)
+            proposal = replace(asked.proposal, environment=environment)
+            future = self._workers.submit(asked.trial.number, proposal, should_prune)
             self._in_flight[future] = asked
             future.add_done_callback(self._events.put)
         if self._interrupts.received is not None:

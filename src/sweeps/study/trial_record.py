@@ -41,6 +41,7 @@ class Record:
         seconds: wall time by phase.
         warnings: as text.
         error: why it failed, empty otherwise.
+        uses_mlflow: whether it may have logged to MLflow itself.
         traceback: of the failure.
         interrupted: whether it was cut off from outside, so that it does not count.
     """
@@ -53,6 +54,7 @@ class Record:
     params: Mapping[str, Any] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    uses_mlflow: bool = False
     error: str = ""
     traceback: str = ""
     interrupted: bool = False
@@ -156,4 +158,5 @@ def _described(result: TrialResult, metrics: Mapping[str, float]) -> dict[str, A
         "metrics": {name: value for name, value in metrics.items() if math.isfinite(value)},
         "seconds": dict(result.seconds),
         "warnings": [without_passwords(message) for message in result.warnings],
+        "uses_mlflow": result.uses_mlflow,
     }

@@ -24,6 +24,7 @@ from sweeps.execution.main_module import by_name
 from sweeps.execution.pool import Pool
 from sweeps.execution.workers import Workers
 from sweeps.sweep.preflight import CheckedStudy
+from sweeps.tracking import own_runs
 
 
 def choose_workers(
@@ -46,6 +47,7 @@ def choose_workers(
         settings.repeat,
         hydra_context,
         task_function,
+        own_runs.ending_them,
     )
     n_jobs = _n_cores() if settings.n_jobs is None else settings.n_jobs
     if plan.config.hydra.launcher.get(TARGET) != BASIC_LAUNCHER:

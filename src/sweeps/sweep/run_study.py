@@ -12,13 +12,13 @@ from optuna import Study
 from sweeps.base.errors import ClusterError, StorageError, SweepFailedError, first_line
 from sweeps.base.say import say
 from sweeps.compose.search_space import Proposal
-from sweeps.compose.settings import Settings
+from sweeps.compose.settings import AppLogs, Settings
 from sweeps.execution.custom_space import custom_space
 from sweeps.execution.objective import Objective
 from sweeps.execution.workers import Workers
 from sweeps.figures.of_objective import figures_of
 from sweeps.study.asking import TrialQueue
-from sweeps.study.loop import StudyLoop
+from sweeps.study.loop import StudyLoop, no_environment
 from sweeps.study.result import Callback, StudyResult
 from sweeps.study.stopping import Budget, Outcome
 from sweeps.sweep.open_study import open_study
@@ -66,7 +66,9 @@ def run_study(checked: CheckedStudy, workers: Workers) -> StudyResult:
             custom_space(settings.custom_search_space, objective.plan),
         )
         try:
-            result = StudyLoop(study, queue, workers, _budget(settings), metrics, callbacks, lease).run()
+            environment = runs.environment if settings.mlflow is AppLogs.inside else no_environment
+            loop = StudyLoop(study, queue, workers, _budget(settings), metrics, callbacks, lease, environment)
+            result = loop.run()
         except (StorageError, ClusterError):
             say_how_to_resume(folder)
             raise

@@ -15,7 +15,7 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_TIMEOUT
 from mlflow.exceptions import MlflowException
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, make_url
 from sqlalchemy.engine import Engine
 
 from sweeps.base.errors import TrackingError
@@ -31,6 +31,13 @@ _WAIT_FOR_A_LOCK = "PRAGMA busy_timeout = 60000"  # milliseconds; a signal is ha
 def tracking_uri() -> str:
     """`MLFLOW_TRACKING_URI`, or a sqlite file in the working directory."""
     return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+
+
+def absolute_uri() -> str:
+    """The tracking URI as it is understood in any working directory."""
+    uri = tracking_uri()
+    file = sqlite_file(uri)
+    return uri if file is None else make_url(uri).set(database=str(file)).render_as_string(hide_password=False)
 
 
 def shown_uri() -> str:

@@ -108,8 +108,14 @@ def log_measured(
     log_entries(client, run_id, params, metrics_of(metrics, timestamp))
 
 
-def log_entries(client: MlflowClient, run_id: str, params: Mapping[str, str], metrics: Sequence[Metric]) -> None:
-    """Log params and metrics to a run in one request, or as many as MLflow's limits ask for."""
+def log_entries(
+    client: MlflowClient,
+    run_id: str,
+    params: Mapping[str, str],
+    metrics: Sequence[Metric],
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Log params, metrics and tags to a run in one request, or as many as MLflow's limits ask for; the tags last."""
     entries = [Param(key, value) for key, value in params.items()]
     n_requests = max(1, math.ceil(len(entries) / _MAX_PARAMS), math.ceil(len(metrics) / _MAX_METRICS))
     for part in range(n_requests):
@@ -117,6 +123,7 @@ def log_entries(client: MlflowClient, run_id: str, params: Mapping[str, str], me
             run_id,
             params=entries[part * _MAX_PARAMS : (part + 1) * _MAX_PARAMS],
             metrics=metrics[part * _MAX_METRICS : (part + 1) * _MAX_METRICS],
+            tags=tags_of(tags or {}) if part == n_requests - 1 else (),
         )
 
 

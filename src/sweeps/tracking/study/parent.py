@@ -13,13 +13,15 @@ from optuna.trial import FrozenTrial
 
 from sweeps.base.errors import TrackingError, first_line
 from sweeps.base.say import say
+from sweeps.compose.search_space import Proposal
 from sweeps.study.folder import StudyFolder
 from sweeps.study.result import StudyResult
 from sweeps.study.stopping import Outcome
 from sweeps.study.trial_record import Record
-from sweeps.tracking.client import is_refusal, unreachable
+from sweeps.tracking import own_runs
+from sweeps.tracking.client import absolute_uri, is_refusal, unreachable
 from sweeps.tracking.entries import identity_tags, metrics_of, milliseconds, params_of, tags_of
-from sweeps.tracking.study.children import ChildRuns, Parent
+from sweeps.tracking.study.children import ChildRuns, Parent, run_name
 from sweeps.tracking.study.log_thread import LogThread
 from sweeps.tracking.study.trial_log import TrialLog
 
@@ -76,6 +78,11 @@ class StudyRuns:
         self.is_answered = True
         self._log = TrialLog(self._children)
         self._queue = LogThread(self._log.log)
+
+    def environment(self, number: int, proposal: Proposal) -> dict[str, str | None]:
+        """The variables by which a trial's process finds its place in MLflow, where its app logs by itself."""
+        name = run_name(number, proposal.choices)
+        return own_runs.environment(absolute_uri(), self._experiment, self.parent_id, number, name)
 
     def on_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Have a told trial logged as a child run."""
