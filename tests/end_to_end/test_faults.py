@@ -37,7 +37,7 @@ MOMENTS = [
     f"before {MLFLOW}.set_terminated 2",
     f"before {MLFLOW}.log_artifact 1",
     f"before {MLFLOW}.set_terminated 7",  # the parent's
-    "before sweeps.execution.task_objective:TaskObjective.fit_winner 1",
+    "before sweeps.execution.task_objective:TaskObjective.winner 1",
     "before sweeps.tracking.models.registry:log_predictor 1",
     "after sweeps.tracking.models.registry:log_predictor 1",
     f"after {MLFLOW}.create_registered_model 1",

@@ -40,7 +40,7 @@ class RootConfig(CommonConfig):
     seed: int = 0
     metric: str | None = None
     storage: str | None = None
-    experiment_name: str = "sweeps"
+    experiment_name: str | None = None
     registered_model_name: str = "sweeps"
     also_log: AlsoLog = field(default_factory=AlsoLog)
 

@@ -72,7 +72,7 @@ class SweeperConfig(CommonConfig):
         repeat: a key and the values under which each configuration runs, `{seed: [1, 2, 3]}`, for the mean.
         sampler: an Optuna sampler; `hydra/sweeper/sampler=tpe` and others.
         pruner: an Optuna pruner; `hydra/sweeper/pruner=median` and others.
-        experiment_name: of MLflow; None for the one in MLFLOW_EXPERIMENT_NAME, else the app's name.
+        experiment_name: of MLflow; None for the one that its variables name, else the app's name.
         mlflow: `inside` for apps that log to MLflow in the trial's run, `after` for ones whose runs stay their own.
         The others stand in our own `conf/config.yaml`, each with a comment.
     """
@@ -105,6 +105,7 @@ class Settings:
         n_jobs: worker processes; None for one for each core, 0 for none.
         direction: one, or one for each metric.
         metric: the name of what is optimised, several, or None for the objective's own.
+        experiment_name: None for what MLflow's variables name, else the subject's.
         repeat: a config key and the values under which each configuration runs; None for once.
         prefix: what stands before a setting's name on the command line.
         The others stand in `conf/config.yaml`.
@@ -124,7 +125,7 @@ class Settings:
     study_name: str | None
     storage: str | None
     join: bool
-    experiment_name: str
+    experiment_name: str | None
     registered_model_name: str | None
     promote: Promote
     max_failure_rate: float
@@ -136,12 +137,11 @@ class Settings:
     prefix: str
 
     @classmethod
-    def from_config(cls, config: DictConfig, default_name: str = "sweeps", prefix: str = "") -> Settings:
+    def from_config(cls, config: DictConfig, prefix: str = "") -> Settings:
         """Read and check the settings.
 
         Args:
             config: `hydra.sweeper` of a composed config, or our own root config, whose keys have the same names.
-            default_name: of the experiment.
             prefix: what stands before a setting's name on the command line: `hydra.sweeper.` in any app but ours.
 
         Raises:
@@ -161,7 +161,6 @@ class Settings:
         for name in ("direction", "metric"):
             found = _plain(values[name])
             values[name] = tuple(map(str, found)) if isinstance(found, list) else found if found is None else str(found)
-        values["experiment_name"] = default_name if values["experiment_name"] is None else values["experiment_name"]
         settings = cls(**values, prefix=prefix)
         settings._check()
         settings._check_mlflow_names()

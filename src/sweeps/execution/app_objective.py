@@ -17,7 +17,7 @@ from sweeps.compose._hydra_compat import hydra_config_of
 from sweeps.compose.plan import StudyPlan
 from sweeps.compose.scope import SEARCH_SPACE
 from sweeps.compose.settings import Settings
-from sweeps.execution.objective import Objective
+from sweeps.execution.objective import Objective, Winner
 from sweeps.execution.outcome import TrialResult, UnusableResultError
 from sweeps.tasks.metrics import Direction
 
@@ -32,10 +32,6 @@ class AppObjective(Objective):
         super().__init__(plan, settings)
         self.directions = _directions(settings)
         self.choice_params = {group: group for group in plan.space.swept_groups()}
-        if settings.registered_model_name is not None:
-            raise ConfigError(
-                "hydra.sweeper.registered_model_name: the model of an app is not registered yet; leave the key out."
-            )
 
     def check(self) -> None:
         """See `Objective`. A value that does not resolve is said: the app may never read it, and only it can know."""
@@ -74,6 +70,22 @@ class AppObjective(Objective):
             if value is not None:
                 found[leaf.key] = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
         return found
+
+    def winner(self, config: DictConfig, metrics: Mapping[str, float], evaluation_id: str) -> Winner:
+        """See `Objective`: the model that the app has logged, gated where it returns `val_x` and `test_x`."""
+        test = f"test_{self.metric.removeprefix('val_')}"
+        lacks = []
+        if not self.metric.startswith("val_") or test not in metrics:
+            lacks.append("the app does not return val_NAME and test_NAME with hydra.sweeper.metric=val_NAME")
+        if not evaluation_id:
+            lacks.append("it does not say what test_NAME is measured on (sweeps.evaluation_id or mlflow.log_input)")
+        return Winner(
+            scores=metrics,
+            metric=test if test in metrics else self.metric,
+            direction=self.directions[self.metric],
+            evaluation_id=evaluation_id,
+            lacks=", and ".join(lacks),
+        )
 
     def reader(self) -> Callable[[Any], TrialResult]:
         """See `Objective`."""

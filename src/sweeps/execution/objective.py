@@ -23,31 +23,42 @@ if TYPE_CHECKING:  # it is slow to import, and only plots need it
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True)
-class FittedWinner:
-    """The model of a study's best trial, fitted on the training part, and what is known of it.
+@dataclass(frozen=True, kw_only=True)
+class Winner:
+    """What is known of the model of a study's best trial; one that an app has logged stands in the trial's run.
+
+    Attributes:
+        scores: its metrics.
+        metric: the one of them that the gate compares.
+        direction: which way that is better.
+        evaluation_id: equal for models whose `test_` scores compare; empty where the app does not say.
+        lacks: why the gate cannot judge it, empty where it can.
+        tags: more tags for its version.
+    """
+
+    scores: Mapping[str, float]
+    metric: str
+    direction: Direction
+    evaluation_id: str
+    lacks: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedWinner(Winner):
+    """A model that has been fitted on the training part, and is to be stored.
 
     Attributes:
         predictor: the model.
         task: reads it back.
         example: a small input.
         trusted_types: what its config allows in the stored form.
-        scores: its `test_` metrics.
-        metric: the one of them that the gate compares.
-        direction: which way that is better.
-        evaluation_id: equal for models whose `test_` scores compare.
-        tags: more tags for its version.
     """
 
     predictor: Predictor
     task: type[Task]
     example: pd.DataFrame
     trusted_types: Sequence[str]
-    scores: Mapping[str, float]
-    metric: str
-    direction: Direction
-    evaluation_id: str
-    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 class Objective(ABC):
@@ -126,13 +137,15 @@ class Objective(ABC):
         """Figures about a finished study by file name, from the config and the metrics of every completed trial."""
         return {}
 
-    def fit_winner(self, config: DictConfig) -> FittedWinner | None:
-        """The model of the best trial, fitted on the training part; None where there is none to register.
+    @abstractmethod
+    def winner(self, config: DictConfig, metrics: Mapping[str, float], evaluation_id: str) -> Winner:
+        """The model of the best trial, fitted now or logged then.
 
         Args:
             config: that the best trial ran.
+            metrics: of it.
+            evaluation_id: what the trial said that it measured on, empty where it did not.
         """
-        return None
 
 
 def objective_class(config: DictConfig) -> type[Objective]:

@@ -22,6 +22,7 @@ class TrialResult:
         warnings: the distinct warnings that were raised, as text.
         params: more params for its run, by name.
         uses_mlflow: whether it may have logged to MLflow itself.
+        evaluation_id: stands for what its `test_` metrics are measured on; empty where it does not say.
     """
 
     metrics: Mapping[str, float]
@@ -29,6 +30,7 @@ class TrialResult:
     warnings: tuple[str, ...] = ()
     params: Mapping[str, Any] = field(default_factory=dict)
     uses_mlflow: bool = False
+    evaluation_id: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sweeps.base.build import TARGET
 from sweeps.base.errors import ConfigError, ModelError, TrackingError
+from sweeps.base.say import say
 from sweeps.compose import space_yaml
 from sweeps.compose.option_file import naming_its_file
 from sweeps.compose.plan import StudyPlan, names_of
@@ -103,12 +104,13 @@ class TaskObjective(Objective):
             return {}
         return self.task.plots([Tried(candidate_of(config), metrics) for config, metrics in tried])
 
-    def fit_winner(self, config: DictConfig) -> FittedWinner:
-        """See `Objective`.
+    def winner(self, config: DictConfig, metrics: Mapping[str, float], evaluation_id: str) -> FittedWinner:
+        """See `Objective`: fitted on the training part.
 
         Raises:
             TrackingError: the task does not measure what the gate compares.
         """
+        say("Model:   refitting the best trial on the training part ...")
         task, candidate = self.task, candidate_of(config)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the trial has recorded what its fit warned of
@@ -120,15 +122,15 @@ class TaskObjective(Objective):
         positive = task.split_options().get("positive_label")
         tags = {**self.tags(), **({} if positive is None else {"sweeps.positive_label": str(positive)})}
         return FittedWinner(
-            predictor,
-            type(task),
-            task.example(),
-            candidate.trusted_types,
-            scores,
-            metric,
-            self.directions[self.metric],
-            task.evaluation_id(),
-            tags,
+            predictor=predictor,
+            task=type(task),
+            example=task.example(),
+            trusted_types=candidate.trusted_types,
+            scores=scores,
+            metric=metric,
+            direction=self.directions[self.metric],
+            evaluation_id=task.evaluation_id(),
+            tags=tags,
         )
 
 

@@ -42,6 +42,7 @@ class Record:
         warnings: as text.
         error: why it failed, empty otherwise.
         uses_mlflow: whether it may have logged to MLflow itself.
+        evaluation_id: stands for what its `test_` metrics are measured on; empty where it does not say.
         traceback: of the failure.
         interrupted: whether it was cut off from outside, so that it does not count.
     """
@@ -55,6 +56,7 @@ class Record:
     seconds: Mapping[str, float] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     uses_mlflow: bool = False
+    evaluation_id: str = ""
     error: str = ""
     traceback: str = ""
     interrupted: bool = False
@@ -159,4 +161,5 @@ def _described(result: TrialResult, metrics: Mapping[str, float]) -> dict[str, A
         "seconds": dict(result.seconds),
         "warnings": [without_passwords(message) for message in result.warnings],
         "uses_mlflow": result.uses_mlflow,
+        "evaluation_id": result.evaluation_id,
     }

@@ -28,8 +28,12 @@ _LOOK_AGAIN = 0.2  # seconds
 
 
 @contextmanager
-def open_study(checked: CheckedStudy) -> Iterator[tuple[Study, Lease]]:
+def open_study(checked: CheckedStudy, experiment: str) -> Iterator[tuple[Study, Lease]]:
     """Make a study with its folder, or open it again, and hold it inside a `with` block.
+
+    Args:
+        checked: the study.
+        experiment: the name of its experiment in MLflow.
 
     Raises:
         ConfigError: the study was begun with something else, or its folder cannot be made.
@@ -57,7 +61,7 @@ def open_study(checked: CheckedStudy) -> Iterator[tuple[Study, Lease]]:
         command_file.remember(folder, plan.study_choice, settings.prefix, settings.storage)
         if IDENTITY not in study.user_attrs:
             write_text(folder.config, without_passwords(OmegaConf.to_yaml(plan.config)))
-            study.set_user_attr(TRACKING, _shown_in_tracking(checked))
+            study.set_user_attr(TRACKING, _shown_in_tracking(checked, experiment))
             study.set_user_attr(IDENTITY, dict(checked.identity))  # last: now everything is there to resume it
         yield study, lease
     finally:
@@ -65,10 +69,10 @@ def open_study(checked: CheckedStudy) -> Iterator[tuple[Study, Lease]]:
             lease.release()
 
 
-def _shown_in_tracking(checked: CheckedStudy) -> dict[str, Any]:
+def _shown_in_tracking(checked: CheckedStudy, experiment: str) -> dict[str, Any]:
     """What the runs in MLflow show of a study beside its trials."""
     return {
-        "experiment": checked.settings.experiment_name,
+        "experiment": experiment,
         "dataset": checked.objective.dataset,
         "choice_params": dict(checked.objective.choice_params),
         "metric": checked.objective.metric,

@@ -70,7 +70,7 @@ def check_study(plan: StudyPlan, *, several_studies: bool) -> CheckedStudy:
         ModelError: a model could not be stored as plain data.
     """
     kind = objective_class(plan.config)
-    settings = Settings.from_config(plan.config.hydra.sweeper, plan.subject, kind.prefix)
+    settings = Settings.from_config(plan.config.hydra.sweeper, kind.prefix)
     with naming_its_file(plan.config.hydra.runtime):
         pruner = build_pruner(_mapping(plan, "pruner", "median"))
         samplers = _samplers(plan, settings)

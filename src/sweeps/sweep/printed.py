@@ -66,9 +66,9 @@ def say_how_to_resume(folder: StudyFolder) -> None:
     say(f"Resume:  python -m sweeps.resume {folder.path}")
 
 
-def say_where(checked: CheckedStudy, parent_run: str) -> None:
+def say_where(checked: CheckedStudy, experiment: str, parent_run: str) -> None:
     """Say where the results of a study are."""
-    uri, settings = tracking.shown_uri(), checked.settings
+    uri = tracking.shown_uri()
     say(f"Trials:  {checked.folder.trials}")
-    say(f"MLflow:  experiment {settings.experiment_name}, run {parent_run}")
+    say(f"MLflow:  experiment {experiment}, run {parent_run}")
     say(f"View:    {uri if uri.startswith('http') else f'mlflow ui --backend-store-uri {uri}'}")

@@ -48,8 +48,11 @@ def run_study(checked: CheckedStudy, workers: Workers) -> StudyResult:
     objective, settings, folder = checked.objective, checked.settings, checked.folder
     metrics, names = tuple(objective.directions), objective.names()
     client = tracking.connect()
-    experiment = tracking.experiment_id(client, settings.experiment_name)
-    with open_study(checked) as (study, lease):
+    experiment_name = tracking.experiment_name(
+        client, settings.experiment_name, objective.dataset or checked.plan.subject
+    )
+    experiment = tracking.experiment_id(client, experiment_name)
+    with open_study(checked, experiment_name) as (study, lease):
         announce(checked, study)
         runs = StudyRuns(client, experiment, study, folder)
         callbacks: list[Callback] = [
@@ -82,7 +85,7 @@ def run_study(checked: CheckedStudy, workers: Workers) -> StudyResult:
             return result
         if runs.is_answered:
             _log_figures(study, objective, runs)
-        say_where(checked, runs.parent_id)
+        say_where(checked, experiment_name, runs.parent_id)
         if result.outcome is Outcome.COMPLETED and result.best is not None:
             register_winner(checked, result.best, runs)
     if result.outcome is not Outcome.COMPLETED:

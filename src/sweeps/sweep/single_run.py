@@ -50,7 +50,8 @@ def run_single(config: DictConfig, runtime: Any) -> TrialResult | None:
     from sweeps.tracking.entries import command_tags, log_failed_run, log_single_run, params_of
 
     client = tracking.connect()
-    experiment = tracking.experiment_id(client, settings.experiment_name)
+    experiment_name = tracking.experiment_name(client, settings.experiment_name, str(config.dataset.name))
+    experiment = tracking.experiment_id(client, experiment_name)
     tags = {**command_tags(), "sweeps.dataset.fingerprint": task.fingerprint}
     active = hyperparameters(config)
     choice_params = {group: f"{group}_type" for group in GROUPS}
@@ -67,5 +68,5 @@ def run_single(config: DictConfig, runtime: Any) -> TrialResult | None:
         ) from error
     run = log_single_run(client, experiment, choices, params, result, tags, started)
     say(table([[name, f"{value:.6g}"] for name, value in result.metrics.items()], ["metric", "value"]))
-    say(f"MLflow: experiment {settings.experiment_name}, run {run}, at {tracking.shown_uri()}")
+    say(f"MLflow: experiment {experiment_name}, run {run}, at {tracking.shown_uri()}")
     return result

@@ -7,7 +7,9 @@ import shlex
 from optuna.trial import FrozenTrial
 
 from sweeps.base.errors import TrackingError
+from sweeps.base.predictions import predictions_of
 from sweeps.base.say import say
+from sweeps.execution.objective import FittedWinner
 from sweeps.study.trial_record import Record
 from sweeps.sweep.preflight import CheckedStudy
 from sweeps.tracking.models import registry
@@ -37,11 +39,11 @@ def register_winner(checked: CheckedStudy, best: FrozenTrial, runs: StudyRuns) -
         if known is not None and said is not None:
             say(f"Model:   {name} version {known.version} was registered before: {said}")
             return
-        say("Model:   refitting the best trial on the training part ...")
-        child = _child_of(best, runs)
-        winner = checked.objective.fit_winner(checked.plan.config_of(best))
-        if winner is None:
-            return
+        child, record = _child_of(best, runs), Record.of(best)
+        evaluation_id = record.evaluation_id or runs.data_digest(child)
+        for file in predictions_of(checked.folder.path / str(best.number)):
+            runs.client.log_artifact(child, str(file), "predictions")
+        winner = checked.objective.winner(checked.plan.config_of(best), record.metrics, evaluation_id)
         decision = registry.register(runs.client, winner, child, _tags(checked, best), name, checked.settings.promote)
         runs.set_parent_tags(
             {"sweeps.registered_model": f"{name}/{decision.version}", "sweeps.promotion.reason": decision.message}
@@ -54,8 +56,11 @@ def register_winner(checked: CheckedStudy, best: FrozenTrial, runs: StudyRuns) -
             f"{error}\nTo try again: python -m sweeps.resume {checked.folder.path}"
         ) from error
     say(f"Model:   {name} version {decision.version} registered; {decision.message}")
-    address = shlex.quote(f"models:/{name}@champion")
-    say(f"Predict: python -m sweeps.predict {address} input.csv -o output.csv")
+    address = f"models:/{name}@champion"
+    if isinstance(winner, FittedWinner):
+        say(f"Predict: python -m sweeps.predict {shlex.quote(address)} input.csv -o output.csv")
+    else:
+        say(f"Load:    mlflow.pyfunc.load_model({address!r})")
 
 
 def _child_of(best: FrozenTrial, runs: StudyRuns) -> str:

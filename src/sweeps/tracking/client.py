@@ -141,6 +141,23 @@ def unreachable(error: Exception) -> TrackingError:
     )
 
 
+def experiment_name(client: MlflowClient, typed: str | None, default: str) -> str:
+    """The name of an experiment: as typed, else as MLflow's variables say, which `mlflow.set_experiment` sets, too.
+
+    Raises:
+        TrackingError: MLFLOW_EXPERIMENT_ID is that of no experiment.
+    """
+    number = os.environ.get("MLFLOW_EXPERIMENT_ID")
+    if typed is not None:
+        return typed
+    if not number:
+        return os.environ.get("MLFLOW_EXPERIMENT_NAME") or default
+    try:
+        return str(client.get_experiment(number).name)
+    except MlflowException as error:
+        raise unreachable(error) from error
+
+
 def experiment_id(client: MlflowClient, name: str) -> str:
     """The id of an experiment, made on first use.
 

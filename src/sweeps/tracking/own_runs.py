@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 OWN_RUN = "sweeps.own_run"  # tag of each run that an app makes in a trial: the parent run and the trial's number
+OWN_RUN_ELSEWHERE = "sweeps.own_run_id"  # tag of a trial's run: the one that its app has made in another experiment
 _URI, _EXPERIMENT, _EXPERIMENT_NAME = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"
 _RUN, _CONTEXT = "MLFLOW_RUN_ID", "MLFLOW_RUN_CONTEXT"
 _PATIENCE = ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR")  # with a server that is down

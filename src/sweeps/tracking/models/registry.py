@@ -23,12 +23,13 @@ from mlflow.models import Model, infer_signature
 
 from sweeps.base.errors import ModelError, TrackingError
 from sweeps.compose.settings import Promote
-from sweeps.execution.objective import FittedWinner
+from sweeps.execution.objective import FittedWinner, Winner
 from sweeps.tasks.base import Predictor, Task
 from sweeps.tasks.metrics import is_better
 from sweeps.tracking.client import unreachable
 from sweeps.tracking.models.load import known_model
 from sweeps.tracking.models.pyfunc import load_predictor, save_predictor
+from sweeps.tracking.own_runs import OWN_RUN, OWN_RUN_ELSEWHERE
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -55,11 +56,12 @@ class Decision:
 
 
 def register(
-    client: MlflowClient, winner: FittedWinner, run_id: str, tags: Mapping[str, str], name: str, promote: Promote
+    client: MlflowClient, winner: Winner, run_id: str, tags: Mapping[str, str], name: str, promote: Promote
 ) -> Decision:
-    """Log the winner's model, register it, point `challenger` at it, and let the gate decide on `champion`.
+    """Log the winner's model unless its app has, register it, point `challenger` at it, and let the gate decide.
 
-    Same evaluation id as the incumbent: strictly better moves `champion`, a tie keeps it. Another id: `champion` stays.
+    Same evaluation id as the incumbent: strictly better moves `champion`, a tie keeps it. Another id, or none:
+    `champion` stays. The first version of a name becomes champion.
     What an earlier call that was cut off has done is not done again.
 
     Args:
@@ -72,13 +74,16 @@ def register(
 
     Raises:
         ModelError: the model cannot be stored as plain data.
-        TrackingError: the registry is out of reach, or refuses.
+        TrackingError: the registry is out of reach, or refuses; or the app has logged no model.
     """
     try:
         _ensure_registered(client, name)
         version = version_of(client, name, run_id)
         if version is None:
-            model_uri, model_id = _logged_model(client, winner, run_id)
+            if isinstance(winner, FittedWinner):
+                model_uri, model_id = _logged_model(client, winner, run_id)
+            else:
+                model_uri, model_id = _model_of_app(client, run_id)
             version = client.create_model_version(
                 name, source=model_uri, run_id=run_id, model_id=model_id, tags={**tags, **_version_tags(winner)}
             )
@@ -156,6 +161,26 @@ def _logged_model(client: MlflowClient, winner: FittedWinner, run_id: str) -> tu
     return log_predictor(client, run_id, winner.task, winner.predictor, winner.example, winner.trusted_types)
 
 
+def _model_of_app(client: MlflowClient, run_id: str) -> tuple[str, str]:
+    """Address and id of the model that an app has logged in a trial, the last one in the trial's run before others."""
+    run = client.get_run(run_id)
+    tags = run.data.tags
+    runs = [run]
+    if OWN_RUN in tags:
+        runs += client.search_runs([run.info.experiment_id], f"tags.`{OWN_RUN}` = '{tags[OWN_RUN]}'")
+    if OWN_RUN_ELSEWHERE in tags:
+        runs.append(client.get_run(tags[OWN_RUN_ELSEWHERE]))
+    for one in runs:
+        models = client.search_logged_models([one.info.experiment_id], f"source_run_id = '{one.info.run_id}'")
+        ready = [model for model in models if model.status == LoggedModelStatus.READY]
+        if ready:
+            last = max(ready, key=lambda model: model.creation_timestamp)
+            return str(last.model_uri), str(last.model_id)
+    raise TrackingError(
+        "its trial logged no model; log one in the function, as in mlflow.sklearn.log_model(model, name='model')"
+    )
+
+
 def log_predictor(
     client: MlflowClient,
     run_id: str,
@@ -227,7 +252,7 @@ def _ensure_registered(client: MlflowClient, name: str) -> None:
             client.get_registered_model(name)
 
 
-def _version_tags(winner: FittedWinner) -> dict[str, str]:
+def _version_tags(winner: Winner) -> dict[str, str]:
     return {
         **winner.tags,
         **{f"sweeps.{metric}": repr(score) for metric, score in winner.scores.items()},
@@ -237,7 +262,7 @@ def _version_tags(winner: FittedWinner) -> dict[str, str]:
     }
 
 
-def _gate(client: MlflowClient, winner: FittedWinner, name: str, version: str, promote: Promote) -> Decision:
+def _gate(client: MlflowClient, winner: Winner, name: str, version: str, promote: Promote) -> Decision:
     score = winner.scores[winner.metric]
     command = f"python -m sweeps.promote {shlex.quote(name)} {version}"
     incumbent = champion_of(client, name)
@@ -250,6 +275,14 @@ def _gate(client: MlflowClient, winner: FittedWinner, name: str, version: str, p
         return Decision(name, version, True, f"champion is version {version}, the first; {mine}")
     if str(incumbent.version) == version:
         return Decision(name, version, True, f"champion is version {version}; {mine}")
+    if winner.lacks:
+        return Decision(
+            name,
+            version,
+            False,
+            f"champion stays version {incumbent.version}, and version {version} is challenger: the two cannot be "
+            f"compared, as {winner.lacks}. To promote it: {command}",
+        )
     theirs = _number(incumbent.tags.get(f"sweeps.{winner.metric}"))
     client.set_model_version_tag(name, version, "sweeps.incumbent.version", str(incumbent.version))
     if theirs is not None:

@@ -26,9 +26,10 @@ from sweeps.tracking.entries import (
     shown,
     tags_of,
 )
-from sweeps.tracking.own_runs import OWN_RUN, own_run, trial_of
+from sweeps.tracking.own_runs import OWN_RUN, OWN_RUN_ELSEWHERE, own_run, trial_of
 
 _NUMBER, _STATE = "sweeps.trial.number", "sweeps.trial.state"  # tags; a run without the second is not complete
+_PARENT = "mlflow.parentRunId"  # tag
 _STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.FAIL: "FAILED", TrialState.PRUNED: "KILLED"}
 
 
@@ -92,7 +93,7 @@ class ChildRuns:
     def find(self) -> None:
         """Look up the runs that MLflow has."""
         found: dict[int, list[Run]] = {}
-        for run in self._search(f"tags.mlflow.parentRunId = '{self.parent.run_id}'"):
+        for run in self._search(f"tags.`{_PARENT}` = '{self.parent.run_id}'"):
             tags = run.data.tags
             number = trial_of(tags[OWN_RUN]) if OWN_RUN in tags else int(tags.get(_NUMBER, -1))
             found.setdefault(number, []).append(run)
@@ -116,8 +117,8 @@ class ChildRuns:
         own: Run | None = None
         if record.uses_mlflow or trial.state != TrialState.COMPLETE:
             own = self._own_run(trial)
-            if own is None and record.uses_mlflow:
-                link, note = self._link_elsewhere(trial.number)
+            if own is None and (record.uses_mlflow or trial.state == TrialState.FAIL):
+                link, note = self._link_elsewhere(trial)
                 tags |= link
         if trial.number not in self.run_ids:
             self._create(trial, tags, record)
@@ -169,34 +170,36 @@ class ChildRuns:
         self.run_ids[number] = child.info.run_id
         for run in others:
             if _is_own(run):
-                self._client.set_tag(run.info.run_id, "mlflow.parentRunId", child.info.run_id)
+                self._client.set_tag(run.info.run_id, _PARENT, child.info.run_id)
             else:
                 self._client.delete_run(run.info.run_id)
         return child
 
     def _own_run(self, trial: FrozenTrial) -> Run | None:
         """The run that a trial's app has made, with those below it ended; None if it has made none."""
-        tag = own_run(self.parent.run_id, trial.number)
-        runs = list(self._search(f"tags.`{OWN_RUN}` = '{tag}'"))
-        below_study = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == self.parent.run_id]
-        if not below_study:
-            return None
-        child = self._choose(trial.number, below_study)
-        for run in runs:
-            if run is not child and run.info.status == "RUNNING":
-                self._client.set_terminated(run.info.run_id, _STATUS[trial.state])
-        return child
+        below_study = self._end_own_runs(trial)
+        return self._choose(trial.number, below_study) if below_study else None
 
-    def _link_elsewhere(self, number: int) -> tuple[dict[str, str], str]:
+    def _link_elsewhere(self, trial: FrozenTrial) -> tuple[dict[str, str], str]:
         """A tag that links to the run that an app has made in another experiment, and a line about it, said once."""
-        others = [found.experiment_id for found in self._client.search_experiments()]
-        tag = own_run(self.parent.run_id, number)
-        run = next(self._search(f"tags.`{OWN_RUN}` = '{tag}'", others), None)
-        if run is None:
+        runs = self._end_own_runs(trial, [found.experiment_id for found in self._client.search_experiments()])
+        for run in runs:
+            self._client.delete_tag(run.info.run_id, _PARENT)
+        if not runs:
             return {}, ""
-        note = "" if self._has_said_elsewhere else _elsewhere(self._client.get_experiment(run.info.experiment_id).name)
+        experiment = self._client.get_experiment(runs[0].info.experiment_id).name
+        note = "" if self._has_said_elsewhere else _elsewhere(experiment)
         self._has_said_elsewhere = True
-        return {f"{OWN_RUN}_id": run.info.run_id}, note
+        return {OWN_RUN_ELSEWHERE: runs[0].info.run_id}, note
+
+    def _end_own_runs(self, trial: FrozenTrial, experiments: Sequence[str] | None = None) -> list[Run]:
+        """End the runs that a trial's app has made, and give those that are below the study's, by their start."""
+        tag = own_run(self.parent.run_id, trial.number)
+        runs = list(self._search(f"tags.`{OWN_RUN}` = '{tag}'", experiments))
+        for run in runs:
+            if run.info.status == "RUNNING":
+                self._client.set_terminated(run.info.run_id, _STATUS[trial.state])
+        return [run for run in runs if run.data.tags.get(_PARENT) == self.parent.run_id]
 
     def _create(self, trial: FrozenTrial, tags: Mapping[str, str], record: Record) -> None:
         self.is_in_doubt = True
@@ -236,7 +239,7 @@ class ChildRuns:
     def _tags_of(self, trial: FrozenTrial, record: Record) -> dict[str, str]:
         tags = {
             **identity_tags("trial"),
-            "mlflow.parentRunId": self.parent.run_id,
+            _PARENT: self.parent.run_id,
             _NUMBER: str(trial.number),
             _STATE: "INTERRUPTED" if record.interrupted else trial.state.name,
             "sweeps.overrides": " ".join(record.overrides),
@@ -262,5 +265,5 @@ def _is_own(run: Run) -> bool:
 def _elsewhere(experiment: str) -> str:
     return (
         f"MLflow: the app logs its trials to the experiment {experiment!r}; its runs stay there, and the study's link "
-        f"to them (tag {OWN_RUN}_id). To have all in one: hydra.sweeper.experiment_name='{experiment}'"
+        f"to them (tag {OWN_RUN_ELSEWHERE}). To have all in one: hydra.sweeper.experiment_name='{experiment}'"
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 from optuna import Study
 from optuna.trial import FrozenTrial
 
@@ -131,6 +132,18 @@ class StudyRuns:
     def seconds(self) -> float:
         """Spent on logging trials."""
         return self._log.seconds
+
+    def data_digest(self, run_id: str) -> str:
+        """What an app's run says by `mlflow.log_input` that it was tested on, or else of all its data; empty for none.
+
+        Inputs for testing are those whose context begins with `test` or `eval`.
+        """
+        digests: dict[bool, list[str]] = {True: [], False: []}
+        inputs = self.client.get_run(run_id).inputs
+        for given in inputs.dataset_inputs if inputs else ():
+            contexts = [tag.value for tag in given.tags if tag.key == MLFLOW_DATASET_CONTEXT]
+            digests[any(context.startswith(("test", "eval")) for context in contexts)].append(given.dataset.digest)
+        return " ".join(sorted(digests[True] or digests[False]))
 
     def set_parent_tags(self, tags: Mapping[str, str]) -> None:
         """Add tags to the parent run."""
