@@ -88,7 +88,7 @@ def test_each_trial_of_an_app_that_misbehaves_ends_as_what_it_is_and_the_next_se
     deeds = ",".join(RUNNING_IN_A_WORKER)
     command = sweep(app_site, "misbehaves.py", f"how={deeds}", "x=1,2", *THRESHOLD)
     check_each_ended_as_what_it_is(app_site, list(RUNNING_IN_A_WORKER), times=2)
-    assert len(app_site.study().get_trials()) == 2 * len(RUNNING_IN_A_WORKER) + 1  # and the defaults
+    assert len(app_site.study().get_trials()) == 2 * len(RUNNING_IN_A_WORKER)  # the default is none of them
     assert command.out.count("x" * 1_000_000) == 20
 
 
@@ -124,6 +124,15 @@ def test_in_the_coordinators_own_process_it_is_the_same(app_site: Site) -> None:
             "typed",
             ["hydra.sweeper.search_space={lr:{type:categorical,choices:[0.1,big]}}"],
             "hydra.sweeper.search_space: lr cannot be 'big'",
+        ),
+        ("typed", ["layers=interval(1,4)"], "For whole numbers: range(1,5), or int(interval(1,4))."),
+        ("typed", ["lr=1,2", "hydra.sweeper.repeat={sed:[1,2]}"], "repeat: the config has no key 'sed'"),
+        ("typed", ["lr=1,2", "hydra.sweeper.repeat={layers:[1,b]}"], "hydra.sweeper.repeat: layers cannot be 'b'"),
+        ("typed", ["lr=1,2", "hydra.sweeper.pruner=median"], "such as hydra/sweeper/pruner=median chooses"),
+        (
+            "grouped",
+            ["hydra.sweeper.search_space={model/encoder/nlp:{x:{type:float,low:0.1,high:1}}}"],
+            "hydra.sweeper.search_space: model/encoder/nlp does not exist; the options of model/encoder are cnn, mlp",
         ),
         ("typed", ["lr=1,2", "hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials must be at least 1, such as hydra"),
         ("misbehaves", ["seed=1,2"], "'hydra.sweeper.repeat={seed: [1,2]}'"),

@@ -97,7 +97,8 @@ def leaves_of(config: DictConfig, request: Request) -> dict[Owner, tuple[Leaf, .
             distribution = sweep.distribution(default, by_default=request.scope.groups is not None)
             leaf = leaves.get(key) or Leaf(key, owners.name(key), distribution, default, {}, "")
             leaves[key] = replace(leaf, distribution=distribution, source=f"command line: {sweep.text}")
-    _check_types(config, leaves.values())
+    for leaf in leaves.values():
+        check_values(config, leaf.key, map(leaf.decode, _extremes(leaf.distribution)), leaf.source)
     by_owner: dict[Owner, list[Leaf]] = {}
     for key, leaf in leaves.items():
         is_fixed = key not in request.leaf_sweeps and request.is_fixed(key)
@@ -164,15 +165,20 @@ def _value(config: DictConfig, key: str) -> Any:
     return OmegaConf.to_container(found, enum_to_str=True) if OmegaConf.is_config(found) else found
 
 
-def _check_types(config: DictConfig, leaves: Iterable[Leaf]) -> None:
-    """Have a config with types take what a trial may set."""
-    config = copy.deepcopy(config)
-    for leaf in leaves:
-        for value in map(leaf.decode, _extremes(leaf.distribution)):
-            try:
-                OmegaConf.update(config, leaf.key, override_text.stored(value), merge=False)
-            except OmegaConfBaseException as error:
-                raise ConfigError(f"{leaf.source}: {leaf.key} cannot be {value!r}: {first_line(error)}.") from error
+def check_values(config: DictConfig, key: str, values: Iterable[Any], source: str) -> None:
+    """Have a config, which may have types, take the values that trials set.
+
+    Raises:
+        ConfigError: it refuses one.
+    """
+    probe = copy.deepcopy(config)
+    for value in values:
+        try:
+            OmegaConf.update(probe, key, override_text.stored(value), merge=False)
+        except OmegaConfBaseException as error:
+            is_whole = OmegaConf.get_type(config, key) is int and isinstance(value, float)
+            hint = " For whole numbers: range(1,5), or int(interval(1,4))." if is_whole else ""
+            raise ConfigError(f"{source}: {key} cannot be {value!r}: {first_line(error)}.{hint}") from error
 
 
 def _extremes(distribution: BaseDistribution) -> Iterable[Any]:

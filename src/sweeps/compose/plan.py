@@ -22,7 +22,7 @@ from sweeps.compose.composed_space import has_key, leaves_of
 from sweeps.compose.leaf import Leaf
 from sweeps.compose.plain_run import remove_search_spaces
 from sweeps.compose.request import Request
-from sweeps.compose.scope import Scope, package_of
+from sweeps.compose.scope import SEARCH_SPACE, Scope, package_of
 from sweeps.compose.search_space import ROOT, Owner, Proposal, SearchSpace
 
 
@@ -209,6 +209,7 @@ def plan_study(request: Request, option: str | None, master: DictConfig, config_
             config = _compose(common, chosen, values, request, master, config_loader)
         unused -= {*values, *(key for key in request.leaf_sweeps if has_key(config, key))}
         combinations[options] = Combination(choices, config, keeps_search_space=scope.groups is not None)
+    _check_options(first, config_loader)
     if unused:
         raise ConfigError(_unused_message(sorted(unused), list(combinations.values())))
     study_choice = {scope.study_group: str(own[scope.study_group])} if scope.study_group else {}
@@ -253,6 +254,17 @@ def _space(groups: Mapping[str, tuple[str, ...]], combinations: Sequence[Combina
     beside = {group: (choice,) for group, choice in found if group and group not in groups}
     order = {owner: leaves for owner, leaves in found.items() if owner != ROOT} | {ROOT: found.get(ROOT, ())}
     return SearchSpace({**groups, **beside}, order, request.scope.lead, request.added, frozenset(beside))
+
+
+def _check_options(config: DictConfig, config_loader: ConfigLoader) -> None:
+    """Every option that `hydra.sweeper.search_space` names exists, if only for another command line."""
+    space = config.hydra.sweeper.get(SEARCH_SPACE)
+    for key in space if OmegaConf.is_dict(space) else ():
+        group, _, option = str(key).rpartition("/")
+        options = config_loader.get_group_options(group) if group else [option]
+        if option not in options:
+            have = f"the options of {group} are {', '.join(options)}" if options else f"there is no group {group}"
+            raise ConfigError(f"hydra.sweeper.search_space: {key} does not exist; {have}.")
 
 
 def _compose(

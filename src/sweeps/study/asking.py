@@ -117,7 +117,7 @@ class TrialQueue:
         return [
             (parameters, {Attribute.DEFAULT: index})
             for index, parameters in enumerate(self._space.defaults())
-            if index not in begun
+            if index not in begun and self._samplers.admits(parameters)
         ]
 
 

@@ -43,6 +43,10 @@ class ConditionalGrid(BaseSampler):
         order = np.random.default_rng(seed).permutation(len(points))
         self._points = [points[index] for index in order]
 
+    def has(self, parameters: Mapping[str, Any]) -> bool:
+        """Whether these parameters are one of the points."""
+        return frozenset(parameters.items()) in {frozenset(point.items()) for point in self._points}
+
     def next_point(self, study: Study) -> dict[str, Any] | None:
         """The first point that no trial of the study has or had, interrupted ones aside; None when all have run."""
         seen = _points_of(study)

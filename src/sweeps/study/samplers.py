@@ -61,6 +61,10 @@ class SamplerFactory:
             self._config["space"] = space
         self._sampler = self._build(self._config.get("seed"))
 
+    def admits(self, parameters: Mapping[str, Any]) -> bool:
+        """Whether a trial may run these parameters: where every point is run once, no other is."""
+        return not isinstance(self._sampler, ConditionalGrid) or self._sampler.has(parameters)
+
     def exhausted(self, study: Study) -> bool:
         """Whether the sampler has nothing left to propose."""
         return isinstance(self._sampler, ConditionalGrid) and self._sampler.next_point(study) is None

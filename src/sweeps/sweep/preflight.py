@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from optuna.pruners import BasePruner, NopPruner
 from sweeps.base.build import TARGET
 from sweeps.base.errors import ConfigError
 from sweeps.base.say import say
+from sweeps.compose.composed_space import check_values, has_key
 from sweeps.compose.option_file import naming_its_file
 from sweeps.compose.plan import StudyPlan
 from sweeps.compose.settings import Settings
@@ -75,6 +76,8 @@ def check_study(plan: StudyPlan, *, several_studies: bool) -> CheckedStudy:
         pruner = build_pruner(_mapping(plan, "pruner", "median"))
         samplers = _samplers(plan, settings)
         objective = kind(plan, settings)
+    if settings.repeat is not None:
+        _check_repeat(plan, *settings.repeat)
     if len(objective.directions) > 1:
         _check_several(settings, pruner)
     objective.check()
@@ -103,6 +106,14 @@ def _samplers(plan: StudyPlan, settings: Settings) -> SamplerFactory:
             say(f"The search space has {n_points} configurations: each is run once, and no sampler is needed.")
             config = {TARGET: GRID, "seed": settings.seed}
     return SamplerFactory(config, space)
+
+
+def _check_repeat(plan: StudyPlan, key: str, values: Sequence[Any]) -> None:
+    """Have every config take the values under which each of them is to run."""
+    for combination in plan.combinations.values():
+        if not has_key(combination.config, key):
+            raise ConfigError(f"hydra.sweeper.repeat: the config has no key {key!r}; the keys are shown by --cfg job.")
+        check_values(combination.config, key, values, "hydra.sweeper.repeat")
 
 
 def _check_several(settings: Settings, pruner: BasePruner) -> None:
@@ -135,5 +146,6 @@ def _mapping(plan: StudyPlan, group: str, example: str) -> dict[str, Any]:
     node = plan.config.hydra.sweeper[group]
     config = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     if not isinstance(config, dict):
-        raise ConfigError(f"{group} must be a mapping with `_target_`, such as {group}={example}.")
+        typed = f"hydra/sweeper/{group}" if objective_class(plan.config).prefix else group
+        raise ConfigError(f"{group} must be a mapping with `_target_`, such as {typed}={example} chooses.")
     return {str(key): value for key, value in config.items()}

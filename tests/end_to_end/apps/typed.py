@@ -21,6 +21,7 @@ class Config:
     hydra: Any = field(default_factory=lambda: {"sweeper": {"study_name": "s", "n_jobs": 1}})
     optimizer: Optimizer = Optimizer.adam
     lr: float = 0.1
+    layers: int = 1
 
 
 ConfigStore.instance().store(name="config", node=Config)
