@@ -25,7 +25,7 @@ from sweeps.study.lease import Lease
 from sweeps.study.others import SURPLUS, OtherProcesses
 from sweeps.study.pruning import pruning_check
 from sweeps.study.result import Callback, StudyResult
-from sweeps.study.stopping import Budget, Outcome, Stop, Tally
+from sweeps.study.stopping import EVERY_POINT, Budget, Outcome, Stop, Tally
 from sweeps.study.trial_record import CUT_OFF, tell, tell_failure
 
 _log = logging.getLogger(__name__)
@@ -133,7 +133,7 @@ class StudyLoop:
                 break
             asked = self._queue.ask(self._tally.accepted + len(self._in_flight))
             if asked is None:
-                self._stop = Outcome.COMPLETED, "every point of the grid has run"
+                self._stop = Outcome.COMPLETED, EVERY_POINT
                 break
             self._unheard[asked.trial.number] = asked
             if self._others.have_started_the_last_before(asked.trial.number):

@@ -14,6 +14,7 @@ from sweeps.study.attribute import is_counted
 from sweeps.study.best import sign_of
 
 _MIN_TRIALS_TO_JUDGE = 5
+EVERY_POINT = "every point of the grid has run"  # why a study ended
 
 
 class Outcome(Enum):

@@ -12,6 +12,7 @@ from sweeps.base.say import say
 from sweeps.study.attribute import Attribute, is_counted
 from sweeps.study.folder import StudyFolder
 from sweeps.study.result import StudyResult
+from sweeps.study.stopping import EVERY_POINT
 from sweeps.sweep.data_line import data_line
 from sweeps.sweep.preflight import CheckedStudy
 from sweeps.sweep.tables import front_table, summary_table
@@ -42,7 +43,7 @@ def report(study: Study, metrics: Sequence[str], result: StudyResult, names: Map
         names: how a hyperparameter is called, by config key.
     """
     if result.reason:
-        say(f"The study ended early: {result.reason}.")
+        say(f"{'Finished' if result.reason == EVERY_POINT else 'The study ended early'}: {result.reason}.")
     trials = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
     n_failed = sum(is_counted(trial) for trial in trials)
     if n_failed:
