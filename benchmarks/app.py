@@ -3,6 +3,7 @@
     python benchmarks/app.py                    ours and the bare loop
     python benchmarks/app.py --peers DIR        and the peers, each in a virtual environment that is made in DIR
     python benchmarks/app.py --peers DIR --only hydra-optuna-sweeper
+    python benchmarks/app.py --peers DIR --mlflow           what it costs that the app logs to MLflow, ours and the peer's
 
 The app adds up four squares. Every sweeper runs it 200 times from a random sampler with one worker, start-up aside (a
 sweep of one trial is subtracted), three times over, for the median. A peer that does not install, or does not run, is
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -57,6 +58,21 @@ def loss(config):
     else:
         time.sleep(2.0 if number % 4 == 0 else 0.2)
     return (config.w - 0.3) ** 2
+
+if __name__ == "__main__":
+    loss()
+"""
+LOGGING_APP = """
+import hydra
+import mlflow
+
+@hydra.main(config_path=".", config_name="config", version_base="1.3")
+def loss(config):
+    value = sum((config[key] - 0.3) ** 2 for key in "wxyz")
+    with mlflow.start_run():
+        mlflow.log_params({f"app_{key}": config[key] for key in "wxyz"})
+        mlflow.log_metric("loss", value)
+    return value
 
 if __name__ == "__main__":
     loss()
@@ -159,6 +175,12 @@ PEERS = {
 }
 
 
+def logging(sweeper: Sweeper) -> Sweeper:
+    """The same with an app that logs to MLflow."""
+    package = None if sweeper.package is None else f"{sweeper.package} mlflow>=3.10,<4"
+    return replace(sweeper, files={**sweeper.files, "app.py": LOGGING_APP}, package=package)
+
+
 def write(folder: Path, files: dict[str, Any]) -> None:
     for name, content in files.items():
         file = folder / name
@@ -175,7 +197,7 @@ def interpreter(sweeper: Sweeper, environments: Path | None) -> str:
     is_installed = environment / "installed"
     if not is_installed.exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(environment)], check=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", sweeper.package]
+        install = [str(python), "-m", "pip", "install", "--quiet", *sweeper.package.split()]
         done = subprocess.run(install, capture_output=True, text=True, check=False)
         if done.returncode:
             raise DoesNotRunError(f"does not install: {last_line(done.stderr)}")
@@ -226,6 +248,19 @@ def overhead(n_trials: int, peers: dict[str, Sweeper], environments: Path | None
     table([f"{n_trials} trials, one worker", "ms a trial", "ms more than the loop", "times ours"], rows)
 
 
+def own_logging(n_trials: int, environments: Path) -> None:
+    """A trial whose app logs to MLflow, beside one whose app does not, and beside the peer's."""
+    silent = milliseconds(OURS, n_trials)
+    ours = milliseconds(logging(OURS), n_trials)
+    peer = milliseconds(logging(PEERS["hydra-optuna-sweeper"]), n_trials, environments)
+    rows = [
+        ["sweeps, an app that logs nothing", f"{silent:.1f}", "", ""],
+        ["sweeps, its own run in the trial's", f"{ours:.1f}", f"{ours - silent:.1f}", "1.0"],
+        ["hydra-optuna-sweeper, a run of its own", f"{peer:.1f}", "", f"{peer / ours:.1f}"],
+    ]
+    table([f"{n_trials} trials, one worker", "ms a trial", "ms for logging", "times ours"], rows)
+
+
 def uneven() -> None:
     config = hydra_config("sweeps", "random", params={"w": PARAMS["w"]}, study_name="uneven")
     config |= {"n_workers": N_WORKERS}
@@ -244,7 +279,13 @@ def main() -> None:
     parser.add_argument("n_trials", type=int, nargs="?", default=200)
     parser.add_argument("--peers", type=Path, metavar="DIR", help="for the virtual environments of the peers")
     parser.add_argument("--only", action="append", choices=list(PEERS), help="of the peers; may be repeated")
+    parser.add_argument("--mlflow", action="store_true", help="an app that logs to MLflow; needs --peers")
     arguments = parser.parse_args()
+    if arguments.mlflow:
+        if arguments.peers is None:
+            parser.error("--mlflow compares with a peer: --peers DIR")
+        own_logging(arguments.n_trials, arguments.peers)
+        return
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     peers = {name: PEERS[name] for name in arguments.only or PEERS} if arguments.peers else {}
     overhead(arguments.n_trials, peers, arguments.peers)
