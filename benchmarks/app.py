@@ -3,7 +3,7 @@
     python benchmarks/app.py                    ours and the bare loop
     python benchmarks/app.py --peers DIR        and the peers, each in a virtual environment that is made in DIR
     python benchmarks/app.py --peers DIR --only hydra-optuna-sweeper
-    python benchmarks/app.py --peers DIR --mlflow           what it costs that the app logs to MLflow, ours and the peer's
+    python benchmarks/app.py --peers DIR --mlflow     what it costs that the app logs to MLflow itself
 
 The app adds up four squares. Every sweeper runs it 200 times from a random sampler with one worker, start-up aside (a
 sweep of one trial is subtracted), three times over, for the median. A peer that does not install, or does not run, is
