@@ -194,6 +194,34 @@ def test_a_default_that_is_a_member_of_an_enum_is_one_of_the_choices(app_site: S
     assert [trial.value for trial in app_site.study().get_trials()] == [1.1, 2.1]
 
 
+def test_keys_without_a_default_are_searched_in_an_app_of_hydras_older_ways(app_site: Site) -> None:
+    command = sweep(app_site, "plain.py", "x=interval(0,1)", "+z=10,20", "hydra.sweeper.n_trials=4")
+    trials = app_site.study().get_trials()
+    assert all(trial.value == trial.params["x"] + trial.params["z"] for trial in trials)
+    assert {trial.params["z"] for trial in trials} <= {10, 20}
+    check_projection(app_site, metric="objective", x="x")
+    for trial in trials:
+        assert (app_site.folder / f"multirun/s/{trial.number}/here.txt").read_text() == str(trial.params["x"])
+    assert not (app_site.folder / "here.txt").exists()
+    assert f"x={trials[0].params['x']:.4g}"[:5] in command.out
+    again = sweep(app_site, "plain.py", "x=interval(0,1)", "+z=10,20", "hydra.sweeper.n_trials=6")
+    assert "Resuming: 4 of 6 trials are done." in again.out
+    plain = app_site.command("plain.py", "x=3")
+    assert plain.wait() == 0, plain.err  # its own `search_space` is still there
+
+
+def test_a_folder_that_is_another_at_each_start_is_said(app_site: Site) -> None:
+    command = sweep(app_site, "typed.py", "lr=1.0,2.0", "hydra.sweep.dir=out/${now:%H-%M-%S-%f}")
+    assert "is another folder at each start, so the study s is new each time" in command.out
+    assert len(list(app_site.folder.glob("out/*/s/trials.csv"))) == 1
+
+
+def test_the_sampler_of_an_older_config_is_read(app_site: Site) -> None:
+    sampler = ("hydra.sweeper.sampler.multivariate=false", "+hydra.sweeper.sampler.consider_endpoints=false")
+    sweep(app_site, "typed.py", "lr=interval(0,1)", "hydra.sweeper.n_trials=3", *sampler)
+    assert len(app_site.study().get_trials()) == 3
+
+
 def test_what_only_the_app_can_resolve_is_left_to_it(app_site: Site) -> None:
     settings = ("hydra/sweeper=sweeps", "hydra.sweeper.study_name=s", "hydra.sweeper.n_trials=3")
     command = sweep(app_site, "resolver.py", *settings, "x=interval(0,1)")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra import version
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.core.singleton import Singleton
@@ -53,7 +54,7 @@ def run_trial_job(
     try:
         if hydra.output_subdir is not None:
             _store(folder / hydra.output_subdir, config, hydra)
-        with chdir(folder) if hydra.job.chdir else nullcontext(), _environment(hydra.job.env_set):
+        with chdir(folder) if _changes_directory(hydra.job.chdir) else nullcontext(), _environment(hydra.job.env_set):
             configure_log(hydra.job_logging, hydra.verbose)
             callbacks.on_job_start(config=hydra_config, task_function=task_function)
             returned = JobReturn(overrides=list(hydra.overrides.task), cfg=config, hydra_cfg=hydra_config)
@@ -69,6 +70,11 @@ def run_trial_job(
     finally:
         HydraConfig.instance().cfg = before
     return returned.return_value
+
+
+def _changes_directory(chdir: bool | None) -> bool:
+    """Whether a job runs in its folder: Hydra has a default for `hydra.job.chdir=null`, by the app's `version_base`."""
+    return not version.base_at_least("1.2") if chdir is None else chdir
 
 
 @contextmanager

@@ -14,10 +14,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from sweeps.base.errors import ConfigError, first_line
 from sweeps.compose import override_text, space_yaml
-from sweeps.compose.leaf import Leaf, reachable
+from sweeps.compose.leaf import NO_DEFAULT, Leaf, reachable
 from sweeps.compose.option_file import locate_option
 from sweeps.compose.request import Request
-from sweeps.compose.scope import SEARCH_SPACE, Scope, package_of
+from sweeps.compose.scope import SEARCH_SPACE, Scope, is_space, package_of
 from sweeps.compose.search_space import ROOT, Owner
 
 _SETTING = "hydra.sweeper.search_space"
@@ -92,10 +92,11 @@ def leaves_of(config: DictConfig, request: Request) -> dict[Owner, tuple[Leaf, .
                 )
             leaves[leaf.key] = replace(leaf, default=_default(config, leaf))
     for key, sweep in request.leaf_sweeps.items():
-        if has_key(config, key):
+        if sweep.adds or has_key(config, key):
             default = _value(config, key)
             distribution = sweep.distribution(default, by_default=request.scope.groups is not None)
-            leaf = leaves.get(key) or Leaf(key, owners.name(key), distribution, default, {}, "")
+            typed = key if has_key(config, key) else f"+{key}"
+            leaf = leaves.get(key) or Leaf(typed, owners.name(key), distribution, default, {}, "")
             leaves[key] = replace(leaf, distribution=distribution, source=f"command line: {sweep.text}")
     for leaf in leaves.values():
         check_values(config, leaf.key, map(leaf.decode, _extremes(leaf.distribution)), leaf.source)
@@ -106,11 +107,15 @@ def leaves_of(config: DictConfig, request: Request) -> dict[Owner, tuple[Leaf, .
     return {owner: reachable(found) for owner, found in by_owner.items()}
 
 
+def _node_and_name(config: DictConfig, key: str) -> tuple[Any, str]:
+    parent, _, name = key.rpartition(".")
+    return (OmegaConf.select(config, parent) if parent else config), name
+
+
 def has_key(config: DictConfig, key: str) -> bool:
     """Whether a config has a key."""
-    parent, _, name = key.rpartition(".")
-    node = OmegaConf.select(config, parent) if parent else config
-    return isinstance(node, DictConfig) and name in node
+    node, name = _node_and_name(config, key)
+    return isinstance(node, DictConfig) and name in node.keys()  # noqa: SIM118 - a key that is ??? is not "in" it
 
 
 def _spaces(config: DictConfig, owners: _Owners, scope: Scope) -> Iterator[tuple[str, Any, str]]:
@@ -123,8 +128,9 @@ def _spaces(config: DictConfig, owners: _Owners, scope: Scope) -> Iterator[tuple
     written = OmegaConf.to_container(config, resolve=False)
     assert isinstance(written, dict)  # noqa: S101 - for mypy: a config is one
     for package in _packages_with_space({key: node for key, node in written.items() if key != "hydra"}, ""):
-        key = f"{package}.{SEARCH_SPACE}" if package else SEARCH_SPACE
-        yield package, _plain(OmegaConf.select(config, key)), owners.place(package)
+        space = _plain(OmegaConf.select(config, f"{package}.{SEARCH_SPACE}" if package else SEARCH_SPACE))
+        if is_space(space):
+            yield package, space, owners.place(package)
     space = _plain(config.hydra.sweeper.get(SEARCH_SPACE))
     if not isinstance(space, Mapping):
         yield "", space, _SETTING
@@ -150,7 +156,7 @@ def _plain(node: Any) -> Any:
 
 def _default(config: DictConfig, leaf: Leaf) -> Any:
     """A leaf's default as it resolves."""
-    if leaf.default == "???":
+    if leaf.default == NO_DEFAULT:
         raise ConfigError(f"{leaf.source}: {leaf.key} is ???; a searched key needs a default.")
     if isinstance(leaf.default, str) and "${" in leaf.default:
         return _value(config, leaf.key)
@@ -159,6 +165,8 @@ def _default(config: DictConfig, leaf: Leaf) -> Any:
 
 def _value(config: DictConfig, key: str) -> Any:
     """The value of a key as it resolves and as it is typed: a member of an Enum by its name."""
+    if not has_key(config, key) or OmegaConf.is_missing(*_node_and_name(config, key)):
+        return NO_DEFAULT
     found = OmegaConf.select(config, key)
     if isinstance(found, Enum):
         return found.name
@@ -174,9 +182,10 @@ def check_values(config: DictConfig, key: str, values: Iterable[Any], source: st
     probe = copy.deepcopy(config)
     for value in values:
         try:
-            OmegaConf.update(probe, key, override_text.stored(value), merge=False)
+            added = key.startswith("+")
+            OmegaConf.update(probe, key.lstrip("+"), override_text.stored(value), merge=False, force_add=added)
         except OmegaConfBaseException as error:
-            is_whole = OmegaConf.get_type(config, key) is int and isinstance(value, float)
+            is_whole = OmegaConf.get_type(config, key.lstrip("+")) is int and isinstance(value, float)
             hint = " For whole numbers: range(1,5), or int(interval(1,4))." if is_whole else ""
             raise ConfigError(f"{source}: {key} cannot be {value!r}: {first_line(error)}.{hint}") from error
 

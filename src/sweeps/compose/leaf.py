@@ -13,6 +13,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from sweeps.compose import override_text
 
+NO_DEFAULT = "???"  # as Hydra writes that a value is missing
+
 
 @dataclass(frozen=True)
 class Leaf:
@@ -22,7 +24,7 @@ class Leaf:
         key: where its value goes in the composed config (`model.C`).
         name: its name in Optuna (`model/svm.C`).
         distribution: what is drawn from.
-        default: the value beside the space, used where the leaf is not drawn.
+        default: the value beside the space, used where the leaf is not drawn; `NO_DEFAULT` for none.
         when: for each earlier sibling's key, the values under which this leaf is active; all must hold.
         source: the file it is written in, or the override that replaced it.
         is_fixed: whether an override fixes it, at `default`: it is not drawn, but others may depend on it.

@@ -24,12 +24,14 @@ class LeafSweep:
         choices: the values to choose from; None for an interval or a range.
         numbers: the bounds, and the step of a range; None for choices.
         log: whether the numbers are drawn on a logarithmic scale.
+        adds: whether the config may lack the key (`+z=1,2`).
     """
 
     text: str
     choices: tuple[Any, ...] | None = None
     numbers: Mapping[str, float] | None = None
     log: bool = False
+    adds: bool = False
 
     @classmethod
     def of(cls, override: Override) -> LeafSweep:
@@ -41,18 +43,19 @@ class LeafSweep:
         text = str(override.input_line)
         sweep = override.value()
         tags = sweep.tags if isinstance(sweep, Sweep) else set()
+        adds = override.is_add() or override.is_force_add()
         if override.is_choice_sweep():
             _check_tags(tags, set(), text)
-            return cls(text, choices=choices_of(override))
+            return cls(text, choices=choices_of(override), adds=adds)
         _check_tags(tags, {"log"}, text)
         log = "log" in tags
         if isinstance(sweep, IntervalSweep):
-            return cls(text, numbers={"low": _number(sweep.start), "high": _number(sweep.end)}, log=log)
+            return cls(text, numbers={"low": _number(sweep.start), "high": _number(sweep.end)}, log=log, adds=adds)
         assert isinstance(sweep, RangeSweep)  # noqa: S101 - for mypy: Hydra has no other kind
         numbers = _half_open(_number(sweep.start), _number(sweep.stop), _number(sweep.step), text)
         if log and numbers["step"] != 1:
             raise ConfigError(f"{text}: a logarithmic range has no step; use tag(log,interval(...)).")
-        return cls(text, numbers=numbers, log=log)
+        return cls(text, numbers=numbers, log=log, adds=adds)
 
     def distribution(self, default: Any, *, by_default: bool = True) -> BaseDistribution:
         """What is drawn from.

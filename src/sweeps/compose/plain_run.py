@@ -7,8 +7,9 @@ from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
 
-from sweeps.compose.scope import SEARCH_SPACE
+from sweeps.compose.scope import SEARCH_SPACE, is_space
 
 
 class RemoveSearchSpaces(Callback):
@@ -44,11 +45,19 @@ def remove_search_spaces(config: DictConfig) -> None:
         _remove(config, is_root=True)
 
 
+def _is_ours(node: DictConfig) -> bool:
+    try:
+        found = node[SEARCH_SPACE]
+    except OmegaConfBaseException:  # only the app can resolve it
+        return False
+    return is_space(OmegaConf.to_container(found, resolve=False) if OmegaConf.is_config(found) else found)
+
+
 def _remove(node: Any, *, is_root: bool = False) -> None:
     if isinstance(node, ListConfig):
         children: list[Any] = list(range(len(node)))
     else:
-        if SEARCH_SPACE in node:
+        if SEARCH_SPACE in node and _is_ours(node):
             del node[SEARCH_SPACE]
         children = [key for key in node if not (is_root and key == "hydra")]
     for key in children:

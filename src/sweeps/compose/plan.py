@@ -154,7 +154,7 @@ def _together(hydra: DictConfig, config: DictConfig) -> DictConfig:
 def _with_values(packed: bytes, proposal: Proposal) -> DictConfig:
     config: DictConfig = pickle.loads(packed)  # noqa: S301 - our own
     for key, value in proposal.values.items():
-        is_new = key.startswith("+")  # only what a user's own function suggests
+        is_new = key.startswith("+")
         OmegaConf.update(config, key.lstrip("+"), override_text.stored(value), merge=False, force_add=is_new)
     return config
 
@@ -207,7 +207,7 @@ def plan_study(request: Request, option: str | None, master: DictConfig, config_
         values = {key: text for key, text in request.leaf_values.items() if has_key(config, key)}
         if values:
             config = _compose(common, chosen, values, request, master, config_loader)
-        unused -= {*values, *(key for key in request.leaf_sweeps if has_key(config, key))}
+        unused -= {*values, *(key for key, sweep in request.leaf_sweeps.items() if sweep.adds or has_key(config, key))}
         combinations[options] = Combination(choices, config, keeps_search_space=scope.groups is not None)
     _check_options(first, config_loader)
     if unused:

@@ -147,9 +147,8 @@ def _check_sweepable(override: Override, scope: Scope) -> None:
             f"{override.input_line}: a seed is not searched: the luckiest would win. To run each configuration under "
             f"several seeds, and optimise the mean: 'hydra.sweeper.repeat={{{key}: [{values}]}}'"
         )
-    if _adds(override):
-        where = key.partition(".")[2] if scope.groups is not None else key
+    if _adds(override) and scope.groups is not None:
         raise ConfigError(
-            f"{override.input_line}: a searched key needs a default beside it. Write `{where}: VALUE` into the "
-            f"{'option' if scope.groups is not None else 'config'}'s YAML file, and drop the '+'."
+            f"{override.input_line}: a searched key needs a default beside it. Write `{key.partition('.')[2]}: VALUE` "
+            f"into the option's YAML file, and drop the '+'."
         )

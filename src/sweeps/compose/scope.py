@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 SEARCH_SPACE = "search_space"
 """The key beside defaults that mirrors them with distributions."""
@@ -35,3 +37,10 @@ def package_of(group: str) -> str:
     if not at:
         return path.replace("/", ".")
     return "" if package == "_global_" else package.removeprefix("_global_.")
+
+
+def is_space(node: Any) -> bool:
+    """Whether the value of an app's key `search_space` is one of ours: some key below it has a `type`."""
+    if not isinstance(node, Mapping):
+        return False
+    return any(isinstance(inner, Mapping) and ("type" in inner or is_space(inner)) for inner in node.values())

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 
 from sweeps.base.errors import ConfigError
 from sweeps.compose import override_text
-from sweeps.compose.leaf import Leaf, branches
+from sweeps.compose.leaf import NO_DEFAULT, Leaf, branches
 
 Owner = tuple[str, str]
 """The group and the option that a leaf belongs to."""
@@ -126,13 +126,15 @@ class SearchSpace:
     def defaults(self) -> list[dict[str, Any]]:
         """The parameters, by Optuna name, of the first trials: one for each option of a swept lead group.
 
-        Other groups stand at their first option. A default outside its distribution is not among the parameters.
+        Other groups stand at their first option. A default outside its distribution is not among the parameters. Where
+        a key has no default, there is no such trial.
         """
         first = {group: options[0] for group, options in self.groups.items()}
         swept = self.swept_groups()
         lead = next(iter(swept), "") if self.lead is None else self.lead
         starts = [{**first, lead: option} for option in swept.get(lead, ())] or [first]
-        return [self._parameters(start, self._default_values(start)) for start in starts]
+        found = [(start, self._default_values(start)) for start in starts]
+        return [self._parameters(start, values) for start, values in found if NO_DEFAULT not in values.values()]
 
     def _points(self, choices: Mapping[str, str], rest: Sequence[Owner]) -> Iterator[dict[str, Any]]:
         """The points of some options, one at a time: there may be too many to keep."""

@@ -65,10 +65,10 @@ class AppObjective(Objective):
     def hyperparameters(self, config: DictConfig) -> Mapping[str, Any]:
         """See `Objective`: the searched ones."""
         found = {}
-        for leaf in self.plan.space.searched_leaves():
-            value = OmegaConf.select(config, leaf.key)
+        for key in (leaf.key.lstrip("+") for leaf in self.plan.space.searched_leaves()):
+            value = OmegaConf.select(config, key)
             if value is not None:
-                found[leaf.key] = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+                found[key] = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
         return found
 
     def winner(self, config: DictConfig, metrics: Mapping[str, float], evaluation_id: str) -> Winner:

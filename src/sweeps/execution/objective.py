@@ -119,7 +119,7 @@ class Objective(ABC):
     def names(self) -> Mapping[str, str]:
         """How each hyperparameter of the study is called, by config key."""
         space = self.plan.space
-        return names_of([leaf.key for leaf in space.searched_leaves()], space.groups)
+        return names_of([leaf.key.lstrip("+") for leaf in space.searched_leaves()], space.groups)
 
     def tags(self) -> Mapping[str, str]:
         """More tags of the study's parent run."""

@@ -38,6 +38,8 @@ def in_our_words(node: Mapping[str, Any], seed: int) -> dict[str, Any]:
         own |= {TARGET: _OURS[target], "seed": own.get("seed")}
     if own.get(TARGET) == _TPE:
         own = {key: value for key, value in own.items() if value not in _DEPRECATED.get(key, ())}
+    if own.get("multivariate") is False:
+        own.pop("group", None)  # of our own option, beneath an app's settings
     if "seed" in own and own["seed"] is None:
         own["seed"] = seed
     return own

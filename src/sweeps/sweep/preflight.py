@@ -135,9 +135,9 @@ def _base(plan: StudyPlan, settings: Settings) -> Path:
     base = str(plan.config.hydra.sweep.dir)
     written = str(OmegaConf.to_container(plan.config.hydra.sweep, resolve=False)["dir"])  # type: ignore[index,call-overload]  # a dict
     if "${now" in written and settings.study_name is not None and settings.storage is None:
-        raise ConfigError(
-            f"hydra.sweep.dir={written} is another folder at each start, so study_name={settings.study_name} could "
-            f"never be resumed. Set hydra.sweep.dir=multirun, or give hydra.sweeper.storage=sqlite:///studies.db"
+        say(
+            f"Note: hydra.sweep.dir={written} is another folder at each start, so the study {settings.study_name} is "
+            f"new each time. To resume it by its name: hydra.sweep.dir=multirun, or a {settings.prefix}storage"
         )
     return Path(base)
 

@@ -99,7 +99,8 @@ def run_study(checked: CheckedStudy, workers: Workers) -> StudyResult:
 
 def _describe(objective: Objective, proposal: Proposal) -> dict[str, Any]:
     """The hyperparameters of a proposal, as plain data."""
-    active = {**objective.hyperparameters(objective.plan.trial_config(proposal)), **proposal.values}
+    values = {key.lstrip("+"): value for key, value in proposal.values.items()}
+    active = {**objective.hyperparameters(objective.plan.trial_config(proposal)), **values}
     described: dict[str, Any] = json.loads(json.dumps(active, default=str))
     return described
 
