@@ -32,6 +32,11 @@ RUNNING_IN_A_WORKER = {  # what trials do, how each ends, and the reason of thos
     "raises": (FAILED, "OSError: no such luck"),
     "exits": (FAILED, "SystemExit: 0"),
     "ends_the_process": (FAILED, "its process ended with exit code 3"),
+    "raises_what_no_terminal_shows": (FAILED, "ValueError: Größe \\ud800"),
+    "raises_what_has_no_text": (FAILED, "SilentError"),
+    "is_interrupted": (FAILED, "KeyboardInterrupt: "),
+    "replaces_stdout": (COMPLETE, ""),
+    "closes_stdout": (FAILED, "ValueError: I/O operation on closed file"),
     "chatters": (COMPLETE, ""),
     "changes_directory": (COMPLETE, ""),
     "changes_environment": (COMPLETE, ""),
@@ -45,7 +50,9 @@ RUNNING_IN_A_WORKER = {  # what trials do, how each ends, and the reason of thos
     "swallows_pruned": (PRUNED, ""),
     "prunes_by_optuna": (PRUNED, ""),
 }
-IN_A_WORKER_ALONE = ("ends_the_process", "starts_a_thread", "starts_a_process")  # a debugger's process goes on
+IN_A_WORKER_ALONE = (  # a debugger's process goes on
+    *("ends_the_process", "starts_a_thread", "starts_a_process", "is_interrupted", "closes_stdout"),
+)
 THRESHOLD = ("hydra/sweeper/pruner=threshold", "hydra.sweeper.pruner.upper=100")
 
 
@@ -128,6 +135,18 @@ def test_in_the_coordinators_own_process_it_is_the_same(app_site: Site) -> None:
         ("typed", ["layers=interval(1,4)"], "For whole numbers: range(1,5), or int(interval(1,4))."),
         ("typed", ["lr=1,2", "hydra.sweeper.repeat={sed:[1,2]}"], "repeat: the config has no key 'sed'"),
         ("typed", ["lr=1,2", "hydra.sweeper.repeat={layers:[1,b]}"], "hydra.sweeper.repeat: layers cannot be 'b'"),
+        ("typed", ["lr=1,2", "hydra.sweeper.repeat={lr:[1,2]}"], "lr cannot be repeated, since lr is searched"),
+        ("typed", ["lr=1,2", "hydra.sweeper.repeat={layers:[1,1]}"], "the values of layers must differ"),
+        ("typed", ["lr=1,2", "hydra.sweeper.direction=[]"], "hydra.sweeper.direction must be minimize or maximize"),
+        (
+            "typed",
+            [
+                "hydra.sweeper.search_space={lr:{type:float,low:0,high:1},layers:{type:int,low:1,high:3}}",
+                "hydra/sweeper/sampler=cmaes",
+                "hydra.sweeper.direction=[minimize,minimize]",
+            ],
+            "sampler (CmaEsSampler): with several objectives no trial is better",
+        ),
         ("typed", ["lr=1,2", "hydra.sweeper.pruner=median"], "such as hydra/sweeper/pruner=median chooses"),
         (
             "grouped",

@@ -161,7 +161,7 @@ def _shown(value: Any) -> str:
 
 def _directions(settings: Settings) -> dict[str, Direction]:
     directions = [settings.direction] if isinstance(settings.direction, str) else list(settings.direction)
-    for direction in directions:
+    for direction in directions or [""]:
         if direction not in _DIRECTIONS:
             raise ConfigError(
                 f"hydra.sweeper.direction must be minimize or maximize, or a list; {direction!r} is neither."

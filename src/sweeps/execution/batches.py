@@ -4,17 +4,42 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from functools import partial
+from typing import Any
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
+from hydra.types import TaskFunction
+from omegaconf import DictConfig
 
 from sweeps.base.errors import first_line
 from sweeps.base.reporting import no_report
 from sweeps.compose._hydra_compat import redact_folder, value_of
 from sweeps.compose.search_space import Proposal
 from sweeps.execution.job import TrialJob
-from sweeps.execution.outcome import TrialOutcome, TrialResult, attempt
+from sweeps.execution.outcome import TrialOutcome, TrialResult, UnusableResultError, attempt
 from sweeps.execution.workers import PruningCheck, WorkerDiedError
+
+
+class NotExiting:
+    """A task function whose `sys.exit` is its own trial's failure: launchers pass it on, and end with it.
+
+    Args:
+        task_function: the app's.
+    """
+
+    def __init__(self, task_function: TaskFunction) -> None:
+        self._task_function = task_function
+
+    def __call__(self, config: DictConfig) -> Any:
+        """Run it.
+
+        Raises:
+            UnusableResultError: it exits.
+        """
+        try:
+            return self._task_function(config)
+        except SystemExit as error:
+            raise UnusableResultError(f"SystemExit: {error.code}") from None
 
 
 class Batches:
@@ -46,7 +71,7 @@ class Batches:
         overrides = [self._job.override_texts(number, proposal) for number, proposal, _ in batch]
         try:
             returned = self._launcher.launch(overrides, initial_job_idx=batch[0][0])
-        except Exception as error:  # noqa: BLE001 - each launcher raises its own when a job of the batch dies
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - each launcher raises its own when a job of the batch dies
             reason = f"its launcher failed: {type(error).__name__}: {first_line(error)}"
             for _, _, future in batch:
                 future.set_exception(WorkerDiedError(reason))

@@ -271,12 +271,15 @@ def _attempt_alone(
         surroundings = Surroundings.now()
         return job(number, proposal)
 
-    outcome = attempt(run, report)
+    try:
+        outcome = attempt(run, report)
+    except BaseException as error:  # noqa: BLE001 - an app may raise KeyboardInterrupt; nobody types it here
+        outcome = Failure.of(error)
     if surroundings is None:
         return outcome, True
     surroundings.restore()
     surroundings.end_processes()
-    return outcome, not surroundings.have_new_threads()
+    return outcome, not surroundings.are_spoiled()
 
 
 def _unpack(packed: bytes) -> Job:

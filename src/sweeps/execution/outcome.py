@@ -52,10 +52,13 @@ class Failure:
     @classmethod
     def of(cls, error: BaseException) -> Failure:
         """Describe an exception."""
-        text = "".join(traceback.format_exception(error))
         is_disk_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        named = str(error) if isinstance(error, UnusableResultError) else f"{type(error).__name__}: {error}"
-        return cls(named, text, is_disk_full, isinstance(error, MemoryError))
+        try:
+            named = str(error) if isinstance(error, UnusableResultError) else f"{type(error).__name__}: {error}"
+            text = "".join(traceback.format_exception(error))
+        except Exception:  # noqa: BLE001 - an exception whose own text raises
+            named, text = type(error).__name__, ""
+        return cls(_storable(named), _storable(text), is_disk_full, isinstance(error, MemoryError))
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,11 @@ def attempt(job: Callable[[], TrialResult], report: Report) -> TrialOutcome:
             is_pruned = running.is_pruned or isinstance(error, (Pruned, *_optuna_pruned()))
             return PrunedTrial() if is_pruned else Failure.of(error)
         return PrunedTrial() if running.is_pruned else result
+
+
+def _storable(text: str) -> str:
+    """Text as databases take it: lone surrogates, of file names that are not UTF-8, as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _optuna_pruned() -> tuple[type[BaseException], ...]:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 import psutil
 
@@ -19,12 +19,13 @@ _ENDED_WITHIN = 5.0  # seconds for a process that was killed
 
 @dataclass(frozen=True)
 class Surroundings:
-    """The surroundings of a trial: working directory, environment, import path, signal handlers, threads, processes."""
+    """The surroundings of a trial: directory, environment, import path, signals, streams, threads, processes."""
 
     directory: str
     environment: Mapping[str, str]
     path: tuple[str, ...]
     handlers: Mapping[int, Any]
+    streams: tuple[TextIO, TextIO, TextIO]
     threads: frozenset[int | None]
     descendants: frozenset[int]
 
@@ -36,18 +37,20 @@ class Surroundings:
             dict(os.environ),
             tuple(sys.path),
             {number: signal.getsignal(number) for number in _SIGNALS},
+            (sys.stdin, sys.stdout, sys.stderr),
             frozenset(thread.ident for thread in threading.enumerate()),
             frozenset(child.pid for child in _descendants()),
         )
 
     def restore(self) -> None:
-        """Put back directory, environment, import path and signal handlers."""
+        """Put back directory, environment, import path, standard streams and signal handlers."""
         with suppress(OSError):  # somebody has removed it
             os.chdir(self.directory)
         for name in os.environ.keys() - self.environment.keys():
             del os.environ[name]
         os.environ.update(self.environment)
         sys.path[:] = self.path
+        sys.stdin, sys.stdout, sys.stderr = self.streams
         for number, handler in self.handlers.items():
             if handler is not None and signal.getsignal(number) is not handler:
                 signal.signal(number, handler)
@@ -60,8 +63,10 @@ class Surroundings:
                 child.kill()
         psutil.wait_procs(left, _ENDED_WITHIN)  # until it is gone, the next trial finds its port or its device taken
 
-    def have_new_threads(self) -> bool:
-        """Whether the trial has left threads, which cannot be ended."""
+    def are_spoiled(self) -> bool:
+        """Whether the trial has left threads, which cannot be ended, or closed a standard stream."""
+        if any(getattr(stream, "closed", False) for stream in self.streams):
+            return True
         return not {thread.ident for thread in threading.enumerate()} <= self.threads
 
 

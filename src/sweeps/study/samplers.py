@@ -61,6 +61,11 @@ class SamplerFactory:
             self._config["space"] = space
         self._sampler = self._build(self._config.get("seed"))
 
+    @property
+    def is_for_one_value(self) -> bool:
+        """Whether the sampler refuses studies of several objectives."""
+        return issubclass(self._class, CmaEsSampler)
+
     def admits(self, parameters: Mapping[str, Any]) -> bool:
         """Whether a trial may run these parameters: where every point is run once, no other is."""
         return not isinstance(self._sampler, ConditionalGrid) or self._sampler.has(parameters)

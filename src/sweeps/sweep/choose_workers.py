@@ -17,7 +17,7 @@ from sweeps.base.errors import ConfigError
 from sweeps.base.say import say
 from sweeps.compose._hydra_compat import BASIC_LAUNCHER, launcher_of
 from sweeps.compose.plain_run import WithoutSearchSpaces
-from sweeps.execution.batches import Batches
+from sweeps.execution.batches import Batches, NotExiting
 from sweeps.execution.in_process import InProcess
 from sweeps.execution.job import TrialJob, prepare_worker
 from sweeps.execution.main_module import by_name
@@ -51,7 +51,7 @@ def choose_workers(
     )
     n_jobs = _n_cores() if settings.n_jobs is None else settings.n_jobs
     if plan.config.hydra.launcher.get(TARGET) != BASIC_LAUNCHER:
-        function = WithoutSearchSpaces(task_function) if plan.strips_search_space else task_function
+        function = NotExiting(WithoutSearchSpaces(task_function) if plan.strips_search_space else task_function)
         launcher = launcher_of(plan.config, checked.folder.path, hydra_context, function)
         if hasattr(launcher, "workers"):
             share_there = partial(share, None, 0, settings.cache.max_memory_bytes)  # machines that may lack the folder

@@ -79,7 +79,7 @@ def check_study(plan: StudyPlan, *, several_studies: bool) -> CheckedStudy:
     if settings.repeat is not None:
         _check_repeat(plan, *settings.repeat)
     if len(objective.directions) > 1:
-        _check_several(settings, pruner)
+        _check_several(settings, pruner, samplers)
     objective.check()
     base = _base(plan, settings)
     name = settings.study_name or new_study_name(plan.subject)
@@ -109,19 +109,25 @@ def _samplers(plan: StudyPlan, settings: Settings) -> SamplerFactory:
 
 
 def _check_repeat(plan: StudyPlan, key: str, values: Sequence[Any]) -> None:
-    """Have every config take the values under which each of them is to run."""
+    """Have every config take the values under which each of them is to run, and which nothing else sets."""
+    searched = next((leaf.key for leaf in plan.space.searched_leaves() if f"{leaf.key}.".startswith(f"{key}.")), None)
+    if searched is not None:
+        raise ConfigError(f"hydra.sweeper.repeat: {key} cannot be repeated, since {searched} is searched.")
+    if len(set(map(repr, values))) < len(values):
+        raise ConfigError(f"hydra.sweeper.repeat: the values of {key} must differ; they are {list(values)}.")
     for combination in plan.combinations.values():
         if not has_key(combination.config, key):
             raise ConfigError(f"hydra.sweeper.repeat: the config has no key {key!r}; the keys are shown by --cfg job.")
         check_values(combination.config, key, values, "hydra.sweeper.repeat")
 
 
-def _check_several(settings: Settings, pruner: BasePruner) -> None:
+def _check_several(settings: Settings, pruner: BasePruner, samplers: SamplerFactory) -> None:
     """Refuse what needs one value to compare trials by."""
     unfit = {
         "patience": settings.patience is not None,
         "target": settings.target is not None,
         "pruner": not isinstance(pruner, NopPruner),
+        "sampler (CmaEsSampler)": samplers.is_for_one_value,
     }
     found = [f"{settings.prefix}{name}" for name, is_set in unfit.items() if is_set]
     if found:

@@ -116,6 +116,31 @@ def handles_signals() -> None:
         signal.signal(number, lambda *_: None)
 
 
+def replaces_stdout() -> None:
+    sys.stdout = (HERE / "out.txt").open("w")
+    sys.stdout.close()
+
+
+def closes_stdout() -> None:
+    sys.stdout.close()
+
+
+def raises_what_no_terminal_shows() -> None:
+    raise ValueError("Größe \ud800")
+
+
+def raises_what_has_no_text() -> None:
+    class SilentError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    raise SilentError
+
+
+def is_interrupted() -> None:
+    raise KeyboardInterrupt
+
+
 def starts_a_thread() -> None:
     threading.Thread(target=time.sleep, args=(600,), name="left behind").start()
 
@@ -163,6 +188,7 @@ DEEDS: dict[str, Callable[[], Any]] = {
     one.__name__: one
     for one in (
         *(nothing, text, not_a_number, too_many, other_metric, raises, exits, ends_the_process, hangs, chatters),
+        *(replaces_stdout, closes_stdout, raises_what_no_terminal_shows, raises_what_has_no_text, is_interrupted),
         *(changes_directory, changes_environment, changes_path, handles_signals, starts_a_thread, starts_a_process),
         *(reports_nan, reports_backwards, is_hopeless, swallows_pruned, prunes_by_optuna, meets_another_worker),
     )
@@ -196,6 +222,7 @@ def check_surroundings() -> None:
     trial = sweeps.current_trial()
     assert trial is not None
     assert str(trial.folder) == HydraConfig.get().runtime.output_dir
+    assert not sys.stdout.closed
     assert (trial.number, trial.study, trial.device) == (HydraConfig.get().job.num, "s", DEVICE)
 
 
