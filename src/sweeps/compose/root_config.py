@@ -61,6 +61,8 @@ def documented_keys() -> str:
     return keys.strip().replace("$", "$$")
 
 
-ConfigStore.instance().store(name="sweeps_schema", node=RootConfig, provider="sweeps")
-OmegaConf.register_new_resolver("file_stem", file_stem, replace=True)
-OmegaConf.register_new_resolver("documented_keys", documented_keys, replace=True)
+ConfigStore.instance().store(name="sweeps_schema", node=RootConfig, provider="hydra-sweeps")
+# OmegaConf 2.4 warns of the longer name, and 2.3 has no other.
+_register_resolver = getattr(OmegaConf, "register_resolver", OmegaConf.register_new_resolver)
+_register_resolver("file_stem", file_stem, replace=True)
+_register_resolver("documented_keys", documented_keys, replace=True)
