@@ -49,7 +49,7 @@ def foreign_package() -> str | None:
     engine = " (the sweep engine of Weights & Biases)" if other == _PACKAGE else ""
     return (
         f"The distribution {other} {metadata.version(other)}{engine} is installed beside {DISTRIBUTION}. Both have a "
-        f"package {_PACKAGE}, and one overwrites or hides the other. Keep one in an environment; to keep this one, type\n"
+        f"package {_PACKAGE}, and one overwrites or hides the other. Keep one of them; for this one, type\n"
         f"    pip uninstall -y {other} && pip install --force-reinstall --no-deps {DISTRIBUTION}\n"
         "(in a clone: pip install --no-deps -e . in place of the second command)"
     )

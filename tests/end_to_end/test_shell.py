@@ -17,12 +17,13 @@ import pytest
 import yaml
 
 from sweeps import __version__
-from sweeps.cli.main import COMMANDS, completion
+from sweeps.cli.main import COMMANDS
 
 from .conftest import Finished, Workbench, text_csv, write_yaml
 from .nursery import user_environment
 
 SWEEPS = Path(sys.executable).with_name("sweeps")
+SPHERE = Path(__file__).parents[2] / "examples" / "sphere.py"
 HEAVY = ("hydra", "optuna", "mlflow", "sklearn", "pandas", "numpy")
 
 
@@ -69,7 +70,7 @@ def test_what_needs_no_library_imports_none(tmp_path: Path, arguments: list[str]
     assert shown.code == 0, shown.err
 
 
-@pytest.mark.parametrize("command", list(COMMANDS))
+@pytest.mark.parametrize("command", ["run", "predict", "serve"])
 def test_a_command_is_that_of_its_module(tmp_path: Path, command: str) -> None:
     ours, module = (
         sweeps(tmp_path, command, "--help"),
@@ -101,10 +102,100 @@ def test_a_sweep_with_workers_is_resumed_run_again_and_predicted_with(bench: Wor
 def test_modules_of_the_current_folder_are_found_as_by_python_m(bench: Workbench, texts: Path) -> None:
     module = "from sklearn.linear_model import LogisticRegression\nclass Mine(LogisticRegression): pass\n"
     (bench.folder / "my_models.py").write_text(module, encoding="utf-8")
-    write_yaml(bench.folder / "conf" / "model" / "mine.yaml", "_target_: my_models.Mine\n")
+    write_yaml(
+        bench.folder / "conf" / "model" / "mine.yaml", "_target_: my_models.Mine\ntrusted_types: [my_models.Mine]\n"
+    )
     arguments = ["--config-dir", "conf", "-m", *text_csv(texts), "model=mine", "n_trials=1", "dry_run=true"]
     shown = sweeps(bench.folder, "run", *arguments)
     assert shown.code == 0, shown.err
+
+
+ENGINE = {
+    "METADATA": "Metadata-Version: 2.1\nName: sweeps\nVersion: 0.3.0\n",
+    "RECORD": "sweeps/__init__.py,,\nsweeps/run.py,,\n",
+    "top_level.txt": "sweeps\n",
+}
+
+
+def install(folder: Path, files: Mapping[str, str], package: bool) -> Mapping[str, str]:
+    """Another distribution `sweeps`, as W&B's; the environment in which it is installed."""
+    for name, text in files.items():
+        write_yaml(folder / "sweeps-0.3.0.dist-info" / name, text)
+    if package:
+        write_yaml(folder / "sweeps" / "__init__.py", "")
+    return {"PYTHONPATH": str(folder)}
+
+
+COMMAND_LINES = [
+    [str(SWEEPS), "run", "-m"],
+    [sys.executable, "-m", "sweeps", "resume", "multirun/x"],
+    [sys.executable, "-m", "sweeps.run", "-m"],
+    [sys.executable, "-m", "sweeps.resume", "multirun/x"],
+    [sys.executable, "-m", "sweeps.predict", "models:/a/1", "-"],
+    [sys.executable, str(SPHERE), "-m", "hydra/sweeper=sweeps", "x=1,2"],
+]
+
+
+@pytest.mark.parametrize("command", COMMAND_LINES)
+def test_another_distribution_of_the_name_is_named_with_what_to_type(tmp_path: Path, command: list[str]) -> None:
+    shown = run(command, tmp_path, install(tmp_path / "site", ENGINE, package=False))
+    assert shown.code == 1
+    assert "The distribution sweeps 0.3.0 (the sweep engine of Weights & Biases)" in shown.err
+    assert "pip uninstall -y sweeps && pip install --force-reinstall --no-deps hydra-sweeps" in shown.err
+    assert "Traceback" not in shown.err
+
+
+@pytest.mark.parametrize("command", [COMMAND_LINES[0], COMMAND_LINES[-1]])
+def test_another_package_that_hides_ours_is_named(tmp_path: Path, command: list[str]) -> None:
+    shown = run(command, tmp_path, install(tmp_path / "site", ENGINE, package=True))
+    assert shown.code == 1
+    assert "pip uninstall -y sweeps" in shown.err
+
+
+def test_a_folder_that_hides_the_package_is_named(tmp_path: Path) -> None:
+    write_yaml(tmp_path / "sweeps" / "__init__.py", "")
+    shown = sweeps(tmp_path, "run", "-m")
+    assert shown.code == 1
+    assert f"is not that of hydra-sweeps: {tmp_path / 'sweeps' / '__init__.py'}. Rename it" in shown.err
+
+
+def test_a_link_to_a_clone_under_the_old_name_is_no_other_package(tmp_path: Path) -> None:
+    environ = install(tmp_path / "site", ENGINE | {"RECORD": "_sweeps.pth,,\n"}, package=False)
+    assert sweeps(tmp_path, "--version", environ=environ).code == 0
+
+
+# Stands before Surprise on the path and is missing, as where the extra `recommend` is not installed.
+NO_SURPRISE = "import sys\nsys.modules['surprise'] = None\n"
+
+
+@pytest.fixture
+def without_surprise(tmp_path: Path) -> Mapping[str, str]:
+    write_yaml(tmp_path / "site" / "sitecustomize.py", NO_SURPRISE)
+    return {"PYTHONPATH": str(tmp_path / "site")}
+
+
+def test_texts_are_swept_and_served_without_surprise(
+    bench: Workbench, texts: Path, without_surprise: Mapping[str, str]
+) -> None:
+    sweep = ["run", "-m", *text_csv(texts), "model=logistic", "n_trials=2", "n_jobs=1"]
+    shown = sweeps(bench.folder, *sweep, environ=without_surprise)
+    assert shown.code == 0, shown.err
+    assert "champion is version 1" in shown.out
+    predicted = sweeps(bench.folder, "predict", "models:/comments@champion", str(texts), environ=without_surprise)
+    assert predicted.code == 0, predicted.err
+    modules = "sweeps.serve.app, sweeps.tracking.by_hand.model, sweeps.tasks.ratings.movielens"
+    imported = run([sys.executable, "-W", "ignore", "-c", f"import {modules}"], bench.folder, without_surprise)
+    assert imported.code == 0, imported.err
+
+
+@pytest.mark.parametrize("arguments", [["dataset=movielens"], ["dataset=movielens", "model=svd"], ["model=baseline"]])
+def test_ratings_without_surprise_are_refused_with_what_to_type(
+    bench: Workbench, without_surprise: Mapping[str, str], arguments: list[str]
+) -> None:
+    shown = sweeps(bench.folder, "run", "-m", *arguments, environ=without_surprise)
+    assert shown.code == 1
+    assert "pip install 'hydra-sweeps[recommend]'" in shown.err
+    assert "Traceback" not in shown.err
 
 
 def test_hydras_own_completion_works(tmp_path: Path) -> None:
@@ -238,10 +329,3 @@ class Terminal:
     def close(self) -> None:
         os.close(self._screen)  # hangs it up
         os.waitpid(self._pid, 0)
-
-
-def test_the_printed_function_has_every_command() -> None:
-    for shell in SHELLS:
-        printed = completion(shell)
-        assert "@" not in printed.replace("[@]", "")
-        assert all(command in printed for command in COMMANDS)

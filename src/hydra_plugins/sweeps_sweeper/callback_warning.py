@@ -9,7 +9,7 @@ _OURS = r"sweeps\.compose\.plain_run\.RemoveSearchSpaces|hydra\.experimental\.ca
 
 
 class IgnoreCallbackWarning(SearchPathPlugin):
-    """Filters that warning. Hydra calls it before it makes callbacks; a filter set while plugins are read does not last."""
+    """Filters that warning. Hydra calls it before it makes callbacks; filters set while it reads plugins are lost."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """The search path stays as it is."""
