@@ -77,6 +77,13 @@ def test_it_sweeps_promotes_and_predicts_from_an_empty_directory(
     assert out.splitlines()[0] == "text,label,prediction,confidence"
 
 
+def test_it_brings_the_command_and_its_completion(python: Path, tmp_path: Path) -> None:
+    script = str(python.with_name("sweeps"))
+    assert run(python, tmp_path, script, "--version").startswith("sweeps ")
+    for shell in ("bash", "zsh"):
+        assert "multirun" in run(python, tmp_path, script, "completion", shell)
+
+
 def test_it_explains_itself(python: Path, tmp_path: Path) -> None:
     out = run(python, tmp_path, "-m", "sweeps.run", "--help")
     assert "python -m sweeps.run -m model=svm,logistic" in out
