@@ -6,7 +6,7 @@ texts and for batches of 100, with predictions logged to MLflow by ours. `model`
 would need for the model alone. Then ours answers 100,000 requests while its memory is watched, and goes on answering
 while the alias moves and the tracking server is killed.
 
-Needs `pip install 'sweeps[serve,samples]'`. MODEL in the environment names another model than `logistic`.
+Needs `pip install 'hydra-sweeps[serve,samples]'`. MODEL in the environment names another model than `logistic`.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
+VERSION = {"version_base": "1.3"} if hydra.__version__ < "1.4" else {}  # 1.4 wants none
+
 
 @dataclass
 class Config:
@@ -31,7 +33,7 @@ class Config:
 ConfigStore.instance().store(name="config", node=Config)
 
 
-@hydra.main(version_base=None, config_name="config")
+@hydra.main(config_name="config", **VERSION)
 def main(config: Config) -> dict[str, float]:
     model = HistGradientBoostingClassifier(
         learning_rate=config.learning_rate,

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import hydra
 from hydra.core.config_store import ConfigStore
 
+VERSION = {"version_base": "1.3"} if hydra.__version__ < "1.4" else {}  # 1.4 wants none
+
 
 @dataclass
 class Config:
@@ -18,7 +20,7 @@ class Config:
 ConfigStore.instance().store(name="config", node=Config)
 
 
-@hydra.main(version_base=None, config_name="config")
+@hydra.main(config_name="config", **VERSION)
 def main(config: Config) -> float:
     return config.x**2 + config.y**2
 

@@ -15,6 +15,8 @@ from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import cross_val_score
 
+VERSION = {"version_base": "1.3"} if hydra.__version__ < "1.4" else {}  # 1.4 wants none
+
 
 @dataclass
 class RidgeConfig:
@@ -54,7 +56,7 @@ store.store(group="model", name="ridge", node=RidgeConfig)
 store.store(group="model", name="trees", node=TreesConfig)
 
 
-@hydra.main(version_base=None, config_name="config")
+@hydra.main(config_name="config", **VERSION)
 def main(config: Config) -> float:
     is_ridge = OmegaConf.get_type(config.model) is RidgeConfig
     options = dict(config.model)

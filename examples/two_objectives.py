@@ -16,6 +16,8 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 DEFAULTS = [{"override hydra/sweeper": "sweeps"}, {"override hydra/sweeper/sampler": "nsgaii"}, "_self_"]
 
+VERSION = {"version_base": "1.3"} if hydra.__version__ < "1.4" else {}  # 1.4 wants none
+
 
 @dataclass
 class Config:
@@ -28,7 +30,7 @@ class Config:
 ConfigStore.instance().store(name="config", node=Config)
 
 
-@hydra.main(version_base=None, config_name="config")
+@hydra.main(config_name="config", **VERSION)
 def main(config: Config) -> tuple[float, float]:
     random = np.random.default_rng(0)
     x = random.uniform(-1, 1, (200, 1))

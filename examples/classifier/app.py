@@ -9,8 +9,10 @@ from omegaconf import DictConfig
 from sklearn.datasets import load_wine
 from sklearn.model_selection import cross_val_score
 
+VERSION = {"version_base": "1.3"} if hydra.__version__ < "1.4" else {}  # 1.4 wants none
 
-@hydra.main(version_base=None, config_path="conf", config_name="config")
+
+@hydra.main(config_path="conf", config_name="config", **VERSION)
 def main(config: DictConfig) -> float:
     model = hydra.utils.instantiate(config.model)
     features, labels = load_wine(return_X_y=True)

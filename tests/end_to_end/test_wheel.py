@@ -24,7 +24,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "--wheel-dir", str(folder), str(ROOT)]
     subprocess.run(build, check=True)
-    (wheel,) = folder.glob("sweeps-*.whl")
+    (wheel,) = folder.glob("hydra_sweeps-*.whl")
     venv.create(folder / "env", with_pip=False, symlinks=True)
     python = folder / "env" / "bin" / "python"
     ask = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
@@ -75,6 +75,13 @@ def test_it_sweeps_promotes_and_predicts_from_an_empty_directory(
     assert len(empty_bench.runs("trial")) == 3
     out = run(python, folder, "-m", "sweeps.predict", "models:/comments@champion", str(texts))
     assert out.splitlines()[0] == "text,label,prediction,confidence"
+
+
+def test_it_brings_the_command_and_its_completion(python: Path, tmp_path: Path) -> None:
+    script = str(python.with_name("sweeps"))
+    assert run(python, tmp_path, script, "--version").startswith("sweeps ")
+    for shell in ("bash", "zsh"):
+        assert "multirun" in run(python, tmp_path, script, "completion", shell)
 
 
 def test_it_explains_itself(python: Path, tmp_path: Path) -> None:

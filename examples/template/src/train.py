@@ -12,6 +12,8 @@ from sklearn.model_selection import train_test_split
 
 import sweeps
 
+VERSION = {"version_base": "1.3"} if hydra.__version__ < "1.4" else {}  # 1.4 wants none
+
 
 def train(config: DictConfig) -> dict[str, float]:
     """Train for some epochs, and report the accuracy on held-out digits after each."""
@@ -28,7 +30,7 @@ def train(config: DictConfig) -> dict[str, float]:
     return {"train/accuracy": float(model.score(x, y)), "val/accuracy": accuracy}
 
 
-@hydra.main(version_base="1.3", config_path="../configs", config_name="train.yaml")
+@hydra.main(config_path="../configs", config_name="train.yaml", **VERSION)
 def main(config: DictConfig) -> float | None:
     metric_dict = train(config)
     return metric_dict[config.optimized_metric] if config.optimized_metric else None

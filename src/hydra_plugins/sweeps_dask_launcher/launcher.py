@@ -35,7 +35,9 @@ class SweepsDaskLauncherConf:
     adapt: dict[str, Any] = field(default_factory=lambda: {"minimum": None, "maximum": None})
 
 
-ConfigStore.instance().store(group="hydra/launcher", name="sweeps_dask", node=SweepsDaskLauncherConf, provider="sweeps")
+ConfigStore.instance().store(
+    group="hydra/launcher", name="sweeps_dask", node=SweepsDaskLauncherConf, provider="hydra-sweeps"
+)
 
 
 class SweepsDaskLauncher(Launcher):

@@ -12,7 +12,12 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from sweeps.compose.settings import SweeperConfig
+from hydra_sweeps import foreign_package
+
+try:
+    from sweeps.compose.settings import SweeperConfig
+except ModuleNotFoundError as error:  # Hydra shows the message, and goes on without this plugin
+    raise ImportError(foreign_package() or str(error)) from error
 
 
 class SweepsSweeper(Sweeper):
@@ -81,7 +86,7 @@ def _store(group: str, name: str, node: Any, package: str | None = None) -> None
     for part in group.split("/"):
         options = options.get(part, {})
     if name not in options:
-        store.store(group=group, name=name, node=node, package=package, provider="sweeps")
+        store.store(group=group, name=name, node=node, package=package, provider="hydra-sweeps")
 
 
 _register()

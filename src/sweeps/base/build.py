@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hydra_sweeps import DISTRIBUTION
 from sweeps.base.errors import ConfigError, SweepsError
 
 TARGET = "_target_"
+_EXTRAS = {"surprise": "recommend"}  # what a package that may be missing is installed with
 
 
 class BuildError(ConfigError):
@@ -38,6 +40,11 @@ def locate(dotted_name: str, where: str) -> Any:
         try:
             found = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
+            if error.name in _EXTRAS:
+                raise BuildError(
+                    f"{where}: {dotted_name} needs {error.name}, which is not installed: "
+                    f"pip install '{DISTRIBUTION}[{_EXTRAS[error.name]}]'"
+                ) from error
             if error.name is not None and (module_name == error.name or module_name.startswith(f"{error.name}.")):
                 continue
             raise BuildError(f"{where}: importing {module_name} failed: {error}.") from error

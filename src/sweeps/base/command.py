@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from sweeps.base.errors import Interrupted, SweepsError
+from hydra_sweeps import foreign_package
+from sweeps.base.errors import ConfigError, Interrupted, SweepsError
 from sweeps.base.redact import without_passwords
 
 T = TypeVar("T")
@@ -19,6 +20,7 @@ T = TypeVar("T")
 def run_command(action: Callable[[], T]) -> T:
     """Run an action; `HYDRA_FULL_ERROR=1` shows tracebacks, as for the main command."""
     try:
+        refuse_foreign_package()
         with until_nobody_reads():
             return action()
     except SweepsError as error:
@@ -28,6 +30,17 @@ def run_command(action: Callable[[], T]) -> T:
         sys.exit(1)
     except KeyboardInterrupt as interrupt:
         sys.exit(128 + (interrupt.received if isinstance(interrupt, Interrupted) else signal.SIGINT))
+
+
+def refuse_foreign_package() -> None:
+    """Refuse to work where another distribution's package `sweeps` is installed, too.
+
+    Raises:
+        ConfigError: which one, and what to type.
+    """
+    refusal = foreign_package()
+    if refusal is not None:
+        raise ConfigError(refusal)
 
 
 @contextmanager

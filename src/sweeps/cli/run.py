@@ -19,7 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from sweeps.base.command import until_nobody_reads
+from sweeps.base.command import refuse_foreign_package, until_nobody_reads
 from sweeps.base.errors import Interrupted, SweepsError, first_line
 from sweeps.base.redact import without_passwords
 from sweeps.base.signals import raise_interrupts
@@ -28,7 +28,11 @@ from sweeps.compose.root_config import RootConfig  # registers the schema and th
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 
 
-@hydra.main(config_path="pkg://sweeps.conf", config_name="config", version_base="1.3")
+# Hydra 1.3 warns where its version is not named, 1.4 where it is.
+_VERSION: dict[str, Any] = {"version_base": "1.3"} if hydra.__version__ < "1.4" else {}
+
+
+@hydra.main(config_path="pkg://sweeps.conf", config_name="config", **_VERSION)
 def _app(config: DictConfig) -> Any:
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         from sweeps.execution.trial import run_trial
@@ -45,6 +49,7 @@ def main() -> None:
     before = os.environ.get(_FULL_ERROR)
     os.environ[_FULL_ERROR] = "1"  # Hydra hands exceptions on instead of printing them and exiting
     try:
+        refuse_foreign_package()
         with until_nobody_reads():
             _app()
     except (SweepsError, HydraException, OmegaConfBaseException, yaml.YAMLError) as error:

@@ -6,11 +6,13 @@ Importing this registers the schema with Hydra and the resolvers with OmegaConf;
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import omegaconf
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
@@ -61,6 +63,10 @@ def documented_keys() -> str:
     return keys.strip().replace("$", "$$")
 
 
-ConfigStore.instance().store(name="sweeps_schema", node=RootConfig, provider="sweeps")
-OmegaConf.register_new_resolver("file_stem", file_stem, replace=True)
-OmegaConf.register_new_resolver("documented_keys", documented_keys, replace=True)
+ConfigStore.instance().store(name="sweeps_schema", node=RootConfig, provider="hydra-sweeps")
+# OmegaConf 2.4 has renamed it, to a name that is another function's in 2.3.
+_register_resolver: Callable[..., None] = getattr(
+    OmegaConf, "register_new_resolver" if omegaconf.__version__ < "2.4" else "register_resolver"
+)
+_register_resolver("file_stem", file_stem, replace=True)
+_register_resolver("documented_keys", documented_keys, replace=True)

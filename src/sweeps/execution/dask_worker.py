@@ -30,7 +30,7 @@ from sweeps.execution.child import Child, prepare_server
 from sweeps.execution.outcome import TrialOutcome
 from sweeps.execution.workers import PruningCheck, WorkerDiedError
 
-_PACKAGES = ("sweeps", "optuna", "scikit-learn", "scikit-surprise")
+_PACKAGES = ("hydra-sweeps", "optuna", "scikit-learn", "scikit-surprise")
 _ASK_EVERY = 10.0  # seconds between two looks whether the coordinator is there
 _GONE_AFTER = 30.0  # seconds without an answer
 _PRELOAD = ("sweeps.execution.job",)

@@ -34,7 +34,7 @@ from sweeps.serve.problems import (
 )
 from sweeps.serve.service import Service, model_name
 from sweeps.serve.youtube import YouTube
-from sweeps.tasks.ratings.model import Recommender
+from sweeps.tasks.ratings import is_recommender
 
 _OF_BODIES = (408, 413, 415, 422, 503, 504)
 
@@ -134,7 +134,7 @@ def _add_recommend(router: APIRouter, service: Service, kind: Pairs) -> None:
 
 
 def _recommend(served: Served, user: int | str, n: int) -> dict[str, Any]:
-    assert isinstance(served.predictor, Recommender)  # noqa: S101 - for mypy: the route is made for this kind alone
+    assert is_recommender(served.predictor)  # noqa: S101 - for mypy: the route is made for this kind alone
     frame = served.predictor.recommend(user, n)
     items = frame.rename(columns={served.predictor.item_column: "item"}).to_dict("records")
     return {"items": items, "model": model_name(served)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -13,8 +13,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, crea
 
 from sweeps.serve.options import Options
 from sweeps.tasks.base import Predictor
-from sweeps.tasks.ratings.model import Recommender
+from sweeps.tasks.ratings import is_recommender
 from sweeps.tasks.text.model import TextModel
+
+if TYPE_CHECKING:  # it needs Surprise
+    from sweeps.tasks.ratings.model import Recommender
 
 Answer = dict[str, Any]
 # JSON does not tell 11.0 from 11. After the bounds in a field's list, so that the OpenAPI document has these.
@@ -161,7 +164,7 @@ def kind_of(predictor: Predictor) -> Callable[[Options], Kind]:
     """The kind of a loaded model."""
     if isinstance(predictor, TextModel):
         return Texts
-    return Pairs if isinstance(predictor, Recommender) else Rows
+    return Pairs if is_recommender(predictor) else Rows
 
 
 def answer_models(kind: Kind) -> tuple[type[BaseModel], type[BaseModel]]:

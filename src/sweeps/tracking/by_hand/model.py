@@ -20,8 +20,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sweeps.base.errors import ModelError
-from sweeps.tasks.ratings.model import Recommender
-from sweeps.tasks.ratings.task import Recommendation
+from sweeps.tasks.ratings import is_recommender
 from sweeps.tasks.text.model import TextModel
 from sweeps.tasks.text.task import TextClassification
 from sweeps.tasks.trusted import ALLOWED_TYPES, save_skops
@@ -58,7 +57,9 @@ def log_handmade_model(client: MlflowClient, run_id: str, model: Any, trusted_ty
     if text_model is not None:
         example = pd.DataFrame({text_model.text_column: _EXAMPLE})
         return log_predictor(client, run_id, TextClassification, text_model, example, trusted_types)[0]
-    if isinstance(model, Recommender):
+    if is_recommender(model):
+        from sweeps.tasks.ratings.task import Recommendation
+
         trainset = model.algorithm.trainset
         pair = {model.user_column: [trainset.to_raw_uid(0)], model.item_column: [trainset.to_raw_iid(0)]}
         return log_predictor(client, run_id, Recommendation, model, pd.DataFrame(pair), trusted_types)[0]
