@@ -157,7 +157,7 @@ def test_a_study_in_hand_resumes(here: Workbench) -> None:
 
 def test_the_readmes_python_runs(here: Workbench) -> None:
     readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"### From Python\n.*?```python\n(.*?)```", readme, re.DOTALL)
+    (code,) = re.findall(r"## From Python\n.*?```python\n(.*?)```", readme, re.DOTALL)
     (here.folder / "script.py").write_text(code)
     done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
