@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+collect_ignore = ["conftest.py"]  # it has no examples, and tests/ has another of this name
+
 
 @pytest.fixture(scope="session")
 def store_of_examples(tmp_path_factory: pytest.TempPathFactory) -> str:
