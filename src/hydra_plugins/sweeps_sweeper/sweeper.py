@@ -32,7 +32,7 @@ class SweepsSweeper(Sweeper):
     config: DictConfig
 
     def __init__(self, **settings: Any) -> None:
-        self._params = settings.get("params") or {}
+        """They belong to the composed config of each study."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra hands over; the sweep begins in `sweep`."""
@@ -48,13 +48,11 @@ class SweepsSweeper(Sweeper):
             KeyboardInterrupt: the sweep was interrupted; its runs are closed.
         """
         from sweeps.base.command import run_command
-        from sweeps.compose.override_text import to_text
+        from sweeps.study.command_file import Command
         from sweeps.sweep.run_sweep import run_sweep
 
-        params: Any = OmegaConf.to_container(OmegaConf.create(dict(self._params)), resolve=True)
-        params = {key: value if isinstance(value, str) else to_text(value) for key, value in params.items()}
-        texts = [f"{key}={text}" for key, text in params.items()] + arguments
-        return run_command(lambda: run_sweep(texts, self.config, self.hydra_context, self.task_function))
+        command = Command.typed()
+        return run_command(lambda: run_sweep(arguments, self.config, self.hydra_context, self.task_function, command))
 
 
 def _register() -> None:

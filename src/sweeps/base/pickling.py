@@ -37,6 +37,7 @@ def dumps(value: Any) -> bytes:
 
 def unfit_names(function: Callable[..., Any]) -> list[str]:
     """The names that a function uses, of its own module or of a function around it, whose values cannot be pickled."""
+    function = inspect.unwrap(function)
     if not inspect.isfunction(function):
         return []
     used = inspect.getclosurevars(function)

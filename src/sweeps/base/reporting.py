@@ -124,6 +124,15 @@ def report_scores(scores: Mapping[str, float], step: int | None = None) -> None:
 def report(value: float, step: int) -> None:
     """Report the objective at a step, such as an epoch, for the pruner to judge; outside of a sweep it does nothing.
 
+    >>> def train(lr=0.1):
+    ...     loss = 1.0
+    ...     for epoch in range(10):
+    ...         loss -= lr * loss
+    ...         report(loss, step=epoch)
+    ...     return loss
+    >>> round(train(), 4)
+    0.3487
+
     Args:
         value: of the objective, finite.
         step: a whole number, larger than that of the report before.
@@ -172,6 +181,14 @@ def measured_on() -> str:
 
 
 def current_trial() -> CurrentTrial | None:
-    """The trial that runs in this process; None outside of a sweep."""
+    """The trial that runs in this process; None outside of a sweep.
+
+    >>> def train(lr=0.1):
+    ...     trial = current_trial()
+    ...     folder = "." if trial is None else trial.folder
+    ...     return f"checkpoints go to {folder}"
+    >>> train()
+    'checkpoints go to .'
+    """
     running = _RUNNING.get()
     return None if running is None else running.trial

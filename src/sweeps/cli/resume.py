@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sweeps.base.command import run_command
 from sweeps.base.errors import ConfigError
-from sweeps.study.command_file import STORAGE, recall, storage_of
+from sweeps.study.command_file import STORAGE, arguments_again, recall, storage_of
 from sweeps.study.folder import StudyFolder
 from sweeps.study.storage import find_study
 
@@ -34,11 +34,12 @@ def _resume(folder: StudyFolder, overrides: Sequence[str]) -> None:
         os.chdir(directory)
     if find_study(storage, str(command["study_name"])) is None:
         raise ConfigError(f"{storage} has no study {command['study_name']}; there is nothing to resume.")
-    more = [f"{key}={value}" for key, value in command["more"].items()]
-    again = [*more, f"{command['prefix']}study_name='{command['study_name']}'", *overrides]
-    replaced = tuple(f"{override.partition('=')[0]}=" for override in again)
-    arguments = [argument for argument in command["arguments"] if not argument.startswith(replaced)]
-    arguments = [argument for argument in arguments if "***" not in argument] + again
+    if command.get("call"):
+        from sweeps.api.study import Study  # composes; the commands below do so themselves
+
+        Study(folder.path, storage).resume_with(overrides)
+        return
+    arguments = arguments_again(command, overrides)
     os.environ.pop(STORAGE, None)
     if storage != folder.storage_url:
         os.environ[STORAGE] = storage

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
 import sys
-from contextlib import suppress
 from typing import Any, NoReturn
 
 import hydra
-import yaml
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
 from sweeps.base.command import refuse_foreign_package, until_nobody_reads
-from sweeps.base.errors import Interrupted, SweepsError, first_line
+from sweeps.base.errors import Interrupted, SweepsError
 from sweeps.base.redact import without_passwords
 from sweeps.base.signals import raise_interrupts
-from sweeps.compose.root_config import RootConfig  # registers the schema and the resolvers before Hydra composes
+from sweeps.compose.composition_error import COMPOSITION_ERRORS, explain
 
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 
@@ -52,7 +44,7 @@ def main() -> None:
         refuse_foreign_package()
         with until_nobody_reads():
             _app()
-    except (SweepsError, HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+    except (SweepsError, *COMPOSITION_ERRORS) as error:
         if before == "1":
             raise
         _exit_with(error)
@@ -66,49 +58,6 @@ def main() -> None:
 
 
 def _exit_with(error: Exception) -> NoReturn:
-    parts = [str(error).strip()]
-    if isinstance(error, OverrideParseException):
-        parts.insert(
-            0,
-            f"{error.override}: this is not in Hydra's override grammar; quote special characters.",
-        )
-    if isinstance(error, yaml.YAMLError):
-        parts.insert(0, "A YAML file cannot be read:")
-    cause = error.__cause__
-    if isinstance(error, HydraException) and cause is not None:
-        parts.append(first_line(cause))
-    if isinstance(error, HydraException):
-        parts += _advice(str(error), sys.argv[1:])
-    sys.stderr.write(without_passwords("\n".join(dict.fromkeys(part for part in parts if part))) + "\n")
+    text = explain(error, sys.argv[1:]) if not isinstance(error, SweepsError) else str(error).strip()
+    sys.stderr.write(without_passwords(text) + "\n")
     sys.exit(1)
-
-
-def _advice(message: str, arguments: list[str]) -> list[str]:
-    """What to type instead of a key that Hydra does not find."""
-    refused = re.match(r"Could not override '(?P<key>[^']+)'", message)
-    if refused is None:
-        return []
-    group, dot, _ = refused["key"].partition(".")
-    if not dot:
-        close = difflib.get_close_matches(group, RootConfig.__dataclass_fields__, n=1)
-        return [f"Did you mean {key}?" for key in close] + ["python -m sweeps.run --help lists all keys."]
-    overrides = _parsed(arguments)
-    swept = any(override.key_or_group == group and override.is_sweep_override() for override in overrides)
-    if group not in ("model", "vectorizer") or not swept:
-        return []
-    # A sweep is composed with the group's default option first, which may lack the key.
-    return [
-        f"If only some of the options in {group}=... have this key, write {override.key_or_group}="
-        f"choice({override.get_value_element_as_str()}): it applies where the key exists."
-        for override in overrides
-        if override.key_or_group == refused["key"] and not override.is_sweep_override()
-    ]
-
-
-def _parsed(arguments: list[str]) -> list[Override]:
-    parser = OverridesParser.create()
-    overrides = []
-    for argument in arguments:
-        with suppress(HydraException):  # an option such as -m, or what Hydra's own message is about
-            overrides.append(parser.parse_override(argument))
-    return overrides

@@ -9,24 +9,85 @@ import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import chdir, contextmanager, nullcontext
+from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra import version
+from hydra import initialize, initialize_config_dir, initialize_config_module, version
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, JobStatus, configure_log
+from hydra.core.utils import JobReturn, JobRuntime, JobStatus, configure_log
 from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext, TaskFunction
+from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from sweeps.base.redact import without_passwords
 
 _LIKE_A_NUMBER = re.compile(r"[-+]?\.?\d[\d_.eE+-]*")
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"  # of `hydra/launcher: basic`, the default
+
+
+VERSION_BASE = "1.3"
+
+
+@contextmanager
+def composed_for_sweep(
+    config_dir: Path | None, config_module: str | None, config_name: str, job_name: str, overrides: Iterable[str]
+) -> Iterator[tuple[DictConfig, HydraContext]]:
+    """What Hydra composes for a sweep, as `hydra.main` does for `-m`, inside a `with` block.
+
+    The caller may have a Hydra of its own, in a notebook say, or inside a job: it is as it was afterwards.
+
+    Args:
+        config_dir: an absolute folder with the primary config; None for `config_module`, or for a registered config.
+        config_module: the same as a package.
+        config_name: of the primary config.
+        job_name: `hydra.job.name`.
+        overrides: as typed.
+
+    Raises:
+        hydra.errors.HydraException: it does not compose.
+    """
+    with _hydra_of_its_own():
+        source: AbstractContextManager[None]
+        if config_dir is not None:
+            source = initialize_config_dir(str(config_dir), job_name, version_base=VERSION_BASE)
+        elif config_module is not None:
+            source = initialize_config_module(config_module, job_name, version_base=VERSION_BASE)
+        else:
+            source = initialize(None, job_name, version_base=VERSION_BASE)
+        with source:
+            loader = GlobalHydra.instance().config_loader()
+            config = loader.load_configuration(config_name, [*overrides, "hydra.mode=MULTIRUN"], RunMode.MULTIRUN)
+            context = HydraContext(config_loader=loader, callbacks=Callbacks(config))
+            context.callbacks.on_multirun_start(config=config, config_name=config_name)
+            yield config, context
+            context.callbacks.on_multirun_end(config=config, config_name=config_name)
+
+
+@contextmanager
+def _hydra_of_its_own() -> Iterator[None]:
+    """Put back what the process's Hydra was, and the root logger, which jobs in this process configure."""
+    kept, base, name = GlobalHydra.instance(), version.getbase(), JobRuntime.instance().get("name")
+    hydra = kept.hydra
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    kept.clear()
+    try:
+        yield
+    finally:
+        GlobalHydra.set_instance(kept)
+        kept.hydra = hydra
+        version.VersionBase.instance().version_base = base
+        JobRuntime.instance().set("name", name)
+        for handler in set(root.handlers).difference(handlers):
+            handler.close()
+        root.handlers[:] = handlers
+        root.setLevel(level)
 
 
 def run_trial_job(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +21,50 @@ from sweeps.study.folder import StudyFolder
 STORAGE = "SWEEPS_STORAGE"  # environment variable: the URL of the study's database
 
 
-def remember(folder: StudyFolder, more: Mapping[str, str], prefix: str, storage: str | None) -> None:
-    """Keep the command of this process, without passwords and without `join`: that is for whoever resumes to type.
+@dataclass(frozen=True)
+class Command:
+    """What begins a sweep, and begins it again.
+
+    Attributes:
+        arguments: what was typed: overrides and, for a module or a script, options such as `-m`.
+        shown: the whole command, as a user writes it.
+        module: for `python -m`; None for a script.
+        script: its path; None for a module.
+        call: what Python needs to begin the sweep again, where neither a module nor a script does.
+    """
+
+    arguments: tuple[str, ...]
+    shown: str
+    module: str | None = None
+    script: str | None = None
+    call: Mapping[str, Any] | None = None
+
+    @classmethod
+    def typed(cls) -> Command:
+        """The command line of this process."""
+        main, (name, *arguments) = script().__spec__, sys.argv  # None for a script or a notebook
+        shown = shlex.join([*(["python", "-m", main.name] if main else ["python", name]), *arguments])
+        path = None if main else str(Path(name).absolute())
+        return cls(tuple(arguments), shown, main.name if main else None, path)
+
+
+def remember(folder: StudyFolder, command: Command, more: Mapping[str, str], prefix: str, storage: str | None) -> None:
+    """Keep a command, without passwords and without `join`: that is for whoever resumes to type.
 
     Args:
         folder: the study's.
+        command: that began the sweep.
         more: what of several that were typed this study is of, such as its dataset, by key.
         prefix: what stands before a setting's name: nothing in our own app, `hydra.sweeper.` in any other.
         storage: the URL of the study's database, None for the file in its folder.
     """
-    main = script().__spec__
-    command = {
-        "module": main.name if main else None,
-        "script": None if main else str(Path(sys.argv[0]).absolute()),
+    kept = {
+        "module": command.module,
+        "script": command.script,
+        "call": dict(command.call) if command.call else None,
         "arguments": [
             without_passwords(argument)
-            for argument in sys.argv[1:]
+            for argument in command.arguments
             if not argument.removeprefix("hydra.sweeper.").startswith("join=")
         ],
         "directory": str(Path.cwd()),
@@ -43,7 +73,21 @@ def remember(folder: StudyFolder, more: Mapping[str, str], prefix: str, storage:
         "prefix": prefix,
         "storage": without_passwords(storage) if storage else None,
     }
-    write_yaml(folder.command, command)
+    write_yaml(folder.command, kept)
+
+
+def arguments_again(command: Mapping[str, Any], overrides: Sequence[str]) -> list[str]:
+    """The arguments that resume a study.
+
+    Args:
+        command: what was typed for it, from `recall`.
+        overrides: more of them, which replace those of the same key.
+    """
+    more = [f"{key}={value}" for key, value in command["more"].items()]
+    again = [*more, f"{command['prefix']}study_name='{command['study_name']}'", *overrides]
+    replaced = tuple(f"{override.partition('=')[0]}=" for override in again)
+    arguments = [argument for argument in command["arguments"] if not argument.startswith(replaced)]
+    return [argument for argument in arguments if "***" not in argument] + again
 
 
 def recall(folder: StudyFolder) -> Mapping[str, Any]:

@@ -11,7 +11,9 @@ from optuna.distributions import distribution_to_json
 from sweeps.base.errors import ConfigError
 from sweeps.execution.objective import Objective
 
-IDENTITY = "sweeps.identity"  # user attribute of the study
+# User attributes of the study
+IDENTITY = "sweeps.identity"
+METRICS = "sweeps.metrics"  # the names of its values
 _MOST_SHOWN = 12  # changes in a message; where it was another app everything has changed
 
 

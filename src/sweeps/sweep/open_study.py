@@ -15,8 +15,8 @@ from optuna import Study
 from sweeps.base.atomic_file import write_text
 from sweeps.base.errors import StorageError
 from sweeps.base.redact import without_passwords
-from sweeps.study import command_file
-from sweeps.study.identity import IDENTITY, check_same
+from sweeps.study.command_file import Command, remember
+from sweeps.study.identity import IDENTITY, METRICS, check_same
 from sweeps.study.lease import Lease
 from sweeps.study.storage import open_storage
 from sweeps.sweep.data_line import data_tags
@@ -28,12 +28,13 @@ _LOOK_AGAIN = 0.2  # seconds
 
 
 @contextmanager
-def open_study(checked: CheckedStudy, experiment: str) -> Iterator[tuple[Study, Lease]]:
+def open_study(checked: CheckedStudy, experiment: str, command: Command) -> Iterator[tuple[Study, Lease]]:
     """Make a study with its folder, or open it again, and hold it inside a `with` block.
 
     Args:
         checked: the study.
         experiment: the name of its experiment in MLflow.
+        command: that began the sweep.
 
     Raises:
         ConfigError: the study was begun with something else, or its folder cannot be made.
@@ -58,10 +59,11 @@ def open_study(checked: CheckedStudy, experiment: str) -> Iterator[tuple[Study, 
             time.sleep(_LOOK_AGAIN)  # of processes that begin a study together, one describes it and makes its runs
         check_same(study, checked.identity)
         # Anew each time: n_trials may have grown.
-        command_file.remember(folder, plan.study_choice, settings.prefix, settings.storage)
+        remember(folder, command, plan.study_choice, settings.prefix, settings.storage)
         if IDENTITY not in study.user_attrs:
             write_text(folder.config, without_passwords(OmegaConf.to_yaml(plan.config)))
-            study.set_user_attr(TRACKING, _shown_in_tracking(checked, experiment))
+            study.set_user_attr(TRACKING, _shown_in_tracking(checked, experiment, command))
+            study.set_user_attr(METRICS, list(objective.directions))
             study.set_user_attr(IDENTITY, dict(checked.identity))  # last: now everything is there to resume it
         yield study, lease
     finally:
@@ -69,7 +71,7 @@ def open_study(checked: CheckedStudy, experiment: str) -> Iterator[tuple[Study, 
             lease.release()
 
 
-def _shown_in_tracking(checked: CheckedStudy, experiment: str) -> dict[str, Any]:
+def _shown_in_tracking(checked: CheckedStudy, experiment: str, command: Command) -> dict[str, Any]:
     """What the runs in MLflow show of a study beside its trials."""
     return {
         "experiment": experiment,
@@ -78,7 +80,7 @@ def _shown_in_tracking(checked: CheckedStudy, experiment: str) -> dict[str, Any]
         "metric": checked.objective.metric,
         "names": dict(checked.objective.names()),
         "tags": {
-            **command_tags(),
+            **command_tags(command),
             **checked.objective.tags(),
             **data_tags(checked.objective.describe_data()),
             STUDY_ID: uuid.uuid4().hex,

@@ -18,6 +18,7 @@ from sweeps.execution.objective import Objective
 from sweeps.execution.workers import Workers
 from sweeps.figures.of_objective import figures_of
 from sweeps.study.asking import TrialQueue
+from sweeps.study.command_file import Command
 from sweeps.study.loop import StudyLoop, no_environment
 from sweeps.study.result import Callback, StudyResult
 from sweeps.study.stopping import Budget, Outcome
@@ -32,12 +33,13 @@ from sweeps.tracking import client as tracking
 from sweeps.tracking.study.parent import END, StudyRuns
 
 
-def run_study(checked: CheckedStudy, workers: Workers) -> StudyResult:
+def run_study(checked: CheckedStudy, workers: Workers, command: Command) -> StudyResult:
     """Run a study to its end: trials, runs in MLflow, files, summary, and the winner in the registry.
 
     Args:
         checked: what to run; a study that has trials is resumed.
         workers: where trials run; closed at the end.
+        command: that began the sweep.
 
     Raises:
         TrackingError: MLflow is out of reach (before the first trial), or the winner could not be registered.
@@ -52,7 +54,7 @@ def run_study(checked: CheckedStudy, workers: Workers) -> StudyResult:
         client, settings.experiment_name, objective.dataset or checked.plan.subject
     )
     experiment = tracking.experiment_id(client, experiment_name)
-    with open_study(checked, experiment_name) as (study, lease):
+    with open_study(checked, experiment_name, command) as (study, lease):
         announce(checked, study)
         runs = StudyRuns(client, experiment, study, folder)
         callbacks: list[Callback] = [

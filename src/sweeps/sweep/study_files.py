@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +50,25 @@ def write_trials(study: Study, path: Path, names: Mapping[str, str]) -> None:
         path: the CSV file, replaced at once when it is complete.
         names: how a hyperparameter is called, by config key.
     """
+    rows = trial_rows(study, names)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]) if rows else list(_LAST))
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: cell.isoformat() if isinstance(cell, datetime) else cell for name, cell in row.items()})
+    write_text(path, text.getvalue())
+
+
+def trial_rows(study: Study, names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Every finished trial by column, all with the same columns; None for what a trial has not.
+
+    Args:
+        study: the study.
+        names: how a hyperparameter is called, by config key; by default as the key.
+    """
     rows = [_row(trial, names) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
     columns = list(dict.fromkeys(column for row in rows for column in row if column not in _LAST)) + list(_LAST)
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, restval="")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+    return [{column: row.get(column) for column in columns} for row in rows]
 
 
 def describe_result(study: Study, result: StudyResult, metric: str) -> dict[str, Any]:
@@ -85,7 +98,7 @@ _LAST = ("start", "end", "warnings", "error")
 def _values(trial: FrozenTrial) -> dict[str, Any]:
     """One value, or several by number."""
     if trial.values is None or len(trial.values) == 1:
-        return {"value": trial.values[0] if trial.values else ""}
+        return {"value": trial.values[0] if trial.values else None}
     return {f"value_{index}": value for index, value in enumerate(trial.values)}
 
 
@@ -104,8 +117,8 @@ def _row(trial: FrozenTrial, names: Mapping[str, str]) -> dict[str, Any]:
     row |= record.metrics
     row |= {f"seconds_{phase}": round(value, 4) for phase, value in record.seconds.items()}
     return row | {
-        "start": trial.datetime_start.isoformat() if trial.datetime_start else "",
-        "end": trial.datetime_complete.isoformat() if trial.datetime_complete else "",
+        "start": trial.datetime_start,
+        "end": trial.datetime_complete,
         "warnings": "; ".join(record.warnings),
         "error": record.error,
     }

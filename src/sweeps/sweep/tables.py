@@ -92,7 +92,7 @@ def profile_table(study: Study, also: Mapping[str, float]) -> str:
 
 def _searched_values(trial: FrozenTrial, names: Mapping[str, str]) -> list[str]:
     drawn = {key: value for key, value in Record.of(trial).hyperparameters.items() if _is_drawn(trial, key)}
-    return [f"{names.get(key, key)}={_short(value)}" for key, value in drawn.items()]
+    return [f"{names.get(key, key)}={as_shown(value)}" for key, value in drawn.items()]
 
 
 def _is_drawn(trial: FrozenTrial, key: str) -> bool:
@@ -101,7 +101,8 @@ def _is_drawn(trial: FrozenTrial, key: str) -> bool:
     return key in trial.params or any(name in trial.params for name in names)
 
 
-def _short(value: Any) -> str:
+def as_shown(value: Any) -> str:
+    """In a few characters."""
     return f"{value:.4g}" if isinstance(value, float) else as_typed(value)
 
 

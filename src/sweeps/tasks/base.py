@@ -23,6 +23,9 @@ if TYPE_CHECKING:  # it is slow to import, and only plots need it
 class Candidate:
     """The configured parts of one trial, resolved and without search space.
 
+    >>> Candidate(model={"_target_": "sklearn.svm.SVC", "C": 0.5}, seed=1).vectorizer
+    {}
+
     Attributes:
         model: `_target_` and hyperparameters of the model.
         vectorizer: the same of the vectorizer; empty for `vectorizer=none`.
@@ -39,6 +42,9 @@ class Candidate:
 @dataclass(frozen=True)
 class Evaluation:
     """What a trial measured.
+
+    >>> Evaluation(metrics={"val_mae": 0.5, "test_mae": 0.6}, seconds={"fit": 0.01}).metrics["val_mae"]
+    0.5
 
     Attributes:
         metrics: by name, `val_` from the training part alone, `test_` from the held-out part.
@@ -79,6 +85,56 @@ class Task(ABC):
 
     A dataset's YAML names the class under `task`. Keys of the YAML that the constructor names are its arguments; the
     others belong to the dataset's own `_target_`, whose result is the first argument.
+
+    A whole task, whose models are a number each, and which measures how far that is from the data:
+
+    >>> from statistics import fmean
+    >>> class Level:
+    ...     def __init__(self, level):
+    ...         self.level = level
+    ...     def predict(self, frame):
+    ...         return pd.DataFrame({"prediction": [self.level] * len(frame)})
+    ...     def save(self, directory, trusted=()):
+    ...         directory.mkdir()
+    ...         _ = (directory / "level.json").write_text(json.dumps(self.level))
+    ...     def pip_requirements(self):
+    ...         return []
+    >>> class Levels(Task):
+    ...     directions = {"val_mae": "minimize"}
+    ...     default_metric = "val_mae"
+    ...     def __init__(self, numbers, n_test=2):
+    ...         self.numbers, self.n_test = numbers, n_test
+    ...     @property
+    ...     def fingerprint(self):
+    ...         return hashlib.sha256(json.dumps(self.numbers).encode()).hexdigest()
+    ...     def split_options(self):
+    ...         return {"n_test": self.n_test}
+    ...     def check(self, candidate):
+    ...         float(candidate.model["level"])
+    ...     def evaluate(self, candidate, report=no_report):
+    ...         level = self.refit(candidate)
+    ...         val_mae = fmean(abs(number - level.level) for number in self.numbers[: -self.n_test])
+    ...         report({"val_mae": val_mae})
+    ...         return Evaluation({"val_mae": val_mae, **self.test_scores(level)}, {"fit": 0.0})
+    ...     def refit(self, candidate):
+    ...         return Level(candidate.model["level"])
+    ...     def test_scores(self, predictor):
+    ...         return {"test_mae": fmean(abs(number - predictor.level) for number in self.numbers[-self.n_test :])}
+    ...     def example(self):
+    ...         return pd.DataFrame({"row": [0, 1]})
+    ...     @classmethod
+    ...     def load(cls, directory, trusted=()):
+    ...         return Level(json.loads((directory / "level.json").read_text()))
+
+    It keeps the rules, which a test of yours checks with `sweeps.tasks.testing.check_task`:
+
+    >>> from sweeps.tasks.testing import check_task
+    >>> task = Levels([1.0, 3.0, 2.0, 2.0])
+    >>> check_task(task, Candidate(model={"level": 2.0}))
+    >>> task.evaluate(Candidate(model={"level": 2.0})).metrics
+    {'val_mae': 1.0, 'test_mae': 0.0}
+    >>> task.evaluation_id() == Levels([1.0, 3.0, 2.0, 2.0], n_test=1).evaluation_id()
+    False
 
     Attributes:
         directions: the metrics that may be an objective, and which way each is better. For the gate, `val_x` needs a

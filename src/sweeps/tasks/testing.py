@@ -22,6 +22,21 @@ _PICKLES = {".pkl", ".pickle", ".joblib", ".dill"}
 def check_task(task: Task, candidate: Candidate) -> None:
     """Check that a task keeps the rules that a sweep relies on.
 
+    >>> from sweeps.tasks.text.data import text_data_from_frame
+    >>> from sweeps.tasks.text.task import TextClassification
+    >>> frame = pd.DataFrame({"text": [f"{word} {n}" for n in range(20) for word in ("good", "bad")]})
+    >>> frame["label"] = ["yes", "no"] * 20
+    >>> columns = {"text_column": "text", "label_column": "label", "positive_label": "yes"}
+    >>> data = text_data_from_frame(frame, **columns, source="made up", on_bad_rows="error")
+    >>> model = {"_target_": "sklearn.naive_bayes.MultinomialNB"}
+    >>> vectorizer = {"_target_": "sklearn.feature_extraction.text.CountVectorizer"}
+    >>> check_task(TextClassification(data), Candidate(model, vectorizer))
+    >>> class Forgetful(TextClassification):
+    ...     default_metric = "accuracy"
+    >>> check_task(Forgetful(data), Candidate(model, vectorizer))
+    Traceback (most recent call last):
+    AssertionError: broken rule: default_metric is one of directions
+
     Args:
         task: loaded and split, small enough to fit `candidate` a few times.
         candidate: one that fits the task.

@@ -13,6 +13,11 @@ __all__ = ["get_tracker"]
 def get_tracker(experiment_name: str, *, dataset: str | None = None, positive_label: object = None) -> Tracker:
     """A tracker for runs made by hand, in a notebook say, beside those of sweeps.
 
+    >>> from sklearn.dummy import DummyClassifier
+    >>> tracker = get_tracker("reviews", positive_label="great")
+    >>> model = DummyClassifier().fit([[0], [1]], ["great", "poor"])
+    >>> run_id = tracker.log_model_training(model, "dummy", {"test_f1": 0.5}, {"strategy": "prior"})
+
     Args:
         experiment_name: the MLflow experiment, made on first use. A sweep's is its dataset's name.
         dataset: the param `dataset` of the runs; default: the experiment's name.

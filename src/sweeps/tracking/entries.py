@@ -6,9 +6,7 @@ import getpass
 import math
 import os
 import re
-import shlex
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -17,8 +15,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
 from sweeps.base.redact import without_passwords
-from sweeps.execution.main_module import script
 from sweeps.execution.outcome import TrialResult
+from sweeps.study.command_file import Command
 
 _UNFIT = re.compile(r"[^\w\-. :/]")  # what MLflow refuses in the name of a param or a metric
 _MAX_PARAMS, _MAX_METRICS = 100, 800  # in one request; MLflow takes 100, and 1,000 entries in all
@@ -94,9 +92,9 @@ def fit_name(name: str) -> str:
     return _UNFIT.sub("_", name)[:250]
 
 
-def command_tags() -> dict[str, str]:
-    """What made a run: the command, and the commit of the folder it was typed in."""
-    tags = {"sweeps.command": without_passwords(_as_typed())}
+def command_tags(command: Command | None = None) -> dict[str, str]:
+    """What made a run: the command, by default this process's, and the commit of the folder it was typed in."""
+    tags = {"sweeps.command": without_passwords((command or Command.typed()).shown)}
     commit = _git_commit()
     return tags | ({"git.commit": commit} if commit else {})
 
@@ -180,11 +178,6 @@ def tags_of(tags: Mapping[str, str]) -> list[RunTag]:
 def milliseconds(moment: datetime | None) -> int:
     """A moment as MLflow counts it; now for None."""
     return int((moment or datetime.now()).timestamp() * 1000)
-
-
-def _as_typed() -> str:
-    main = script().__spec__  # of `python -m sweeps.rerun`; None for a script or a notebook
-    return shlex.join([*(["python", "-m", main.name] if main else ["python", sys.argv[0]]), *sys.argv[1:]])
 
 
 def _git_commit() -> str | None:

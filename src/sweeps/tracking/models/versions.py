@@ -91,6 +91,28 @@ def version_number(client: MlflowClient, model_uri: str) -> str | None:
         raise unreachable(error) from error
 
 
+def version_of_trial(client: MlflowClient, name: str, study: str, number: int) -> str:
+    """The address of the version that was made of a trial.
+
+    Args:
+        client: connected.
+        name: of the registered model.
+        study: the trial's.
+        number: the trial's.
+
+    Raises:
+        TrackingError: there is none, or the server is out of reach.
+    """
+    wanted = {"sweeps.study": study, "sweeps.trial.number": str(number)}
+    try:
+        for version in client.search_model_versions(f"name = '{name}'"):
+            if wanted.items() <= dict(version.tags).items():
+                return f"models:/{name}/{version.version}"
+    except Exception as error:  # every store raises what its driver raises
+        raise unreachable(error) from error
+    raise TrackingError(f"{name} has no version of trial {number} of {study}.")
+
+
 def find_version(client: MlflowClient, model_uri: str) -> Version:
     """What is known of the version that an address points at now.
 
