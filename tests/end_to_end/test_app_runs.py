@@ -126,6 +126,7 @@ def test_runs_in_another_experiment_or_store_stay_there_and_the_next_trial_is_wh
         assert "MlflowException" in run.data.tags["sweeps.error"]
 
 
+@pytest.mark.slow
 def test_five_fits_under_autologging_are_below_their_trials_run(app_site: Site) -> None:
     sweep(app_site, "how=autologs", "x=1.0,2.0")
     check_projection(app_site, metric="score", x="x")
@@ -197,6 +198,7 @@ def champion(site: Site) -> tuple[str, float]:
     return str(site.client.get_model_version_by_alias("level", "champion").version), model.predict([[0.0]])[0]
 
 
+@pytest.mark.slow
 def test_the_model_that_the_best_trial_logged_becomes_a_version_and_the_gate_compares_what_it_can(
     app_site: Site,
 ) -> None:
@@ -232,6 +234,7 @@ def test_the_model_that_the_best_trial_logged_becomes_a_version_and_the_gate_com
     assert "was registered before" in again
 
 
+@pytest.mark.slow
 def test_the_digest_of_what_is_logged_as_input_names_what_is_measured_on(app_site: Site) -> None:
     sweep(app_site, "named_by=input", app="learns.py")
     overrides = ("named_by=input", "hydra.sweeper.params={guess: '2.15,2.1'}", "hydra.sweeper.study_name=better")

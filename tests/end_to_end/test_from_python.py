@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 import sweeps
-from sweeps.base.errors import ConfigError, SweepFailedError, SweepsError
+from sweeps.base.errors import ConfigError, SweepFailedError, SweepsError, TrackingError
 
 from .conftest import Workbench, text_csv, write_yaml
 from .fault_site import Site
@@ -179,6 +179,7 @@ print("the end", len(study.trials()))
 """
 
 
+@pytest.mark.slow
 def test_a_study_of_a_module_resumes_from_its_folder_in_python_and_in_a_shell(
     here: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,6 +216,7 @@ def test_a_script_without_a_guard_sweeps_once_and_says_how_to_resume(
     assert "is one of a script or a notebook, and cannot be found from here" in shell.err
 
 
+@pytest.mark.slow
 def test_a_commands_study_resumes_by_its_command(here: Workbench, capsys: pytest.CaptureFixture[str]) -> None:
     app = [str(EXAMPLES / "sphere.py"), "-m", "hydra/sweeper=sweeps", "x=interval(-5,5)", "hydra.sweeper.n_trials=2"]
     subprocess.run([sys.executable, *app, "hydra.sweeper.study_name=s", "hydra.sweeper.n_jobs=0"], check=True)
@@ -254,6 +256,7 @@ def test_an_apps_configs_are_swept_by_its_function(here: Workbench) -> None:
     assert sweeps.open_study(study.path).resume(n_trials=6).trials().shape[0] == 6
 
 
+@pytest.mark.slow
 def test_our_own_app_gives_a_study_whose_winner_can_be_registered_again(here: Workbench, texts: Path) -> None:
     study = sweeps.run_sweep([*text_csv(texts), "model=logistic", "n_trials=2", "n_jobs=0"])
     assert isinstance(study, sweeps.Study)
@@ -355,7 +358,7 @@ def test_a_sweep_that_fails_raises_and_its_study_can_be_opened(here: Workbench) 
 
 def test_nothing_to_register_is_said(here: Workbench) -> None:
     study = sweeps.optimize(train, SPACE, n_trials=1, n_jobs=0)
-    with pytest.raises(ConfigError, match="registered_model_name"):
+    with pytest.raises(TrackingError, match="its trial logged no model"):
         study.register("mine")
 
 

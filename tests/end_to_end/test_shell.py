@@ -80,6 +80,7 @@ def test_a_command_is_that_of_its_module(tmp_path: Path, command: str) -> None:
     assert ours.code == 0
 
 
+@pytest.mark.slow
 def test_a_sweep_with_workers_is_resumed_run_again_and_predicted_with(bench: Workbench, texts: Path) -> None:
     folder, arguments = bench.folder, ["-m", *text_csv(texts), "model=logistic", "n_jobs=2"]
     shown = sweeps(folder, "run", *arguments, "n_trials=3")
@@ -174,6 +175,7 @@ def without_surprise(tmp_path: Path) -> Mapping[str, str]:
     return {"PYTHONPATH": str(tmp_path / "site")}
 
 
+@pytest.mark.slow
 def test_texts_are_swept_and_served_without_surprise(
     bench: Workbench, texts: Path, without_surprise: Mapping[str, str]
 ) -> None:

@@ -47,32 +47,26 @@ def run_study(checked: CheckedStudy, workers: Workers, command: Command) -> Stud
         SweepFailedError: no trial completed, or too many failed.
         KeyboardInterrupt: interrupted; everything is told and logged.
     """
-    objective, settings, folder = checked.objective, checked.settings, checked.folder
+    objective, settings, folder, plan = checked.objective, checked.settings, checked.folder, checked.plan
     metrics, names = tuple(objective.directions), objective.names()
     client = tracking.connect()
-    experiment_name = tracking.experiment_name(
-        client, settings.experiment_name, objective.dataset or checked.plan.subject
-    )
+    experiment_name = tracking.experiment_name(client, settings.experiment_name, objective.dataset or plan.subject)
     experiment = tracking.experiment_id(client, experiment_name)
     with open_study(checked, experiment_name, command) as (study, lease):
         announce(checked, study)
         runs = StudyRuns(client, experiment, study, folder)
-        callbacks: list[Callback] = [
-            Progress(study, settings.n_trials, metrics[0]),
-            StudyFiles(folder, metrics[0], names),
-            runs,
-        ]
+        seen: list[Callback] = [Progress(study, settings.n_trials, metrics[0]), StudyFiles(folder, metrics[0], names)]
         queue = TrialQueue(
             study,
-            objective.plan.space,
+            plan.space,
             checked.samplers,
             lease.holder,
             partial(_describe, objective),
-            custom_space(settings.custom_search_space, objective.plan),
+            custom_space(settings.custom_search_space, plan),
         )
         try:
             environment = runs.environment if settings.mlflow is AppLogs.inside else no_environment
-            loop = StudyLoop(study, queue, workers, _budget(settings), metrics, callbacks, lease, environment)
+            loop = StudyLoop(study, queue, workers, _budget(settings), metrics, [*seen, runs], lease, environment)
             result = loop.run()
         except (StorageError, ClusterError):
             say_how_to_resume(folder)

@@ -207,8 +207,12 @@ def log_predictor(
     """
     trusted = [*trusted_types, f"{task.__module__}.{task.__qualname__}"]
     run = client.get_run(run_id)
-    mlflow.set_experiment(experiment_id=run.info.experiment_id)  # where MLflow files the model; no run is opened
-    with tempfile.TemporaryDirectory() as folder, _trusting(trusted), warnings.catch_warnings():
+    with (
+        _filing_in(run.info.experiment_id),
+        tempfile.TemporaryDirectory() as folder,
+        _trusting(trusted),
+        warnings.catch_warnings(),
+    ):
         warnings.filterwarnings(
             "ignore", "Hint: Inferred schema contains integer", UserWarning
         )  # ids are never missing
@@ -226,6 +230,20 @@ def log_predictor(
             pip_requirements=[f"mlflow=={mlflow.__version__}", *predictor.pip_requirements()],
         )
     return logged.model_uri, logged.model_id
+
+
+@contextmanager
+def _filing_in(experiment: str) -> Iterator[None]:
+    """Have MLflow file models in an experiment, without a run, and this process's next sweep choose its own."""
+    name = "MLFLOW_EXPERIMENT_ID"  # which `set_experiment` sets
+    before = os.environ.get(name)
+    mlflow.set_experiment(experiment_id=experiment)
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
+        if before is not None:
+            mlflow.set_experiment(experiment_id=before)
 
 
 @contextmanager
