@@ -241,6 +241,19 @@ def test_the_sampler_of_an_older_config_is_read(app_site: Site) -> None:
     assert len(app_site.study().get_trials()) == 3
 
 
+def test_what_a_swept_option_brings_with_it_is_searched_where_it_is_chosen(app_site: Site) -> None:
+    sweep(app_site, "nested.py", "model=a,b,c")
+    trials = app_site.study().get_trials()
+    assert sorted(trial.value or 0 for trial in trials) == [20, 101, 102, 201, 202, 301, 302, 1010, 2010]
+    names = {"a": {"model/a.depth", "model/enc/big.dim"}, "b": {"model/enc/small.dim"}, "c": set()}
+    for trial in trials:
+        assert trial.params.keys() == {"model"} | names[trial.params["model"]]
+    check_projection(app_site, metric="objective", x=None)
+    sweep(app_site, "nested.py", "model=a,c", "model.enc.dim=interval(1,2)", "hydra.sweeper.study_name=typed")
+    for trial in app_site.study("typed").get_trials():
+        assert ("model/enc/big.dim" in trial.params) == (trial.params["model"] == "a") or trial.number == 0
+
+
 def test_what_only_the_app_can_resolve_is_left_to_it(app_site: Site) -> None:
     settings = ("hydra/sweeper=sweeps", "hydra.sweeper.study_name=s", "hydra.sweeper.n_trials=3")
     command = sweep(app_site, "resolver.py", *settings, "x=interval(0,1)")

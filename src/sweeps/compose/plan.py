@@ -235,25 +235,55 @@ def space_as_written(config: DictConfig, runtime: Any, scope: Scope) -> SearchSp
 
 
 def _space(groups: Mapping[str, tuple[str, ...]], combinations: Sequence[Combination], request: Request) -> SearchSpace:
-    """The leaves of every option that some combination has, which must be the same in all that have it."""
+    """The leaves of every option that some combination has, which must be the same in all that have it.
+
+    An option that a swept one brings with it has its leaves among those of that one.
+    """
+    leaves = [leaves_of(combination.config, request) for combination in combinations]
     found: dict[Owner, tuple[Leaf, ...]] = {}
-    for combination in combinations:
-        own = leaves_of(combination.config, request)
-        for owner in {**dict.fromkeys(combination.choices.items()), **dict.fromkeys(found), **dict.fromkeys(own)}:
-            group, choice = owner
-            if combination.choices.get(group, choice) != choice:
-                continue  # of another combination
-            leaves = own.get(owner, ())
-            if found.setdefault(owner, leaves if combination is combinations[0] or group in groups else ()) != leaves:
-                what = f"{group}={choice}" if group else "the config"
-                source = next((leaf.source for leaf in (*leaves, *found[owner])), what)
-                raise ConfigError(
-                    f"{source}: the search space of {what} differs between combinations of "
-                    f"{', '.join(groups)}; it must not depend on the other groups."
-                )
+    brought: dict[Owner, tuple[Leaf, ...]] = {}
+    chosen = [owner for combination in combinations for owner in combination.choices.items()]
+    for owner in dict.fromkeys([*chosen, *(owner for own in leaves for owner in own)]):
+        group, choice = owner
+        having = [
+            (combination.choices, own.get(owner, ()))
+            for combination, own in zip(combinations, leaves, strict=True)
+            if combination.choices.get(group, choice) == choice
+        ]
+        if all(own == having[0][1] for _, own in having):
+            found[owner] = having[0][1]
+            continue
+        bringing = None if group in groups else _deciding_group(groups, having)
+        if bringing is None:
+            raise ConfigError(_differs_message(owner, groups, having))
+        for option, own in {choices[bringing]: own for choices, own in having}.items():
+            brought[bringing, option] = brought.get((bringing, option), ()) + own
+    for owner, more in brought.items():
+        found[owner] = found.get(owner, ()) + more
     beside = {group: (choice,) for group, choice in found if group and group not in groups}
-    order = {owner: leaves for owner, leaves in found.items() if owner != ROOT} | {ROOT: found.get(ROOT, ())}
+    order = {owner: own for owner, own in found.items() if owner != ROOT} | {ROOT: found.get(ROOT, ())}
     return SearchSpace({**groups, **beside}, order, request.scope.lead, request.added, frozenset(beside))
+
+
+def _deciding_group(groups: Iterable[str], having: Sequence[tuple[Mapping[str, str], tuple[Leaf, ...]]]) -> str | None:
+    """The swept group whose option decides which of these leaves there are; None if no single one does."""
+    for group in groups:
+        of_option: dict[str, tuple[Leaf, ...]] = {}
+        if all(of_option.setdefault(choices[group], own) == own for choices, own in having):
+            return group
+    return None
+
+
+def _differs_message(
+    owner: Owner, groups: Iterable[str], having: Sequence[tuple[Mapping[str, str], tuple[Leaf, ...]]]
+) -> str:
+    group, choice = owner
+    what = f"{group}={choice}" if group else "the config"
+    source = next((leaf.source for _, own in having for leaf in own), what)
+    return (
+        f"{source}: the search space of {what} differs between combinations of {', '.join(groups)}; it must not depend "
+        f"on more than one of them."
+    )
 
 
 def _check_options(config: DictConfig, config_loader: ConfigLoader) -> None:
