@@ -117,10 +117,12 @@ def test_runs_in_another_experiment_or_store_stay_there_and_the_next_trial_is_wh
         assert theirs.data.params["mine"] == run.data.params["x"]
     said = "the app logs its trials to the experiment 'elsewhere'; its runs stay there"
     assert command.out.count(said) == 1
+    assert command.out.count("own.db; they stay there.") == 1
     for run in found["plain"]:
         assert run.data.params["mine"] == run.data.params["x"]
     for run in found["sets_store"]:
         assert "mine" not in run.data.params
+        assert run.data.tags["sweeps.own_store"].endswith("own.db")
     for run in found["asks_a_dead_server"]:
         assert run.info.status == "FAILED"
         assert "MlflowException" in run.data.tags["sweeps.error"]
@@ -134,6 +136,20 @@ def test_five_fits_under_autologging_are_below_their_trials_run(app_site: Site) 
         assert "best_C" in run.data.params
         assert len(below(app_site, run)) == 5
     assert statuses(app_site)["RUNNING"] == 0
+
+
+@pytest.mark.slow
+def test_a_boosting_librarys_autologging_and_system_metrics_are_in_the_trials_run(app_site: Site) -> None:
+    command = sweep(app_site, "how=autologs_boosting,watches_the_system", "x=1.0,2.0")
+    check_projection(app_site, metric="score", x="x")
+    found = runs_of(app_site, "autologs_boosting", "watches_the_system")
+    for run in found["autologs_boosting"]:
+        assert run.data.params["num_boost_round"] == "3"
+        assert len(app_site.client.get_metric_history(run.info.run_id, "fit-l2")) == 3
+    for run in found["watches_the_system"]:
+        assert "system/system_memory_usage_percentage" in run.data.metrics
+    assert statuses(app_site)["RUNNING"] == 0
+    assert "Traceback" not in command.out + command.err
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ class _Running:
         last_step: of `report`, in this run of the trial.
         first_step: what the steps of this run count from.
         measured_on: the trial's evaluation id.
+        own_store: the MLflow store that its app has logged to, where that is not the sweep's.
     """
 
     report: Report
@@ -73,6 +74,7 @@ class _Running:
     last_step: int = -1
     first_step: int = 0
     measured_on: str = ""
+    own_store: str = ""
 
 
 _RUNNING: ContextVar[_Running | None] = ContextVar("running", default=None)
@@ -178,6 +180,19 @@ def measured_on() -> str:
     """The evaluation id that the running trial has named; empty for none."""
     running = _RUNNING.get()
     return "" if running is None else running.measured_on
+
+
+def note_own_store(uri: str) -> None:
+    """The running trial's app has logged to an MLflow store of its own."""
+    running = _RUNNING.get()
+    if running is not None:
+        running.own_store = uri
+
+
+def own_store() -> str:
+    """That store; empty for none."""
+    running = _RUNNING.get()
+    return "" if running is None else running.own_store
 
 
 def current_trial() -> CurrentTrial | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from hydra.types import HydraContext, TaskFunction
 
-from sweeps.base.reporting import CurrentTrial, begin_repeat, introduce, measured_on
+from sweeps.base.reporting import CurrentTrial, begin_repeat, introduce, measured_on, own_store
 from sweeps.compose._hydra_compat import run_trial_job, singletons, use_singletons, without_storage
 from sweeps.compose.override_text import to_text
 from sweeps.compose.plan import StudyPlan
@@ -64,7 +64,7 @@ class TrialJob:
         else:
             result = self._run_repeatedly(number, proposal, *self.repeat)
         uses_mlflow = "mlflow" in sys.modules  # which nothing but an app imports in a worker
-        return replace(result, uses_mlflow=uses_mlflow, evaluation_id=measured_on())
+        return replace(result, uses_mlflow=uses_mlflow, evaluation_id=measured_on(), own_store=own_store())
 
     def _run_repeatedly(self, number: int, proposal: Proposal, key: str, values: Sequence[Any]) -> TrialResult:
         runs = []

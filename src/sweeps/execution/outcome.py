@@ -23,6 +23,7 @@ class TrialResult:
         params: more params for its run, by name.
         uses_mlflow: whether it may have logged to MLflow itself.
         evaluation_id: stands for what its `test_` metrics are measured on; empty where it does not say.
+        own_store: the MLflow store that it has logged to, where that is not the sweep's; without passwords.
     """
 
     metrics: Mapping[str, float]
@@ -31,6 +32,7 @@ class TrialResult:
     params: Mapping[str, Any] = field(default_factory=dict)
     uses_mlflow: bool = False
     evaluation_id: str = ""
+    own_store: str = ""
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ class Record:
         error: why it failed, empty otherwise.
         uses_mlflow: whether it may have logged to MLflow itself.
         evaluation_id: stands for what its `test_` metrics are measured on; empty where it does not say.
+        own_store: the MLflow store that it has logged to, where that is not the sweep's.
         traceback: of the failure.
         interrupted: whether it was cut off from outside, so that it does not count.
     """
@@ -57,6 +58,7 @@ class Record:
     warnings: Sequence[str] = ()
     uses_mlflow: bool = False
     evaluation_id: str = ""
+    own_store: str = ""
     error: str = ""
     traceback: str = ""
     interrupted: bool = False
@@ -162,4 +164,5 @@ def _described(result: TrialResult, metrics: Mapping[str, float]) -> dict[str, A
         "warnings": [without_passwords(message) for message in result.warnings],
         "uses_mlflow": result.uses_mlflow,
         "evaluation_id": result.evaluation_id,
+        "own_store": result.own_store,
     }

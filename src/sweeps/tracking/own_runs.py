@@ -13,6 +13,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from sweeps.base.redact import without_passwords
+from sweeps.base.reporting import note_own_store
+
 OWN_RUN = "sweeps.own_run"  # tag of each run that an app makes in a trial: the parent run and the trial's number
 OWN_RUN_ELSEWHERE = "sweeps.own_run_id"  # tag of a trial's run: the one that its app has made in another experiment
 _URI, _EXPERIMENT, _EXPERIMENT_NAME = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"
@@ -89,7 +92,9 @@ def _log_there_again(uri: str | None, experiment: str | None) -> None:
     mlflow = sys.modules.get("mlflow")
     if mlflow is None:
         return
-    if uri is not None and mlflow.get_tracking_uri() != uri:
+    own = mlflow.get_tracking_uri()
+    if uri is not None and own != uri:
+        note_own_store(without_passwords(own))
         mlflow.set_tracking_uri(uri)
     if experiment is not None and os.environ.get(_EXPERIMENT) != experiment:
         mlflow.set_experiment(experiment_id=experiment)

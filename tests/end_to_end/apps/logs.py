@@ -134,6 +134,24 @@ def autologs(config: Config) -> None:
         mlflow.sklearn.autolog(disable=True)
 
 
+def autologs_boosting(config: Config) -> None:
+    import lightgbm
+
+    mlflow.lightgbm.autolog(log_models=False, silent=True)
+    table = np.random.default_rng(0).normal(size=(60, 2))
+    with mlflow.start_run():
+        data = lightgbm.Dataset(table, label=table[:, 0])
+        lightgbm.train({"verbose": -1}, data, num_boost_round=3, valid_sets=[data], valid_names=["fit"])
+
+
+def watches_the_system(config: Config) -> None:
+    mlflow.set_system_metrics_sampling_interval(0.1)
+    mlflow.set_system_metrics_samples_before_logging(1)
+    with mlflow.start_run(log_system_metrics=True):
+        log(config)
+        time.sleep(0.6)
+
+
 def asks_a_dead_server(config: Config) -> None:
     mlflow.set_tracking_uri("http://127.0.0.1:9")
     with mlflow.start_run():
@@ -154,7 +172,7 @@ DEEDS: dict[str, Callable[[Config], None]] = {
     one.__name__: one
     for one in (
         *(plain, silent, several, leaves_open, same_metric, raises, is_hopeless, dies_once, sets_experiment),
-        *(sets_store, by_client, autologs, asks_a_dead_server, takes_time),
+        *(sets_store, by_client, autologs, autologs_boosting, watches_the_system, asks_a_dead_server, takes_time),
     )
 }
 

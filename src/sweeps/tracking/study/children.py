@@ -29,7 +29,7 @@ from sweeps.tracking.entries import (
 from sweeps.tracking.own_runs import OWN_RUN, OWN_RUN_ELSEWHERE, own_run, trial_of
 
 _NUMBER, _STATE = "sweeps.trial.number", "sweeps.trial.state"  # tags; a run without the second is not complete
-_PARENT = "mlflow.parentRunId"  # tag
+_PARENT, _OWN_STORE = "mlflow.parentRunId", "sweeps.own_store"  # tags
 _STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.FAIL: "FAILED", TrialState.PRUNED: "KILLED"}
 
 
@@ -88,7 +88,7 @@ class ChildRuns:
         self.run_ids: dict[int, str] = {}
         self.complete: set[int] = set()
         self.is_in_doubt = False
-        self._has_said_elsewhere = False
+        self._said: set[str] = set()
 
     def find(self) -> None:
         """Look up the runs that MLflow has."""
@@ -117,7 +117,12 @@ class ChildRuns:
         own: Run | None = None
         if record.uses_mlflow or trial.state != TrialState.COMPLETE:
             own = self._own_run(trial)
-            if own is None and (record.uses_mlflow or trial.state == TrialState.FAIL):
+            if record.own_store:
+                tags[_OWN_STORE] = record.own_store
+                note = self._once(
+                    f"MLflow: the app logs its trials to a store of its own, {record.own_store}; they stay there."
+                )
+            elif own is None and (record.uses_mlflow or trial.state == TrialState.FAIL):
                 link, note = self._link_elsewhere(trial)
                 tags |= link
         if trial.number not in self.run_ids:
@@ -188,9 +193,14 @@ class ChildRuns:
         if not runs:
             return {}, ""
         experiment = self._client.get_experiment(runs[0].info.experiment_id).name
-        note = "" if self._has_said_elsewhere else _elsewhere(experiment)
-        self._has_said_elsewhere = True
-        return {OWN_RUN_ELSEWHERE: runs[0].info.run_id}, note
+        return {OWN_RUN_ELSEWHERE: runs[0].info.run_id}, self._once(_elsewhere(experiment))
+
+    def _once(self, note: str) -> str:
+        """A note, unless it was given before."""
+        if note in self._said:
+            return ""
+        self._said.add(note)
+        return note
 
     def _end_own_runs(self, trial: FrozenTrial, experiments: Sequence[str] | None = None) -> list[Run]:
         """End the runs that a trial's app has made, and give those that are below the study's, by their start."""
