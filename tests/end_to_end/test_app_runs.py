@@ -90,6 +90,7 @@ def test_what_an_app_logs_stands_in_its_trials_run_once(app_site: Site) -> None:
     assert "MLflow does not accept" not in command.out
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_while_its_app_logs_costs_one_attempt_and_leaves_nothing_running(app_site: Site) -> None:
     sweep(app_site, "how=dies_once", "x=1.0,2.0", "hydra.sweeper.max_retries=1")
     check_projection(app_site, metric="score", x="x")
@@ -152,6 +153,7 @@ def test_a_boosting_librarys_autologging_and_system_metrics_are_in_the_trials_ru
     assert "Traceback" not in command.out + command.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "environ", "experiment"),
     [

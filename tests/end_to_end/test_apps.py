@@ -168,6 +168,7 @@ def test_what_cannot_run_is_refused_in_one_message_before_anything_is_written(
     assert not (app_site.folder / "multirun").exists()
 
 
+@pytest.mark.slow
 def test_a_trial_that_hangs_is_ended_and_the_time_that_a_worker_imports_is_no_trials(app_site: Site) -> None:
     sweep(app_site, "misbehaves.py", "how=hangs,good", "hydra.sweeper.trial_timeout=3", IMPORT_SECONDS="4")
     by_deed = trials_by(app_site, "how")

@@ -200,6 +200,7 @@ def test_a_study_of_a_module_resumes_from_its_folder_in_python_and_in_a_shell(
     assert len(here.runs("trial")) == 4
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_sweeps_once_and_says_how_to_resume(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -274,6 +275,7 @@ def test_our_own_app_gives_a_study_whose_winner_can_be_registered_again(here: Wo
     assert len(study.trials()) == 4
 
 
+@pytest.mark.slow
 def test_a_folder_adds_options_to_our_own_app_and_each_dataset_is_a_study(here: Workbench, texts: Path) -> None:
     for name in ("first", "second"):
         write_yaml(

@@ -42,6 +42,7 @@ def test_every_section_has_both_files_and_a_command() -> None:
         assert text.count("```sh\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("section", DOMAINS)
 def test_the_new_files_search_the_same_as_the_old_ones(site: Site, section: str) -> None:
     for name, text in files(section, "after").items():
