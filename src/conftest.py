@@ -20,3 +20,4 @@ def folder_of_an_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_
     """Nothing that an example writes stays."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store_of_examples)
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)

@@ -231,7 +231,9 @@ def test_keys_without_a_default_are_searched_in_an_app_of_hydras_older_ways(app_
 
 
 def test_a_folder_that_is_another_at_each_start_is_said(app_site: Site) -> None:
-    command = sweep(app_site, "typed.py", "lr=1.0,2.0", "hydra.sweep.dir=out/${now:%H-%M-%S-%f}")
+    folders = ("hydra.sweep.dir=out/${now:%H-%M-%S-%f}", "hydra.sweep.subdir=mine")
+    command = sweep(app_site, "typed.py", "lr=1.0,2.0", *folders)
+    assert "hydra.sweep.subdir=mine has no effect: the folder of a trial is its number." in command.out
     assert "is another folder at each start, so the study s is new each time" in command.out
     assert len(list(app_site.folder.glob("out/*/s/trials.csv"))) == 1
 

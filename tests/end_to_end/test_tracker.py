@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -85,6 +86,7 @@ def test_other_models(tracker: Tracker, bench: Workbench) -> None:
     assert confidences == pytest.approx(long.predict_proba(TEXTS).max(axis=1))
 
     assert bench.client.get_run(tracker.log_model_training(None, "rules", METRICS)).info.status == "FINISHED"
+    assert "MLFLOW_EXPERIMENT_ID" not in os.environ  # a sweep of this process would be filed there
 
 
 class Unstorable(LogisticRegression):

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from distributed import Client, KilledWorker
 from distributed import Future as Task
 
 from sweeps.base.errors import ClusterError
+from sweeps.base.redact import without_passwords
 from sweeps.compose.search_space import Proposal
 from sweeps.execution.child import pack
 from sweeps.execution.dask_worker import (
@@ -149,6 +150,10 @@ class DaskWorkers:
 
     def submit(self, number: int, proposal: Proposal, should_prune: PruningCheck | None) -> Future[TrialOutcome]:
         """Start a trial on whichever worker Dask chooses."""
+        if any(value and without_passwords(value) != value for value in proposal.environment.values()):
+            proposal = replace(
+                proposal, environment={}
+            )  # no password travels; what the app logs is its worker's affair
         trial = _InFlight(number, should_prune, Future())
         run = uuid.uuid4().hex
         reports_steps = should_prune is not None

@@ -26,6 +26,8 @@ from sweeps.study.sampler_node import in_our_words
 from sweeps.study.samplers import GRID, SamplerFactory
 from sweeps.study.storage import find_study
 
+_NUMBERED = ("${hydra.job.num}", "${hydra:job.num}")  # Hydra's own default of `hydra.sweep.subdir`
+
 
 @dataclass(frozen=True)
 class CheckedStudy:
@@ -139,7 +141,11 @@ def _check_several(settings: Settings, pruner: BasePruner, samplers: SamplerFact
 def _base(plan: StudyPlan, settings: Settings) -> Path:
     """The folder of all studies."""
     base = str(plan.config.hydra.sweep.dir)
-    written = str(OmegaConf.to_container(plan.config.hydra.sweep, resolve=False)["dir"])  # type: ignore[index,call-overload]  # a dict
+    sweep = OmegaConf.to_container(plan.config.hydra.sweep, resolve=False)
+    assert isinstance(sweep, dict)  # noqa: S101 - for mypy: Hydra's schema has it so
+    if str(sweep["subdir"]) not in _NUMBERED:
+        say(f"Note: hydra.sweep.subdir={sweep['subdir']} has no effect: the folder of a trial is its number.")
+    written = str(sweep["dir"])
     if "${now" in written and settings.study_name is not None and settings.storage is None:
         say(
             f"Note: hydra.sweep.dir={written} is another folder at each start, so the study {settings.study_name} is "

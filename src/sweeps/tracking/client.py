@@ -126,6 +126,20 @@ def _impatient() -> Iterator[None]:
             del os.environ[name]
 
 
+@contextmanager
+def filing_in(experiment: str) -> Iterator[None]:
+    """Have MLflow file models in an experiment, without a run, and this process's next sweep choose its own."""
+    name = "MLFLOW_EXPERIMENT_ID"  # which `set_experiment` sets
+    before = os.environ.get(name)
+    mlflow.set_experiment(experiment_id=experiment)
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
+        if before is not None:
+            mlflow.set_experiment(experiment_id=before)
+
+
 def is_refusal(error: Exception) -> bool:
     """Whether the server has answered and will not change its mind, so that trying again is of no use."""
     return isinstance(error, MlflowException) and error.error_code not in _MAY_PASS

@@ -24,6 +24,7 @@ from sweeps.tasks.ratings import is_recommender
 from sweeps.tasks.text.model import TextModel
 from sweeps.tasks.text.task import TextClassification
 from sweeps.tasks.trusted import ALLOWED_TYPES, save_skops
+from sweeps.tracking.client import filing_in
 from sweeps.tracking.models.registry import log_predictor
 
 _TEXT_COLUMN = "text"
@@ -89,8 +90,7 @@ def _text_model(model: Any) -> TextModel | None:
 def _log_estimator(client: MlflowClient, run_id: str, model: BaseEstimator, trusted_types: Sequence[str]) -> str:
     with tempfile.TemporaryDirectory() as folder:
         save_skops(model, Path(folder) / "model.skops", trusted_types)  # refuses what is not trusted
-    mlflow.set_experiment(experiment_id=client.get_run(run_id).info.experiment_id)
-    with warnings.catch_warnings():
+    with filing_in(client.get_run(run_id).info.experiment_id), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's, about a missing signature
         logged = Model.log(
             artifact_path=None,

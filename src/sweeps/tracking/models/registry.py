@@ -26,7 +26,7 @@ from sweeps.compose.settings import Promote
 from sweeps.execution.objective import FittedWinner, Winner
 from sweeps.tasks.base import Predictor, Task
 from sweeps.tasks.metrics import is_better
-from sweeps.tracking.client import unreachable
+from sweeps.tracking.client import filing_in, unreachable
 from sweeps.tracking.models.load import known_model
 from sweeps.tracking.models.pyfunc import load_predictor, save_predictor
 from sweeps.tracking.own_runs import OWN_RUN, OWN_RUN_ELSEWHERE
@@ -208,7 +208,7 @@ def log_predictor(
     trusted = [*trusted_types, f"{task.__module__}.{task.__qualname__}"]
     run = client.get_run(run_id)
     with (
-        _filing_in(run.info.experiment_id),
+        filing_in(run.info.experiment_id),
         tempfile.TemporaryDirectory() as folder,
         _trusting(trusted),
         warnings.catch_warnings(),
@@ -230,20 +230,6 @@ def log_predictor(
             pip_requirements=[f"mlflow=={mlflow.__version__}", *predictor.pip_requirements()],
         )
     return logged.model_uri, logged.model_id
-
-
-@contextmanager
-def _filing_in(experiment: str) -> Iterator[None]:
-    """Have MLflow file models in an experiment, without a run, and this process's next sweep choose its own."""
-    name = "MLFLOW_EXPERIMENT_ID"  # which `set_experiment` sets
-    before = os.environ.get(name)
-    mlflow.set_experiment(experiment_id=experiment)
-    try:
-        yield
-    finally:
-        os.environ.pop(name, None)
-        if before is not None:
-            mlflow.set_experiment(experiment_id=before)
 
 
 @contextmanager
