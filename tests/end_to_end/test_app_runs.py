@@ -172,6 +172,7 @@ def test_the_study_and_its_app_log_to_one_experiment(
     assert all("mine" in run.data.params for run in app_site.children())
 
 
+@pytest.mark.slow
 def test_an_app_may_be_left_to_itself(app_site: Site) -> None:
     sweep(app_site, "x=1.0,2.0", "hydra.sweeper.mlflow=after")
     check_projection(app_site, metric="score", x="x")

@@ -205,6 +205,7 @@ def test_groups_that_are_nested_added_or_in_another_package_are_swept_and_each_c
     assert "MLflow" not in command.out.partition("Trials:")[0]  # it has taken everything
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "space",
     ["optimizer=adam,sgd", "hydra.sweeper.search_space={optimizer:{type:categorical,choices:[adam,sgd]}}"],
@@ -214,6 +215,7 @@ def test_a_default_that_is_a_member_of_an_enum_is_one_of_the_choices(app_site: S
     assert [trial.value for trial in app_site.study().get_trials()] == [1.1, 2.1]
 
 
+@pytest.mark.slow
 def test_keys_without_a_default_are_searched_in_an_app_of_hydras_older_ways(app_site: Site) -> None:
     command = sweep(app_site, "plain.py", "x=interval(0,1)", "+z=10,20", "hydra.sweeper.n_trials=4")
     trials = app_site.study().get_trials()
@@ -238,12 +240,14 @@ def test_a_folder_that_is_another_at_each_start_is_said(app_site: Site) -> None:
     assert len(list(app_site.folder.glob("out/*/s/trials.csv"))) == 1
 
 
+@pytest.mark.slow
 def test_the_sampler_of_an_older_config_is_read(app_site: Site) -> None:
     sampler = ("hydra.sweeper.sampler.multivariate=false", "+hydra.sweeper.sampler.consider_endpoints=false")
     sweep(app_site, "typed.py", "lr=interval(0,1)", "hydra.sweeper.n_trials=3", *sampler)
     assert len(app_site.study().get_trials()) == 3
 
 
+@pytest.mark.slow
 def test_what_a_swept_option_brings_with_it_is_searched_where_it_is_chosen(app_site: Site) -> None:
     sweep(app_site, "nested.py", "model=a,b,c")
     trials = app_site.study().get_trials()

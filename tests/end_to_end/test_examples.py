@@ -201,6 +201,7 @@ def test_a_training_loop_is_pruned(tried: Tried) -> None:
         assert len(trial.intermediate_values) == 4 or trial.state == TrialState.PRUNED
 
 
+@pytest.mark.slow
 def test_a_sweep_is_resumed_by_its_own_line_and_from_its_folder(tried: Tried) -> None:
     line, one = the_line("examples/sphere.py"), "hydra.sweeper.n_jobs=1"
     tried.type(line, one, "hydra.sweeper.study_name=whole", "hydra.sweeper.n_trials=9")

@@ -284,6 +284,7 @@ def test_a_trials_overrides_typed_as_one_run_give_the_same_metrics(swept: Swept)
     assert run.data.params == best.data.params
 
 
+@pytest.mark.slow
 def test_rerun_of_a_trials_folder_gives_the_same_metrics(
     swept: Swept, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

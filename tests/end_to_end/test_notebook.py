@@ -54,6 +54,7 @@ def test_the_tour_runs_and_shows_what_it_promises(tmp_path: Path, run_notebook: 
     assert {"reviews", "reviews-predictions"} <= names
 
 
+@pytest.mark.slow
 def test_a_function_of_a_cell_is_swept_in_worker_processes(
     tmp_path: Path, run_notebook: Callable[[str], NotebookNode]
 ) -> None:

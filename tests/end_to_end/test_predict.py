@@ -206,6 +206,7 @@ def test_without_a_store_none_is_made(empty_bench: Workbench) -> None:
     assert [path.name for path in empty_bench.folder.iterdir()] == ["in.csv"]
 
 
+@pytest.mark.slow
 def test_mlflows_own_command_gives_the_same_predictions(promoted: Promoted) -> None:
     source = promoted.write("for_mlflow.csv", "text\na nice train\nan awful bus\n")
     arguments = ["models", "predict", "-m", MODEL, "--env-manager", "local", "-i", str(source), "-t", "csv"]

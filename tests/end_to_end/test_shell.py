@@ -190,6 +190,7 @@ def test_texts_are_swept_and_served_without_surprise(
     assert imported.code == 0, imported.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["dataset=movielens"], ["dataset=movielens", "model=svd"], ["model=baseline"]])
 def test_ratings_without_surprise_are_refused_with_what_to_type(
     bench: Workbench, without_surprise: Mapping[str, str], arguments: list[str]

@@ -197,6 +197,7 @@ def test_closing_ends_the_trials_that_run(
     wait_until(lambda: not any(psutil.pid_exists(pid) for pid in pids), 10)
 
 
+@pytest.mark.slow
 def test_nobody_at_the_address_is_one_message() -> None:
     with pytest.raises(ClusterError, match=r"address=tcp://127.0.0.1:9: no Dask scheduler answers there"):
         connect("tcp://127.0.0.1:9")

@@ -70,6 +70,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_nothing_and_the_store_is_made_when_there_is_space(small_disk: Path) -> None:
     process = start(small_disk)
     _, said = process.communicate(timeout=120)
@@ -81,6 +82,7 @@ def test_a_full_disk_leaves_nothing_and_the_store_is_made_when_there_is_space(sm
     assert experiments(small_disk / "mlflow.db") == ["Default"]
 
 
+@pytest.mark.slow
 def test_eight_first_processes_make_one_store(tmp_path: Path) -> None:
     processes = [start(tmp_path) for _ in range(8)]
     assert [process.communicate(timeout=300)[1] for process in processes] == [""] * 8
