@@ -121,6 +121,24 @@ def test_in_the_coordinators_own_process_it_is_the_same(app_site: Site) -> None:
             ["hydra.sweeper.search_space={lr:{type:float,low:0.1,high:1}}"],
             "hydra.sweeper.search_space.lr has no default beside it",
         ),
+        ("misbehaves", ["seed=1,2"], "'hydra.sweeper.repeat={seed: [1,2]}'"),
+        ("cannot_be_sent", ["x=1,2"], "cannot be sent to worker processes because of the_lock: TypeError: "),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_cannot_run_is_refused_in_one_message_before_anything_is_written(
+    app_site: Site, app: str, overrides: list[str], message: str
+) -> None:
+    command = sweep(app_site, f"{app}.py", *overrides, code=1)
+    assert message in command.err
+    assert "Traceback" not in command.err
+    assert not (app_site.folder / "multirun").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("app", "overrides", "message"),
+    [
         (
             "typed",
             ["optimizer=adam,lion"],
@@ -154,18 +172,11 @@ def test_in_the_coordinators_own_process_it_is_the_same(app_site: Site) -> None:
             "hydra.sweeper.search_space: model/encoder/nlp does not exist; the options of model/encoder are cnn, mlp",
         ),
         ("typed", ["lr=1,2", "hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials must be at least 1, such as hydra"),
-        ("misbehaves", ["seed=1,2"], "'hydra.sweeper.repeat={seed: [1,2]}'"),
-        ("cannot_be_sent", ["x=1,2"], "cannot be sent to worker processes because of the_lock: TypeError: "),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_cannot_run_is_refused_in_one_message_before_anything_is_written(
-    app_site: Site, app: str, overrides: list[str], message: str
-) -> None:
-    command = sweep(app_site, f"{app}.py", *overrides, code=1)
-    assert message in command.err
-    assert "Traceback" not in command.err
-    assert not (app_site.folder / "multirun").exists()
+def test_what_no_config_takes_is_refused_as_well(app_site: Site, app: str, overrides: list[str], message: str) -> None:
+    test_what_cannot_run_is_refused_in_one_message_before_anything_is_written(app_site, app, overrides, message)
 
 
 @pytest.mark.slow
