@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sqlite3
 from collections import Counter
 from pathlib import Path
@@ -198,7 +199,8 @@ def test_sweeps_that_are_killed_while_their_apps_log_are_whole_after_resume(app_
     search = ("how=takes_time", "x=interval(-1,1)", "hydra.sweeper.n_trials=8", "hydra.sweeper.n_jobs=2")
     command = app_site.command("logs.py", "-m", *search, SECONDS_EACH="0.3")
     app_site.wait_until_begun(moment)
-    command.kill()
+    command.send(signal.SIGKILL)
+    command.wait()
     assert statuses(app_site)["RUNNING"] > 0
     sweep(app_site, *search)
     check_projection(app_site, metric="score", x="x")
