@@ -14,6 +14,7 @@ from typing import Any, TextIO
 import psutil
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
+_OF_LIBRARIES = ("MLflow", "GetTelemetryConfig", "tqdm_monitor")  # threads that a process keeps, whoever began them
 _ENDED_WITHIN = 5.0  # seconds for a process that was killed
 
 
@@ -67,7 +68,8 @@ class Surroundings:
         """Whether the trial has left threads, which cannot be ended, or closed a standard stream."""
         if any(getattr(stream, "closed", False) for stream in self.streams):
             return True
-        return not {thread.ident for thread in threading.enumerate()} <= self.threads
+        new = [thread for thread in threading.enumerate() if thread.ident not in self.threads]
+        return any(not (thread.daemon and thread.name.startswith(_OF_LIBRARIES)) for thread in new)
 
 
 def _descendants() -> list[psutil.Process]:

@@ -180,6 +180,7 @@ DEEDS: dict[str, Callable[[Config], None]] = {
 @hydra.main(version_base=None, config_name="config")
 def main(config: Config) -> Any:
     assert mlflow.active_run() is None
+    (HERE / f"worker-{os.getpid()}").touch()
     DEEDS[config.how](config)
     return {"score": (config.x - 0.3) ** 2}
 
