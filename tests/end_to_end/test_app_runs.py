@@ -14,8 +14,6 @@ import pytest
 from mlflow.entities import Run
 from optuna.trial import TrialState
 
-from sweeps.study.attribute import Attribute
-
 from .fault_site import Site, check_projection, counted
 from .nursery import Command
 
@@ -88,7 +86,7 @@ def test_what_an_app_logs_stands_in_its_trials_run_once(app_site: Site) -> None:
         assert [logged.step for logged in history] == [7, 8]
     assert statuses(app_site)["RUNNING"] == 0
     assert len(list(app_site.folder.glob("worker-*"))) == 1  # MLflow's own threads do not cost the worker
-    assert "no such luck" in app_site.study().get_trials()[-1].user_attrs.get(Attribute.ERROR, "no such luck")
+    assert {run.data.tags["sweeps.error"] for run in found["raises"]} == {"OSError: no such luck"}
     assert "MLflow does not accept" not in command.out
 
 

@@ -106,7 +106,7 @@ def _task_of(call: Call, function: Callable[..., Any]) -> Iterator[Callable[...,
     store, file = ConfigStore.instance(), f"{_OF_A_FUNCTION}.yaml"
     before = store.repo.get(file)
     node = {**config, "hydra": {"sweeper": {"search_space": dict(call.space)}}}
-    store.store(_OF_A_FUNCTION, node, provider="sweeps")
+    store.store(_OF_A_FUNCTION, node, provider="hydra-sweeps")
     try:
         yield KeywordFunction(function, tuples)
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,8 @@ PARTS = ("val", "test")
 
 
 def predictions_of(folder: Path) -> Sequence[Path]:
-    """The files of predictions in a trial's folder, in the order that they were written in."""
-    return sorted((folder / "predictions").glob("*.npz"), key=lambda file: (file.stem.partition("-")[0], _index(file)))
+    """The files of predictions in a trial's folder, those of a part in the order that they were written in."""
+    return sorted((folder / "predictions").glob("*.npz"), key=lambda file: (len(file.name), file.name))
 
 
 def log_predictions(part: str, y_true: ArrayLike, y_pred: ArrayLike, groups: ArrayLike | None = None) -> None:
@@ -62,15 +61,10 @@ def _array(name: str, values: Any) -> np.ndarray:
 
     array = np.asarray(values)
     if array.dtype == object:
-        array = np.asarray([str(value) if isinstance(value, str) else value for value in array.tolist()])
+        array = np.asarray(array.tolist())  # texts in a frame are objects
     if array.ndim != 1 or array.dtype.kind not in "biufUS":
         raise ValueError(
             f"sweeps.log_predictions: {name} must be numbers or texts, one a row; it has the shape {array.shape} and "
             f"the type {array.dtype}."
         )
     return array
-
-
-def _index(file: Path) -> int:
-    found = re.search(r"(\d+)$", file.stem)
-    return int(found[1]) if found else 0

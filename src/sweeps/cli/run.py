@@ -15,16 +15,13 @@ from sweeps.base.command import refuse_foreign_package, until_nobody_reads
 from sweeps.base.errors import Interrupted, SweepsError
 from sweeps.base.redact import without_passwords
 from sweeps.base.signals import raise_interrupts
+from sweeps.compose._hydra_compat import VERSION
 from sweeps.compose.composition_error import COMPOSITION_ERRORS, explain
 
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 
 
-# Hydra 1.3 warns where its version is not named, 1.4 where it is.
-_VERSION: dict[str, Any] = {"version_base": "1.3"} if hydra.__version__ < "1.4" else {}
-
-
-@hydra.main(config_path="pkg://sweeps.conf", config_name="config", **_VERSION)
+@hydra.main(config_path="pkg://sweeps.conf", config_name="config", **VERSION)
 def _app(config: DictConfig) -> Any:
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         from sweeps.execution.trial import run_trial

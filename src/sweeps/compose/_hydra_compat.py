@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, chdir, contextmanager, nullcontex
 from pathlib import Path
 from typing import Any
 
+import hydra
 import yaml
 from hydra import initialize, initialize_config_dir, initialize_config_module, version
 from hydra._internal.callbacks import Callbacks
@@ -31,7 +32,8 @@ _LIKE_A_NUMBER = re.compile(r"[-+]?\.?\d[\d_.eE+-]*")
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"  # of `hydra/launcher: basic`, the default
 
 
-VERSION_BASE = "1.3"
+# Hydra 1.3 warns where its version is not named, 1.4 where it is.
+VERSION: dict[str, Any] = {"version_base": "1.3"} if hydra.__version__ < "1.4" else {}
 
 
 @contextmanager
@@ -55,11 +57,11 @@ def composed_for_sweep(
     with _hydra_of_its_own():
         source: AbstractContextManager[None]
         if config_dir is not None:
-            source = initialize_config_dir(str(config_dir), job_name, version_base=VERSION_BASE)
+            source = initialize_config_dir(str(config_dir), job_name, **VERSION)
         elif config_module is not None:
-            source = initialize_config_module(config_module, job_name, version_base=VERSION_BASE)
+            source = initialize_config_module(config_module, job_name, **VERSION)
         else:
-            source = initialize(None, job_name, version_base=VERSION_BASE)
+            source = initialize(None, job_name, **VERSION)
         with source:
             loader = GlobalHydra.instance().config_loader()
             config = loader.load_configuration(config_name, [*overrides, "hydra.mode=MULTIRUN"], RunMode.MULTIRUN)

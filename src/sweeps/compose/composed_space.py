@@ -98,8 +98,9 @@ def leaves_of(config: DictConfig, request: Request) -> dict[Owner, tuple[Leaf, .
             typed = key if has_key(config, key) else f"+{key}"
             leaf = leaves.get(key) or Leaf(typed, owners.name(key), distribution, default, {}, "")
             leaves[key] = replace(leaf, distribution=distribution, source=f"command line: {sweep.text}")
+    probe = copy.deepcopy(config)
     for leaf in leaves.values():
-        check_values(config, leaf.key, map(leaf.decode, _extremes(leaf.distribution)), leaf.source)
+        check_values(probe, leaf.key, map(leaf.decode, _extremes(leaf.distribution)), leaf.source)
     by_owner: dict[Owner, list[Leaf]] = {}
     for key, leaf in leaves.items():
         is_fixed = key not in request.leaf_sweeps and request.is_fixed(key)
@@ -173,19 +174,24 @@ def _value(config: DictConfig, key: str) -> Any:
     return OmegaConf.to_container(found, enum_to_str=True) if OmegaConf.is_config(found) else found
 
 
-def check_values(config: DictConfig, key: str, values: Iterable[Any], source: str) -> None:
+def check_values(probe: DictConfig, key: str, values: Iterable[Any], source: str) -> None:
     """Have a config, which may have types, take the values that trials set.
+
+    Args:
+        probe: a copy, which keeps the last of them.
+        key: in it.
+        values: to set.
+        source: of the values, for the message.
 
     Raises:
         ConfigError: it refuses one.
     """
-    probe = copy.deepcopy(config)
     for value in values:
         try:
             added = key.startswith("+")
             OmegaConf.update(probe, key.lstrip("+"), override_text.stored(value), merge=False, force_add=added)
         except OmegaConfBaseException as error:
-            is_whole = OmegaConf.get_type(config, key.lstrip("+")) is int and isinstance(value, float)
+            is_whole = OmegaConf.get_type(probe, key.lstrip("+")) is int and isinstance(value, float)
             hint = " For whole numbers: range(1,5), or int(interval(1,4))." if is_whole else ""
             raise ConfigError(f"{source}: {key} cannot be {value!r}: {first_line(error)}.{hint}") from error
 

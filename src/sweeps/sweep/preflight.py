@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -120,7 +121,7 @@ def _check_repeat(plan: StudyPlan, key: str, values: Sequence[Any]) -> None:
     for combination in plan.combinations.values():
         if not has_key(combination.config, key):
             raise ConfigError(f"hydra.sweeper.repeat: the config has no key {key!r}; the keys are shown by --cfg job.")
-        check_values(combination.config, key, values, "hydra.sweeper.repeat")
+        check_values(copy.deepcopy(combination.config), key, values, "hydra.sweeper.repeat")
 
 
 def _check_several(settings: Settings, pruner: BasePruner, samplers: SamplerFactory) -> None:

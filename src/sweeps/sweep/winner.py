@@ -60,7 +60,8 @@ def register_winner(checked: CheckedStudy, best: FrozenTrial, runs: StudyRuns) -
     if isinstance(winner, FittedWinner):
         say(f"Predict: python -m sweeps.predict {shlex.quote(address)} input.csv -o output.csv")
     else:
-        say(f"Load:    mlflow.pyfunc.load_model({address!r})")
+        own = address if decision.promoted else f"models:/{name}/{decision.version}"
+        say(f"Load:    mlflow.pyfunc.load_model({own!r})")
 
 
 def _child_of(best: FrozenTrial, runs: StudyRuns) -> str:
