@@ -10,12 +10,12 @@ from sweeps import __version__
 
 COMMANDS = {
     "run": "sweep, or run one config: sweeps run -m model=svm,logistic",
-    "resume": "resume a study, or add trials to it: sweeps resume multirun/STUDY n_trials=100",
+    "resume": "resume a study: sweeps resume multirun/STUDY n_trials=100",
     "sync": "log to MLflow what it lacks of a study: sweeps sync multirun/STUDY",
     "rerun": "run one trial again, alone: sweeps rerun multirun/STUDY/3",
-    "predict": "predict with a promoted model: sweeps predict models:/NAME@champion input.csv",
+    "predict": "predict with a model: sweeps predict models:/NAME@champion in.csv",
     "promote": "make a version the champion by hand: sweeps promote NAME VERSION",
-    "serve": "serve a promoted model over HTTP: sweeps serve models:/NAME@champion",
+    "serve": "serve a model over HTTP: sweeps serve models:/NAME@champion",
 }
 _COMPLETION = "completion"
 _SHELLS = ("bash", "zsh")
@@ -71,11 +71,11 @@ def _help() -> str:
         [
             "usage: sweeps COMMAND ...",
             "",
-            "Hyperparameter sweeps: Hydra composes, Optuna searches, MLflow tracks and promotes.",
+            "Hyperparameter sweeps: Hydra composes, Optuna searches, MLflow tracks.",
             "",
             *lines,
             "",
-            "sweeps COMMAND --help says more about each; sweeps --version, which version this is.",
+            "sweeps COMMAND --help says more about each; sweeps --version, which this is.",
             "",
         ]
     )
