@@ -110,10 +110,19 @@ def by_name(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def hidden_from_multiprocessing() -> Iterator[None]:
-    """Keep multiprocessing from importing the script in a new process, where its surroundings are not set up yet."""
+    """Keep multiprocessing from importing the script in a new process, where its surroundings are not set up yet.
+
+    What the script defines is found meanwhile: another thread may pickle or unpickle something of it.
+    """
     with _starting:
         main, stand_in = sys.modules["__main__"], ModuleType("__main__")
-        stand_in.__dict__[_HIDDEN] = main
+
+        def defined(name: str) -> Any:
+            if name.startswith("__"):  # `__file__` is what multiprocessing imports by
+                raise AttributeError(name)
+            return getattr(main, name)
+
+        stand_in.__dict__.update({_HIDDEN: main, "__getattr__": defined})
         sys.modules["__main__"] = stand_in
         try:
             yield
