@@ -8,10 +8,12 @@ import signal
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from itertools import count
 
 import pytest
 
 from .fault_site import Site, check_projection, check_whole, counted
+from .faulty_proxy import FaultyProxy
 from .nursery import Command, wait_until
 
 
@@ -54,6 +56,14 @@ def server(site: Site, unused_port: int) -> Iterator[Server]:
     server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[FaultyProxy]:
+    """A proxy in front of the server, without any trouble yet."""
+    proxy = FaultyProxy(server.uri)
+    yield proxy
+    proxy.close()
 
 
 def test_a_server_that_is_down_before_the_start_is_one_message_and_nothing_is_written(
@@ -127,4 +137,96 @@ def test_sync_makes_a_whole_projection_of_a_sweep_that_was_killed(site: Site) ->
         check_projection(site)
         assert site.parent().info.status == "KILLED"
     site.sweep()
+    check_whole(site)
+
+
+def is_one_message(command: Command) -> bool:
+    return "Traceback" not in command.out + command.err and len(command.err.splitlines()) <= 3
+
+
+def sync(site: Site, uri: str) -> None:
+    synced = site.command("sweeps.sync", "multirun/s", MLFLOW_TRACKING_URI=uri)
+    assert synced.wait() == 0, synced.out + synced.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trouble", ["500", "429", "cut", "torn"])
+def test_a_server_in_trouble_at_the_start_is_one_message_and_nothing_is_written(
+    site: Site, proxy: FaultyProxy, trouble: str
+) -> None:
+    before = sorted(site.folder.iterdir())
+    proxy.trouble = trouble
+    command = site.start(MLFLOW_TRACKING_URI=proxy.uri)
+    assert command.wait() == 1, command.out + command.err
+    assert proxy.uri in command.err
+    assert is_one_message(command), command.err
+    assert site.n_begun() == 0
+    assert sorted(site.folder.iterdir()) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trouble", ["500", "429", "502", "cut", "torn"])
+def test_a_server_that_makes_no_parent_run_is_one_message_and_the_study_is_resumed(
+    site: Site, proxy: FaultyProxy, trouble: str
+) -> None:
+    proxy.trouble, proxy.is_troubled = trouble, lambda path: "/runs/create" in path
+    command = site.start(MLFLOW_TRACKING_URI=proxy.uri)
+    assert command.wait() == 1, command.out + command.err
+    assert is_one_message(command), command.err
+    assert "python -m sweeps.resume multirun/s" in command.out
+    assert site.n_begun() == 0
+    proxy.trouble = ""
+    resumed = site.command("sweeps.resume", "multirun/s", MLFLOW_TRACKING_URI=proxy.uri)
+    assert resumed.wait() == 0, resumed.out + resumed.err
+    check_whole(site)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trouble", ["500", "429", "502", "cut", "torn"])
+def test_a_server_in_trouble_in_the_middle_costs_no_trial_and_sync_logs_them_later(
+    site: Site, proxy: FaultyProxy, trouble: str
+) -> None:
+    command = site.start("n_trials=8", mischief="sleep:0.4@*", MLFLOW_TRACKING_URI=proxy.uri)
+    site.wait_until_begun(3)
+    proxy.trouble = trouble
+    assert command.wait() == 1, command.out + command.err
+    assert is_one_message(command), command.err
+    assert "python -m sweeps.sync multirun/s" in command.out
+    assert len(counted(site.study())) == len(site.study().get_trials()) == 8
+    proxy.trouble = ""
+    sync(site, proxy.uri)
+    check_projection(site)
+
+
+@pytest.mark.slow
+def test_a_server_that_is_in_trouble_for_a_while_is_given_everything_by_the_end(site: Site, proxy: FaultyProxy) -> None:
+    command = site.start("n_trials=8", mischief="sleep:2@*", MLFLOW_TRACKING_URI=proxy.uri)
+    for n_begun, trouble in enumerate(("500", "cut", "429", "502", ""), start=3):
+        site.wait_until_begun(n_begun)
+        proxy.trouble = trouble
+    assert command.wait() == 0, command.out + command.err
+    assert is_one_message(command), command.err
+    check_whole(site, 8)
+
+
+@pytest.mark.slow
+def test_a_server_that_is_late_holds_no_trial_up_and_is_given_everything(site: Site, proxy: FaultyProxy) -> None:
+    proxy.trouble = "late"
+    command = site.start("n_trials=8", mischief="sleep:0.4@*", MLFLOW_TRACKING_URI=proxy.uri)
+    wait_until(lambda: site.n_begun() == 8)
+    assert len([run for run in site.children() if run.info.status != "RUNNING"]) < 7  # the log lags behind the trials
+    proxy.is_troubled = lambda path: "runs" in path  # the registry's forty requests would take as long again
+    assert command.wait() == 0, command.out + command.err
+    assert (command.err, "MLflow is incomplete" in command.out) == ("", False)
+    check_whole(site, 8)
+
+
+@pytest.mark.slow
+def test_a_run_that_was_made_although_the_answer_was_lost_is_not_there_twice(site: Site, proxy: FaultyProxy) -> None:
+    number = count()  # of requests; MLflow's client sends one that failed again by itself
+    proxy.is_troubled = lambda path: "/runs/create" in path and next(number) % 2 == 0
+    proxy.trouble = "502"
+    command = site.start(MLFLOW_TRACKING_URI=proxy.uri)
+    assert command.wait() == 0, command.out + command.err
+    assert proxy.n_troubled == 7  # of the parent run and of each child
     check_whole(site)

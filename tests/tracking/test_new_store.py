@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from sweeps.study.storage import sqlite_file
 from sweeps.tracking.client import connect
-from sweeps.tracking.new_store import sqlite_file
 
 CONNECT = """
 import resource, sys

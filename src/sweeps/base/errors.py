@@ -14,9 +14,13 @@
 A message says what is wrong, where (file, key, row), what would be right and what to type.
 """
 
+import re
 import signal
 
 from sweeps.base.redact import without_passwords
+
+_LONGEST = 1_500  # characters of a message: an answer may be a whole web page
+_OF_SQLALCHEMY = re.compile(r"^\[SQL:|\(Background on this error", re.MULTILINE)  # what follows an error of its driver
 
 
 class SweepsError(Exception):
@@ -70,3 +74,14 @@ class Interrupted(KeyboardInterrupt):
 def first_line(error: BaseException | Warning | str) -> str:
     """The first line of an error's text, or its type where it has none; without passwords."""
     return without_passwords((str(error).strip() or type(error).__name__).splitlines()[0])
+
+
+def whole_text(error: BaseException) -> str:
+    """All that an error says, in one line: what to do about it may stand in its last sentence; without passwords.
+
+    The statement that SQLAlchemy shows of a database's error is left out.
+    """
+    said = " ".join(_OF_SQLALCHEMY.split(str(error))[0].split())
+    text = without_passwords(said) or type(error).__name__
+    text = text.removesuffix(".")
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."

@@ -17,6 +17,7 @@ from sweeps.base.errors import ConfigError
 from sweeps.base.redact import without_passwords
 from sweeps.execution.main_module import script
 from sweeps.study.folder import StudyFolder
+from sweeps.study.storage import absolute_address
 
 STORAGE = "SWEEPS_STORAGE"  # environment variable: the URL of the study's database
 
@@ -117,7 +118,13 @@ def storage_of(command: Mapping[str, Any], folder: StudyFolder, given: str | Non
     """
     if command["storage"] is None and given is None:
         return folder.storage_url
-    url = given or os.environ.get(STORAGE) or str(command["storage"])
+    url = given or os.environ.get(STORAGE) or _absolute(str(command["storage"]), command)
     if "***" in url:
         raise ConfigError(f"The study is in {url}, which needs a password: type storage=URL with it, or set {STORAGE}.")
     return url
+
+
+def _absolute(storage: str, command: Mapping[str, Any]) -> str:
+    """A storage as it was meant where its command was typed, unless that folder is gone."""
+    directory = Path(str(command.get("directory", ".")))
+    return absolute_address(storage, directory) if directory.is_dir() else storage

@@ -25,7 +25,7 @@ from sweeps.study.identity import check_same, identity_of
 from sweeps.study.pruning import build_pruner
 from sweeps.study.sampler_node import in_our_words
 from sweeps.study.samplers import GRID, SamplerFactory
-from sweeps.study.storage import find_study
+from sweeps.study.storage import find_study, parse_storage
 
 _NUMBERED = ("${hydra.job.num}", "${hydra:job.num}")  # Hydra's own default of `hydra.sweep.subdir`
 
@@ -90,6 +90,7 @@ def check_study(plan: StudyPlan, *, several_studies: bool) -> CheckedStudy:
         name = f"{name}-{plan.subject}"
     folder = StudyFolder(base / name)
     storage = settings.storage or folder.storage_url
+    parse_storage(storage)
     identity = identity_of(objective, settings.seed)
     study = find_study(storage, name) if settings.study_name else None
     if study is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 
 from optuna import Study
@@ -72,4 +73,4 @@ def say_where(checked: CheckedStudy, experiment: str, parent_run: str) -> None:
     uri = tracking.shown_uri()
     say(f"Trials:  {checked.folder.trials}")
     say(f"MLflow:  experiment {experiment}, run {parent_run}")
-    say(f"View:    {uri if uri.startswith('http') else f'mlflow ui --backend-store-uri {uri}'}")
+    say(f"View:    {uri if uri.startswith('http') else f'mlflow ui --backend-store-uri {shlex.quote(uri)}'}")

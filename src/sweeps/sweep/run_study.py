@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
 from optuna import Study
 
-from sweeps.base.errors import ClusterError, StorageError, SweepFailedError, first_line
+from sweeps.base.errors import ClusterError, StorageError, SweepFailedError, TrackingError, whole_text
 from sweeps.base.say import say
 from sweeps.compose.search_space import Proposal
 from sweeps.compose.settings import AppLogs, Settings
@@ -19,6 +20,7 @@ from sweeps.execution.workers import Workers
 from sweeps.figures.of_objective import figures_of
 from sweeps.study.asking import TrialQueue
 from sweeps.study.command_file import Command
+from sweeps.study.folder import StudyFolder
 from sweeps.study.loop import StudyLoop, no_environment
 from sweeps.study.result import Callback, StudyResult
 from sweeps.study.stopping import Budget, Outcome
@@ -54,7 +56,8 @@ def run_study(checked: CheckedStudy, workers: Workers, command: Command) -> Stud
     experiment = tracking.experiment_id(client, experiment_name)
     with open_study(checked, experiment_name, command) as (study, lease):
         announce(checked, study)
-        runs = StudyRuns(client, experiment, study, folder)
+        with _saying_how_to_resume(folder):
+            runs = StudyRuns(client, experiment, study, folder)
         seen: list[Callback] = [Progress(study, settings.n_trials, metrics[0]), StudyFiles(folder, metrics[0], names)]
         queue = TrialQueue(
             study,
@@ -64,13 +67,10 @@ def run_study(checked: CheckedStudy, workers: Workers, command: Command) -> Stud
             partial(_describe, objective),
             custom_space(settings.custom_search_space, plan),
         )
-        try:
+        with _saying_how_to_resume(folder):
             environment = runs.environment if settings.mlflow is AppLogs.inside else no_environment
             loop = StudyLoop(study, queue, workers, _budget(settings), metrics, [*seen, runs], lease, environment)
             result = loop.run()
-        except (StorageError, ClusterError):
-            say_how_to_resume(folder)
-            raise
         with suppress(StorageError):
             study.set_user_attr(END, [result.outcome.value, result.reason])
         report(study, metrics, result, names)
@@ -91,6 +91,15 @@ def run_study(checked: CheckedStudy, workers: Workers, command: Command) -> Stud
     if result.outcome is Outcome.FAILED:
         raise SweepFailedError(f"The study {study.study_name} failed: {result.reason}. {first_error(study)}")
     return result
+
+
+@contextmanager
+def _saying_how_to_resume(folder: StudyFolder) -> Iterator[None]:
+    try:
+        yield
+    except (StorageError, ClusterError, TrackingError):
+        say_how_to_resume(folder)
+        raise
 
 
 def _describe(objective: Objective, proposal: Proposal) -> dict[str, Any]:
@@ -117,4 +126,4 @@ def _log_figures(study: Study, objective: Objective, runs: StudyRuns) -> None:
     try:
         runs.log_figures(figures_of(study, objective))
     except Exception as error:  # noqa: BLE001 - a figure must not cost the results
-        say(f"The figures could not be drawn or logged: {first_line(error)}")
+        say(f"The figures could not be drawn or logged: {whole_text(error)}")

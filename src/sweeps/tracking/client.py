@@ -10,18 +10,21 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_TIMEOUT
 from mlflow.exceptions import MlflowException
-from sqlalchemy import Connection, event, make_url
+from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine
 
-from sweeps.base.errors import TrackingError
+from sweeps.base.errors import TrackingError, whole_text
 from sweeps.base.locks import machine_lock
 from sweeps.base.redact import without_passwords
-from sweeps.tracking.new_store import make_store, sqlite_file
+from sweeps.study.storage import absolute_address, misread, sqlite_file
+from sweeps.tracking.new_store import make_store
 
 _MAY_PASS = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED", "ABORTED")
 DEFAULT_URI = "sqlite:///mlflow.db"
@@ -36,8 +39,16 @@ def tracking_uri() -> str:
 def absolute_uri() -> str:
     """The tracking URI as it is understood in any working directory."""
     uri = tracking_uri()
-    file = sqlite_file(uri)
-    return uri if file is None else make_url(uri).set(database=str(file)).render_as_string(hide_password=False)
+    folder = _store_folder(uri)
+    return absolute_address(uri) if folder is None else folder.as_uri()
+
+
+def _store_folder(uri: str) -> Path | None:
+    """The folder of a store of files, as an absolute path; None for any other store."""
+    address = urlsplit(uri)
+    if address.scheme not in ("", "file") or uri == "databricks":
+        return None
+    return Path(url2pathname(address.path if address.scheme else uri)).resolve()
 
 
 def shown_uri() -> str:
@@ -59,16 +70,20 @@ def connect(*, must_exist: bool = False) -> MlflowClient:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # they would hold the URI's password
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    for noisy in ("alembic", "urllib3", "mlflow.utils.requirements_utils", "mlflow.pyfunc"):
+    for noisy in ("alembic", "psycopg", "urllib3", "mlflow.utils.requirements_utils", "mlflow.pyfunc"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     logging.getLogger("mlflow.store").setLevel(logging.CRITICAL)  # what it logs, it raises, too
     uri = tracking_uri()
+    said = misread("MLFLOW_TRACKING_URI", uri)
+    if said is not None:
+        raise TrackingError(said)
     file = sqlite_file(uri)
     if file is not None:
         _set_up_sqlite(file)
-    if must_exist and file is not None and not file.exists():
+    store = file or _store_folder(uri)
+    if must_exist and store is not None and not store.exists():
         raise TrackingError(
-            f"There is no MLflow store {file}. Change to the folder of the sweep, or set MLFLOW_TRACKING_URI."
+            f"There is no MLflow store {store}. Change to the folder of the sweep, or set MLFLOW_TRACKING_URI."
         )
     try:
         with _impatient() if file is None else machine_lock(str(file)):
@@ -147,9 +162,8 @@ def is_refusal(error: Exception) -> bool:
 
 def unreachable(error: Exception) -> TrackingError:
     """The message for a tracking server that does not answer, or refuses."""
-    detail = without_passwords(str(error)).strip().splitlines()
     return TrackingError(
-        f"MLflow at {shown_uri()} cannot be used: {detail[0][:300] if detail else type(error).__name__}\n"
+        f"MLflow at {shown_uri()} cannot be used: {whole_text(error)}\n"
         f"Check MLFLOW_TRACKING_URI, and that the server runs; without the variable a sqlite file in the working "
         f"directory is used."
     )

@@ -19,10 +19,8 @@ from mlflow.environment_variables import (
     MLFLOW_SQLALCHEMYSTORE_POOL_SIZE,
     MLFLOW_SQLALCHEMYSTORE_POOLCLASS,
 )
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
-from sweeps.base.errors import TrackingError
+from sweeps.base.errors import TrackingError, whole_text
 
 _OF_POOLS = (
     MLFLOW_SQLALCHEMYSTORE_POOL_SIZE,
@@ -30,16 +28,6 @@ _OF_POOLS = (
     MLFLOW_SQLALCHEMYSTORE_POOL_RECYCLE,
 )
 _BESIDE = ("-journal", "-wal", "-shm")  # https://sqlite.org/tempfiles.html
-
-
-def sqlite_file(uri: str) -> Path | None:
-    """The file of a sqlite store, as an absolute path; None for any other store, and for one in memory."""
-    try:
-        url = make_url(uri)
-    except ArgumentError:
-        return None
-    is_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
-    return Path(str(url.database)).resolve() if is_file and "uri" not in url.query else None
 
 
 def make_store(file: Path) -> None:
@@ -59,7 +47,7 @@ def make_store(file: Path) -> None:
             partial.rename(file)
     except Exception as error:  # MLflow's, SQLAlchemy's and sqlite's
         raise TrackingError(
-            f"The MLflow store {file} cannot be made: {str(error).strip().partition(chr(10))[0]}. Check that there is "
+            f"The MLflow store {file} cannot be made: {whole_text(error)}. Check that there is "
             f"space and that the folder may be written to, then try again; or set MLFLOW_TRACKING_URI."
         ) from error
     finally:

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna import Study
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from sqlalchemy import URL, create_engine, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy import URL, create_engine
+from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
 from sweeps.base.errors import ConfigError
 from sweeps.base.redact import without_passwords
+from sweeps.study.storage.address import absolute_address, misread, parse_storage, sqlite_file
 from sweeps.study.storage.database_lock import BACKENDS, database_lock
 from sweeps.study.storage.retrying import RetryingStorage, refused
 
-__all__ = ["RetryingStorage", "find_study", "open_storage"]
+__all__ = [
+    "RetryingStorage",
+    "absolute_address",
+    "find_study",
+    "misread",
+    "open_storage",
+    "parse_storage",
+    "sqlite_file",
+]
 
+_ENCODED_PERCENT = " A % of the password itself is written as %25 in the URL."
 _DRIVERS = {"postgresql": ("postgresql+psycopg", "'psycopg[binary]'"), "mysql": ("mysql+pymysql", "pymysql")}
 
 
@@ -34,13 +44,8 @@ def open_storage(url: str) -> RetryingStorage:
         ConfigError: not such a URL, another kind of database, or its driver is not installed.
         StorageError: the database is out of reach, or refuses.
     """
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise ConfigError(
-            f"storage={without_passwords(url)}: write it as a URL, such as sqlite:///studies.db or "
-            f"postgresql://user@host/name."
-        ) from error
+    logging.getLogger("optuna.storages").setLevel(logging.ERROR)  # of a lost connection we say so ourselves
+    parsed = parse_storage(url)
     backend = parsed.get_backend_name()
     if backend not in BACKENDS:
         raise ConfigError(f"storage={without_passwords(url)}: use sqlite, postgresql or mysql.")
@@ -48,12 +53,12 @@ def open_storage(url: str) -> RetryingStorage:
     if parsed.drivername == backend:
         parsed = parsed.set(drivername=driver)
     try:
-        database = _connect(parsed, _SQLITE if backend == "sqlite" else _SERVER)
+        database = _connect(parsed, _sqlite_kwargs(parsed) if backend == "sqlite" else _SERVER)
     except (ImportError, NoSuchModuleError) as error:
         hint = f"pip install {package}" if package else "use sqlite, postgresql or mysql"
         raise ConfigError(f"storage={without_passwords(url)}: its driver is not installed: {hint}.") from error
     except (SQLAlchemyError, StorageInternalError) as error:
-        raise refused(url, error) from error
+        raise refused(url, error, hint=_ENCODED_PERCENT if "%" in url.rpartition("@")[0] else "") from error
     return RetryingStorage(database, without_passwords(url))
 
 
@@ -63,8 +68,9 @@ def find_study(url: str, name: str) -> Study | None:
     Raises:
         ConfigError, StorageError: see `open_storage`.
     """
-    _, is_file, path = url.partition("sqlite:///")
-    if is_file and not Path(path).exists():
+    parse_storage(url)
+    file = sqlite_file(url)
+    if file is not None and not file.exists():
         return None
     try:
         return optuna.load_study(study_name=name, storage=open_storage(url))
@@ -92,4 +98,8 @@ class _Connection(sqlite3.Connection):
 
 
 _SERVER: dict[str, Any] = {"pool_pre_ping": True}  # else the first call after a restart fails
-_SQLITE: dict[str, Any] = {"connect_args": {"factory": _Connection, "timeout": 5.0}}
+
+
+def _sqlite_kwargs(url: URL) -> dict[str, Any]:
+    wait = {} if "timeout" in url.query else {"timeout": 5.0}  # seconds for a lock
+    return {"connect_args": {"factory": _Connection, **wait}}

@@ -15,9 +15,9 @@ from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage, get_storage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError, SQLAlchemyError
 
-from sweeps.base.errors import StorageError
+from sweeps.base.errors import StorageError, whole_text
 from sweeps.base.redact import without_passwords
 from sweeps.base.retry import pauses
 from sweeps.study.storage.database_lock import database_lock
@@ -152,6 +152,8 @@ class RetryingStorage(BaseStorage):
 def _may_pass(error: Exception) -> bool:
     """Whether an error is a lock or a lost connection."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    if isinstance(cause, PendingRollbackError):  # Optuna has outlived a lost connection, and asked it once more
+        return True
     if not isinstance(cause, DBAPIError):
         return False
     if isinstance(cause.orig, sqlite3.Error):
@@ -162,15 +164,15 @@ def _may_pass(error: Exception) -> bool:
     return cause.connection_invalidated or isinstance(cause, lost)
 
 
-def refused(url: str, error: Exception) -> StorageError:
-    """The message for a database that does not answer, or refuses."""
+def refused(url: str, error: Exception, hint: str = "") -> StorageError:
+    """The message for a database that does not answer, or refuses; a hint is its last sentence."""
     return StorageError(
         f"The study's database {without_passwords(url)} cannot be used: {_reason(error)}\n"
-        f"The trials in it are kept. Check that the database runs, can be written and has space, then resume the sweep."
+        f"The trials in it are kept. Check that the database runs, can be written and has space, then resume the "
+        f"sweep.{hint}"
     )
 
 
 def _reason(error: Exception) -> str:
     cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
-    lines = str(getattr(cause, "orig", None) or cause).strip().splitlines()
-    return without_passwords(lines[0]) if lines else type(cause).__name__
+    return whole_text(getattr(cause, "orig", None) or cause)

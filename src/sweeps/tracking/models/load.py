@@ -11,7 +11,7 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from sweeps.base.errors import ModelError, TrackingError, first_line
+from sweeps.base.errors import ModelError, TrackingError, whole_text
 from sweeps.tasks.base import Predictor
 from sweeps.tracking.client import shown_uri
 from sweeps.tracking.models.mlmodel import read_flavor
@@ -39,7 +39,7 @@ def load(client: MlflowClient, model_uri: str, trusted: Sequence[str] = ()) -> P
                 )
             )
         except Exception as error:
-            raise TrackingError(f"{model_uri} cannot be fetched: {first_line(error)}") from error
+            raise TrackingError(f"{model_uri} cannot be fetched: {whole_text(error)}") from error
         return _load_files(model_uri, folder, read_flavor(folder, model_uri), trusted)
 
 

@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from sweeps.base.errors import first_line
+from sweeps.base.errors import whole_text
 from sweeps.tracking.client import experiment_id
 from sweeps.tracking.entries import identity_tags, log_measured, shown
 from sweeps.tracking.predictions.batch import PredictionBatch
@@ -80,7 +80,7 @@ def send_waiting(client: MlflowClient, spool: Spool, tried: set[str]) -> None:
         except MlflowException as error:
             if error.error_code not in _REFUSED:
                 raise
-            spool.set_aside(file, first_line(error))
+            spool.set_aside(file, whole_text(error))
         else:
             file.unlink(missing_ok=True)
         tried.discard(file.name)

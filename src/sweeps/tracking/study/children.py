@@ -11,7 +11,7 @@ from mlflow.entities import Metric, Run
 from mlflow.exceptions import MlflowException
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeps.base.errors import first_line
+from sweeps.base.errors import whole_text
 from sweeps.study.attribute import Attribute
 from sweeps.study.trial_record import Record
 from sweeps.tracking.client import is_refusal
@@ -143,7 +143,7 @@ class ChildRuns:
         except MlflowException as error:
             if not is_refusal(error):
                 raise
-            note = f"MLflow does not accept something of trial {trial.number}: {first_line(error)}"
+            note = f"MLflow does not accept something of trial {trial.number}: {whole_text(error)}"
         if own is None:
             self._client.set_terminated(run_id, _STATUS[trial.state], end_time=end)
         self.complete.add(trial.number)

@@ -9,7 +9,7 @@ from queue import SimpleQueue
 
 from optuna.trial import FrozenTrial
 
-from sweeps.base.errors import first_line
+from sweeps.base.errors import whole_text
 from sweeps.base.retry import pauses
 from sweeps.base.say import say
 
@@ -64,7 +64,7 @@ class LogThread:
                 self._log(trial)
             except Exception as error:  # noqa: BLE001 - a tracking server's trouble must not cost a trial
                 if not self._is_failing:
-                    say(f"MLflow: {first_line(error)}; missing trials are logged later.")
+                    say(f"MLflow: {whole_text(error)}; missing trials are logged later.")
                 self._is_failing = True
             else:
                 self._is_failing = False

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial
 
-from sweeps.base.errors import TrackingError, first_line
+from sweeps.base.errors import TrackingError, whole_text
 from sweeps.execution.child import copy_environment, detach, ensure_server
 from sweeps.tracking.client import connect
 from sweeps.tracking.study.children import ChildRuns, Logged, Parent
@@ -111,5 +111,5 @@ def _serve(pipe: Connection, environment: Mapping[str, str], folder: str, parent
         try:
             answer: Logged | str = runs.log(trial)
         except Exception as error:  # noqa: BLE001 - a tracking server's trouble must not cost a trial
-            answer = first_line(error)
+            answer = whole_text(error)
         pipe.send(answer)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 from optuna import Study
 from optuna.trial import FrozenTrial
 
-from sweeps.base.errors import TrackingError, first_line
+from sweeps.base.errors import SweepsError, TrackingError, whole_text
 from sweeps.base.say import say
 from sweeps.compose.search_space import Proposal
 from sweeps.study.folder import StudyFolder
@@ -53,6 +54,9 @@ class StudyRuns:
         study: the study.
         folder: the study's files, logged with the parent.
 
+    Raises:
+        TrackingError: the server does not answer.
+
     Attributes:
         parent_id: the parent run.
         is_answered: whether the server answered to the end.
@@ -63,8 +67,9 @@ class StudyRuns:
         self._experiment = experiment
         self._folder = folder
         described = study.user_attrs[TRACKING]
-        known = self._known_parent(study, described["tags"])
-        self.parent_id = known or self._new_parent(study, described["tags"])
+        with _as_tracking_error():
+            known = self._known_parent(study, described["tags"])
+            self.parent_id = known or self._new_parent(study, described["tags"])
         self._parent = Parent(
             experiment,
             self.parent_id,
@@ -75,7 +80,8 @@ class StudyRuns:
         )
         self._children = ChildRuns(client, self._parent)
         if known is not None:
-            self._children.find()
+            with _as_tracking_error():
+                self._children.find()
         self.is_answered = True
         self._log = TrialLog(self._children)
         self._queue = LogThread(self._log.log)
@@ -105,8 +111,11 @@ class StudyRuns:
         errors: list[Exception] = [] if self.is_answered else [TrackingError("the server does not answer")]
         finished = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
         steps: list[Callable[[], None]] = []
-        if any(trial.number not in self._children.complete for trial in finished):
-            steps += [self._children.find]  # other processes may have logged theirs
+        is_missing = any(trial.number not in self._children.complete for trial in finished)
+        if is_missing or absolute_uri().startswith("http"):
+            # Other processes may have logged theirs; and MLflow's client asks a server again whose answer was lost.
+            steps += [self._children.find]
+        if is_missing:
             steps += [partial(self._log.log, trial) for trial in finished]
         steps += [partial(self._log_best, result), self._log_files, partial(self._log_outcome, result)]
         for step in steps if self.is_answered else ():
@@ -119,7 +128,7 @@ class StudyRuns:
                     break  # each further step would wait for the server as long
         if errors:
             say(
-                f"MLflow is incomplete: {first_line(errors[0])}. Every trial is in {self._folder.trials}; when the "
+                f"MLflow is incomplete: {whole_text(errors[0])}. Every trial is in {self._folder.trials}; when the "
                 f"server is back: python -m sweeps.sync {self._folder.path}"
             )
         return not errors
@@ -164,7 +173,7 @@ class StudyRuns:
                 return None
         except MlflowException as error:
             if not is_refusal(error):
-                raise unreachable(error) from error
+                raise
             return None
         study.set_user_attr(PARENT_RUN, known)
         self.client.update_run(known, status="RUNNING")
@@ -173,11 +182,15 @@ class StudyRuns:
     def _new_parent(self, study: Study, tags: Mapping[str, str]) -> str:
         everything = {**identity_tags("sweep"), "sweeps.study": study.study_name, **tags}
         run = self.client.create_run(self._experiment, tags=everything, run_name=study.study_name)
-        study.set_user_attr(PARENT_RUN, run.info.run_id)
-        return str(run.info.run_id)
+        parent_id = self._parent_tagged(tags.get(STUDY_ID, "")) or str(run.info.run_id)
+        study.set_user_attr(PARENT_RUN, parent_id)
+        return parent_id
 
     def _parent_tagged(self, study_id: str) -> str | None:
-        found = self.client.search_runs([self._experiment], f"tags.`{STUDY_ID}` = '{study_id}'", max_results=1)
+        """The parent run of a study; one made twice, as the answer to the first was lost, is deleted."""
+        found = self.client.search_runs([self._experiment], f"tags.`{STUDY_ID}` = '{study_id}'")
+        for run in found[1:]:
+            self.client.delete_run(run.info.run_id)
         return str(found[0].info.run_id) if found else None
 
     def _log_best(self, result: StudyResult) -> None:
@@ -206,3 +219,13 @@ class StudyRuns:
         for file in (self._folder.config, self._folder.trials, self._folder.result):
             if file.exists():
                 self.client.log_artifact(self.parent_id, str(file))
+
+
+@contextmanager
+def _as_tracking_error() -> Iterator[None]:
+    try:
+        yield
+    except SweepsError:
+        raise
+    except Exception as error:  # every store raises what its driver raises
+        raise unreachable(error) from error
