@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from sweeps.study.sampler_node import in_our_words
 from sweeps.study.samplers import GRID, SamplerFactory
 from sweeps.study.storage import find_study
 
+_LONGEST_PATH = 4_095 if os.uname().sysname == "Linux" else 1_023  # bytes
 _NUMBERED = ("${hydra.job.num}", "${hydra:job.num}")  # Hydra's own default of `hydra.sweep.subdir`
 
 
@@ -89,6 +91,7 @@ def check_study(plan: StudyPlan, *, several_studies: bool) -> CheckedStudy:
     if settings.study_name and several_studies:
         name = f"{name}-{plan.subject}"
     folder = StudyFolder(base / name)
+    _check_lengths(plan, folder)
     storage = settings.storage or folder.storage_url
     identity = identity_of(objective, settings.seed)
     study = find_study(storage, name) if settings.study_name else None
@@ -153,6 +156,18 @@ def _base(plan: StudyPlan, settings: Settings) -> Path:
             f"new each time. To resume it by its name: hydra.sweep.dir=multirun, or a {settings.prefix}storage"
         )
     return Path(base)
+
+
+def _check_lengths(plan: StudyPlan, folder: StudyFolder) -> None:
+    """Refuse names that no file system takes: each trial would find out."""
+    hydra = plan.config.hydra
+    for key, name in (("hydra.output_subdir", hydra.output_subdir), ("hydra.job.name", f"{hydra.job.name}.log")):
+        whole = folder.path.absolute() / "99999" / str(name) / "overrides.yaml"
+        if len(os.fsencode(whole)) > _LONGEST_PATH or any(len(os.fsencode(part)) > 255 for part in whole.parts):
+            raise ConfigError(
+                f"hydra.sweep.dir, {key}: the path of a trial's files, {str(whole)[:100]}…, is too long: a name may "
+                f"have 255 bytes, and a path {_LONGEST_PATH:,}."
+            )
 
 
 def _mapping(plan: StudyPlan, group: str, example: str) -> dict[str, Any]:
