@@ -15,6 +15,7 @@ from hydra.core.config_store import ConfigStore
 from sweeps.api.function_config import config_of
 from sweeps.base.errors import ConfigError, SweepsError
 from sweeps.base.redact import without_passwords
+from sweeps.base.working_directory import check_working_directory
 from sweeps.compose._hydra_compat import composed_for_sweep
 from sweeps.compose.composition_error import COMPOSITION_ERRORS, explain
 from sweeps.compose.override_text import to_text
@@ -124,6 +125,7 @@ def _our_errors(arguments: Sequence[str] | None) -> Iterator[None]:
     """
     if in_worker():
         raise CalledInWorkerError
+    check_working_directory()
     try:
         yield
     except COMPOSITION_ERRORS as error:
