@@ -15,6 +15,7 @@ from hydra.core.config_store import ConfigStore
 from sweeps.api.function_config import config_of
 from sweeps.base.errors import ConfigError, SweepsError
 from sweeps.base.redact import without_passwords
+from sweeps.base.working_directory import check_working_directory
 from sweeps.compose._hydra_compat import composed_for_sweep
 from sweeps.compose.composition_error import COMPOSITION_ERRORS, explain
 from sweeps.compose.config_file import refuse_bombs
@@ -130,6 +131,7 @@ def _our_errors(arguments: Sequence[str], config_dir: Path | None, *, is_ours: b
     """
     if in_worker():
         raise CalledInWorkerError
+    check_working_directory()
     try:
         refuse_bombs([config_dir] if config_dir else [])
         yield

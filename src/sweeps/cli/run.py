@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -16,9 +17,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from sweeps.base.command import refuse_foreign_package, until_nobody_reads
-from sweeps.base.errors import Interrupted, SweepsError
+from sweeps.base.errors import ConfigError, Interrupted, SweepsError
 from sweeps.base.redact import without_passwords
 from sweeps.base.signals import raise_interrupts
+from sweeps.base.working_directory import check_working_directory, is_writable
 from sweeps.compose._hydra_compat import VERSION, running_context
 from sweeps.compose.composition_error import COMPOSITION_ERRORS, REFUSALS, explain
 from sweeps.compose.config_file import refuse_bombs, typed_folders
@@ -53,6 +55,12 @@ class BeforeRun(Callback):
                 sys.exit(0)
             from sweeps.sweep.single_run import check_single
 
+            folder = Path(config.hydra.run.dir)
+            if not is_writable(folder):
+                raise ConfigError(
+                    f"{folder} cannot be made. Change to a folder that can be written, or choose another place: "
+                    f"hydra.run.dir=FOLDER"
+                )
             check_single(config, config.hydra.runtime, as_typed(config.hydra.overrides.task))
 
 
@@ -78,6 +86,7 @@ def main() -> None:
     os.environ[_FULL_ERROR] = "1"  # Hydra hands exceptions on instead of printing them and exiting
     try:
         refuse_foreign_package()
+        check_working_directory()
         refuse_bombs(typed_folders(sys.argv[1:]))
         with until_nobody_reads():
             _app()

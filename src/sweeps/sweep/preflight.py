@@ -16,6 +16,7 @@ from optuna.pruners import BasePruner, NopPruner
 from sweeps.base.build import TARGET
 from sweeps.base.errors import ConfigError
 from sweeps.base.say import say
+from sweeps.base.working_directory import is_writable
 from sweeps.compose.composed_space import check_values, has_key
 from sweeps.compose.option_file import naming_its_file
 from sweeps.compose.plan import StudyPlan
@@ -77,6 +78,7 @@ def check_study(plan: StudyPlan, *, several_studies: bool) -> CheckedStudy:
     """
     kind = objective_class(plan.config)
     settings = Settings.from_config(plan.config.hydra.sweeper, kind.prefix)
+    base = _base(plan, settings)
     with naming_its_file(plan.config.hydra.runtime):
         pruner = build_pruner(_mapping(plan, "pruner", "median"))
         samplers = _samplers(plan, settings)
@@ -86,7 +88,6 @@ def check_study(plan: StudyPlan, *, several_studies: bool) -> CheckedStudy:
     if len(objective.directions) > 1:
         _check_several(settings, pruner, samplers)
     objective.check()
-    base = _base(plan, settings)
     name = settings.study_name or new_study_name(plan.subject)
     if settings.study_name and several_studies:
         name = f"{name}-{plan.subject}"
@@ -145,6 +146,11 @@ def _check_several(settings: Settings, pruner: BasePruner, samplers: SamplerFact
 def _base(plan: StudyPlan, settings: Settings) -> Path:
     """The folder of all studies."""
     base = str(plan.config.hydra.sweep.dir)
+    if not is_writable(Path(base)) and not plan.config.hydra.sweeper.dry_run:
+        raise ConfigError(
+            f"{Path(base).absolute()} cannot be made or written to. Change to a folder that can be written, or choose "
+            f"other places: hydra.sweep.dir=FOLDER for the study, MLFLOW_TRACKING_URI for MLflow's runs."
+        )
     sweep = OmegaConf.to_container(plan.config.hydra.sweep, resolve=False)
     assert isinstance(sweep, dict)  # noqa: S101 - for mypy: Hydra's schema has it so
     if str(sweep["subdir"]) not in _NUMBERED:
