@@ -92,6 +92,9 @@ def assert_one_message(finished: Finished, *parts: str) -> None:
         (["model=svm.yaml"], ["model=svm.yaml", "type the option without the ending: model=svm"]),
         (["model=[svm,logistic]"], ["without brackets: model=svm,logistic"]),
         (["hydra/sweeper=basic"], ["hydra/sweeper=basic", "leave it out"]),
+        (["dataset.path=my file [1].csv"], ["\"dataset.path='my file [1].csv'\""]),
+        (["dataset.path=~/x.csv"], ["\"dataset.path='~/x.csv'\""]),
+        (["model=logistic", "model.fit_intercept=true,false"], ["fit_intercept", "`fit_intercept: VALUE`"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

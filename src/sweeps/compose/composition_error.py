@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sweeps.base.errors import ConfigError, first_line
 from sweeps.compose.config_file import unreadable
+from sweeps.compose.override_text import to_text
 from sweeps.compose.root_config import RootConfig  # registers the schema and the resolvers before Hydra composes
 
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError)
@@ -60,10 +62,7 @@ def explain(error: Exception, arguments: Sequence[str], folders: Sequence[Path] 
     if isinstance(error, OmegaConfBaseException) and error.full_key and error.full_key not in parts[0]:
         parts[0] = f"{error.full_key}: {parts[0]}"
     if isinstance(error, OverrideParseException):
-        parts.insert(
-            0,
-            f"{error.override}: this is not in Hydra's override grammar; quote special characters.",
-        )
+        parts.insert(0, _quoted(str(error.override)))
     if isinstance(error, yaml.YAMLError):
         parts.insert(0, "A YAML file cannot be read:")
     cause = error.__cause__
@@ -122,6 +121,16 @@ def _advice(message: str, arguments: Iterable[str]) -> list[str]:
         for override in overrides
         if override.key_or_group == refused["key"] and not override.is_sweep_override()
     ]
+
+
+def _quoted(argument: str) -> str:
+    """What to type for an argument that Hydra cannot parse: its value as a text, quoted for the shell, too."""
+    refusal = f"{argument}: this is not in Hydra's override grammar; quote special characters"
+    key, equals, value = argument.partition("=")
+    quoted = f"{key}={to_text(value)}"
+    if not equals or not _parsed([quoted]):
+        return f"{refusal}."
+    return f"{refusal}: " + (shlex.quote(quoted) if set(quoted) & set('"$`\\!') else f'"{quoted}"')
 
 
 def _parsed(arguments: Iterable[str]) -> list[Override]:

@@ -326,4 +326,5 @@ def _unused_message(unused: Sequence[str], combinations: Sequence[Combination]) 
         known = {c.choices[group]: ", ".join(space_yaml.flatten(c.option(group))) or "none" for c in combinations}
         lines.append(f"No option of {group} has the key {name!r}. Their keys: ")
         lines += [f"  {group}={choice}: {keys}" for choice, keys in known.items()]
+        lines.append(f"To search it, write its default, `{name}: VALUE`, into the option's YAML file.")
     return "\n".join(lines)

@@ -116,6 +116,14 @@ class Objective(ABC):
     def reader(self) -> Callable[[Any], TrialResult]:
         """Reads what the task function returned; pickled to the workers."""
 
+    def how_to_use(self, address: str) -> str:
+        """A line that says how a registered version is used.
+
+        Args:
+            address: `models:/NAME@champion` or `models:/NAME/VERSION`.
+        """
+        return f"Load:    mlflow.pyfunc.load_model({address!r})"
+
     def names(self) -> Mapping[str, str]:
         """How each hyperparameter of the study is called, by config key."""
         space = self.plan.space

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -82,6 +83,10 @@ class TaskObjective(Objective):
             for name in space_yaml.flatten(combination.option(group))
         )
         return names_of(keys, GROUPS)
+
+    def how_to_use(self, address: str) -> str:
+        """See `Objective`."""
+        return f"Predict: python -m sweeps.predict {shlex.quote(address)} input.csv -o output.csv"
 
     def tags(self) -> Mapping[str, str]:
         """See `Objective`."""

@@ -85,5 +85,7 @@ def run_single(config: DictConfig, runtime: Any) -> TrialResult:
         ) from error
     run = log_single_run(client, experiment, choices, params, result, tags, started)
     say(table([[name, f"{value:.6g}"] for name, value in result.metrics.items()], ["metric", "value"]))
+    for warning in result.warnings:
+        say(f"Warning: {warning}")
     say(f"MLflow: experiment {experiment_name}, run {run}, at {tracking.shown_uri()}")
     return result
