@@ -146,6 +146,15 @@ def test_a_key_of_a_sweep_without_m_is_said_to_have_no_effect(bench: Workbench, 
     assert "Note: n_trials, sampler, n_jobs have no effect on a single run; -m makes a sweep with them." in finished.out
 
 
+@pytest.mark.parametrize(("multirun", "said"), [(["-m", "n_trials=2"], "(2 trials: 0, 1)"), ([], "Warning: Conv")])
+def test_what_models_warn_of_is_said_once(bench: Workbench, texts: Path, multirun: list[str], said: str) -> None:
+    done = bench.run(*multirun, *text_csv(texts), "model=logistic", "model.max_iter=1", "model.C=1")
+    assert done.code == 0, done.err
+    lines = [line for line in done.out.splitlines() if line.startswith("Warning: ConvergenceWarning")]
+    assert len(lines) == 1
+    assert said in lines[0]
+
+
 @pytest.mark.parametrize(
     ("content", "parts"),
     [
