@@ -718,6 +718,19 @@ def test_a_step_that_is_reported_after_its_trial_was_given_up_stops_the_trial(ne
     assert should_prune({"val_f1": 0.5}, None)
 
 
+def test_a_pruner_is_not_asked_after_the_last_step(new_study):
+    study = new_study()
+    study.pruner = optuna.pruners.ThresholdPruner(lower=0.9)
+    answers = []
+    for n_reports in (None, 2):
+        trial = study.ask()
+        should_prune = pruning_check(study, trial, "val_f1", n_reports)
+        assert should_prune is not None
+        answers.append([should_prune({"val_f1": 0.5}, None) for _ in range(2)])
+        assert study.trials[trial.number].intermediate_values == {1: 0.5, 2: 0.5}
+    assert answers == [[True, True], [True, False]]
+
+
 # Shared with other processes
 
 

@@ -44,6 +44,7 @@ class TaskObjective(Objective):
         metric = _choose_metric(self.task, settings)
         self.directions = {metric: self.task.directions[metric]}
         self.dataset = str(plan.config.dataset.name)
+        self.n_reports = self.task.n_reports
         self.choice_params = {group: f"{group}_type" for group in GROUPS}
 
     def check(self) -> None:

@@ -55,6 +55,7 @@ class StudyLoop:
         callbacks: told of every trial and of the end.
         lease: this process's hold on the study; None where no other process can have one.
         environment: the variables that a trial's process gets, by its number and proposal.
+        n_reports: how often a trial reports, None where it may vary.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class StudyLoop:
         callbacks: Sequence[Callback] = (),
         lease: Lease | None = None,
         environment: Callable[[int, Proposal], Mapping[str, str | None]] = no_environment,
+        n_reports: int | None = None,
     ) -> None:
         self._study = study
         self._queue = queue
@@ -75,6 +77,7 @@ class StudyLoop:
         self._metrics = metrics
         self._callbacks = callbacks
         self._environment = environment
+        self._n_reports = n_reports
         self._others = OtherProcesses(study, lease, budget.n_trials)
         self._tally = Tally(study.directions, budget)
         self._events: SimpleQueue[Future[TrialOutcome] | None] = SimpleQueue()  # None: look at the signals
@@ -143,7 +146,7 @@ class StudyLoop:
                 if told is not None:
                     self._notify(told)
                 continue
-            should_prune = pruning_check(self._study, asked.trial, self._metrics[0])
+            should_prune = pruning_check(self._study, asked.trial, self._metrics[0], self._n_reports)
             environment = self._environment(asked.trial.number, asked.proposal)
             proposal = replace(asked.proposal, environment=environment)
             future = self._workers.submit(asked.trial.number, proposal, should_prune)

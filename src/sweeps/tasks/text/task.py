@@ -87,7 +87,7 @@ class TextClassification(Task):
         self.data = data
         self.test_size = test_size
         self.split_seed = split_seed
-        self.n_folds = n_folds
+        self.n_folds = self.n_reports = n_folds
         self._same = same_texts(data.texts)
         has_duplicates = len(first_of_each(self._same)) < len(self._same)
         self.on_duplicates = on_duplicates if has_duplicates else None
