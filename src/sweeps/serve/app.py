@@ -22,6 +22,7 @@ from sweeps.base.errors import DataError, PredictionTimeoutError
 from sweeps.serve.analysis import add_youtube
 from sweeps.serve.guard import API_KEY_HEADER, Guard
 from sweeps.serve.holder import Served
+from sweeps.serve.json_body import JsonRoute
 from sweeps.serve.kinds import Body, Pairs, Texts, answer_models
 from sweeps.serve.problems import (
     Problem,
@@ -67,6 +68,7 @@ def make_app(service: Service, on_start: Callable[[], None] = lambda: None) -> F
         lifespan=lifespan,
     )
     guarded = APIRouter(
+        route_class=JsonRoute,
         responses=documented(401) if options.api_key else None,
         dependencies=[Depends(APIKeyHeader(name=API_KEY_HEADER, auto_error=False))] if options.api_key else None,
     )
