@@ -40,12 +40,15 @@ from sweeps.tasks.ratings import is_recommender
 _OF_BODIES = (408, 413, 415, 422, 503, 504)
 
 
-def make_app(service: Service, on_start: Callable[[], None] = lambda: None) -> FastAPI:
+def make_app(
+    service: Service, on_start: Callable[[], None] = lambda: None, on_end: Callable[[], None] = lambda: None
+) -> FastAPI:
     """The application around a service.
 
     Args:
         service: started and closed with the application.
         on_start: called when requests can be answered.
+        on_end: called when the last one is answered, and the log is flushed.
     """
 
     youtube = YouTube()
@@ -59,6 +62,7 @@ def make_app(service: Service, on_start: Callable[[], None] = lambda: None) -> F
         finally:
             await asyncio.to_thread(service.close)
             await youtube.close()
+            on_end()
 
     options = service.options
     app = FastAPIOffline(
