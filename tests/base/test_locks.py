@@ -1,20 +1,30 @@
 """Locks between processes."""
 
+import os
+import subprocess
+import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from sweeps.base.errors import ConfigError
 from sweeps.base.locks import machine_lock
 
 
-def test_one_process_at_a_time_holds_a_lock_and_none_leaves_a_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "locks"))
-    (tmp_path / "locks").mkdir()
+@pytest.fixture
+def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What `TMPDIR` names."""
+    folder = tmp_path / "locks"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def test_one_process_at_a_time_holds_a_lock_and_none_leaves_a_file(tmp_path: Path, shared: Path) -> None:
     counter = tmp_path / "counter"
     counter.write_text("0")
 
@@ -31,4 +41,58 @@ def test_one_process_at_a_time_holds_a_lock_and_none_leaves_a_file(
     for thread in threads:
         thread.join()
     assert counter.read_text() == "800"
-    assert list((tmp_path / "locks").iterdir()) == []
+    assert list(shared.iterdir()) == []
+
+
+def test_a_lock_follows_no_link_and_says_what_to_do(shared: Path, tmp_path: Path) -> None:
+    with machine_lock("x"):
+        (file,) = shared.iterdir()
+        assert file.stat().st_mode & 0o777 == 0o600
+    target = tmp_path / "precious"
+    target.write_text("content")
+    file.symlink_to(target)
+    with pytest.raises(ConfigError, match=rf"{file} cannot be made or locked.*TMPDIR=FOLDER"), machine_lock("x"):
+        pass
+    assert target.read_text() == "content"
+    assert file.is_symlink()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_in_a_locks_place_is_one_message(shared: Path, make: Callable[[Path], None]) -> None:
+    with machine_lock("x"):
+        (file,) = shared.iterdir()
+    make(file)
+    with pytest.raises(ConfigError, match="TMPDIR=FOLDER"), machine_lock("x"):
+        pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_users_who_share_tmpdir_do_not_get_in_each_others_way(shared: Path) -> None:
+    shared.chmod(0o1777)
+    for folder in (shared.parent, shared.parent.parent, shared.parent.parent.parent):
+        folder.chmod(0o755)
+    with machine_lock("x"):
+        (ours,) = shared.iterdir()
+        done = _as_nobody(shared, "with machine_lock('x'): print(*os.listdir(sys.argv[1]))")
+        assert done.returncode == 0, done.stderr
+        assert sorted(done.stdout.split()) == sorted([ours.name, ours.name.replace("sweeps-0-", "sweeps-65534-")])
+        ours.chmod(0o666)
+        theirs = shared / ours.name.replace("sweeps-0-", "sweeps-65534-")
+        theirs.touch()  # root's: somebody else has taken the place
+        done = _as_nobody(shared, "with machine_lock('x'): pass")
+        assert "ConfigError" in done.stderr
+        assert "TMPDIR=FOLDER" in done.stderr
+        assert theirs.exists()
+
+
+def _as_nobody(shared: Path, code: str) -> "subprocess.CompletedProcess[str]":
+    """Run something as another user, who has imported it before, as the packages may be root's alone."""
+    become = "import os, sys; from sweeps.base.locks import machine_lock; os.setgid(65534); os.setuid(65534)\n"
+    return subprocess.run(
+        [sys.executable, "-c", become + code, str(shared)],
+        env=os.environ | {"TMPDIR": str(shared)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )

@@ -71,12 +71,15 @@ class Serving:
 
 
 @contextmanager
-def serving(bench: Workbench, *arguments: str, environ: Mapping[str, str] | None = None) -> Iterator[Serving]:
+def serving(
+    bench: Workbench, *arguments: str, environ: Mapping[str, str] | None = None, most_files: int | None = None
+) -> Iterator[Serving]:
     """A service of the bench's champion on a free port; killed at the end unless the test has stopped it."""
+    limit = [] if most_files is None else ["prlimit", f"--nofile={most_files}"]
     log = bench.folder / f"serve-{os.urandom(4).hex()}.log"
     with log.open("w") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "sweeps.serve", MODEL, "--port", "0", *arguments],
+            [*limit, sys.executable, "-m", "sweeps.serve", MODEL, "--port", "0", *arguments],
             cwd=bench.folder,
             env=user_environment(environ),
             stdout=stream,
@@ -91,8 +94,8 @@ def serving(bench: Workbench, *arguments: str, environ: Mapping[str, str] | None
 
 
 @contextmanager
-def tracking_server(bench: Workbench) -> Iterator[tuple[str, Callable[[], None]]]:
-    """The address of an `mlflow server` on the bench's store, and a function that kills it."""
+def tracking_server(bench: Workbench) -> Iterator[tuple[str, Callable[..., None]]]:
+    """The address of an `mlflow server` on the bench's store, and a function that kills it, or sends another signal."""
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -106,9 +109,10 @@ def tracking_server(bench: Workbench) -> Iterator[tuple[str, Callable[[], None]]
         start_new_session=True,
     )
 
-    def die() -> None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    def die(number: signal.Signals = signal.SIGKILL) -> None:
+        os.killpg(process.pid, number)
+        if number == signal.SIGKILL:
+            process.wait()
 
     def answers() -> bool:
         try:

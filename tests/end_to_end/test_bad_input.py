@@ -73,6 +73,28 @@ def assert_one_message(finished: Finished, *parts: str) -> None:
         (["dataset.positive_label=nice"], ["nice", "fair", "hate"]),
         (["dataset.encoding=klingon"], ["dataset.encoding=klingon", "utf-8"]),
         (["dataset.separator=';'"], ["text,label"]),
+        (["experiment=null"], ["experiment=null", "type ~experiment"]),
+        (["model=null"], ["model=null"]),
+        (["model=1"], ["model=1", "model=NAME"]),
+        (["pruner=nan"], ["pruner=nan", "pruner=NAME"]),
+        (["model=[[1]]"], ["model=[[1]]"]),
+        (["~dataset=0"], ["~dataset=0"]),
+        (["hydra.verbose=nan"], ["cannot compose", "AssertionError"]),
+        (["model=" + "a" * 1000], ["model", "1,000"]),
+        (["also_log=${nope}"], ["also_log", "nope"]),
+        (["+also_log.params.k=${nope}"], ["also_log.params.k", "nope"]),
+        (["hydra.output_subdir=" + "a" * 300], ["hydra.output_subdir", "too long"]),
+        (["hydra.job.name=" + "a" * 300], ["hydra.job.name", "too long"]),
+        (["hydra.sweep.dir=" + "a" * 300], ["hydra.sweep.dir", "too long"]),
+        (["vectorizer.ngram_range=[]"], ["vectorizer", "ngram_range"]),
+        (["model.kernel=linear", "model.gamma=interval(0.1,1)"], ["model.gamma=interval(0.1,1)", "never used"]),
+        (["model@other=svm,logistic"], ["model@other=svm,logistic", "model=a,b"]),
+        (["model=svm.yaml"], ["model=svm.yaml", "type the option without the ending: model=svm"]),
+        (["model=[svm,logistic]"], ["without brackets: model=svm,logistic"]),
+        (["hydra/sweeper=basic"], ["hydra/sweeper=basic", "leave it out"]),
+        (["dataset.path=my file [1].csv"], ["\"dataset.path='my file [1].csv'\""]),
+        (["dataset.path=~/x.csv"], ["\"dataset.path='~/x.csv'\""]),
+        (["model=logistic", "model.fit_intercept=true,false"], ["fit_intercept", "`fit_intercept: VALUE`"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -82,6 +104,88 @@ def test_a_bad_argument_is_one_message_and_nothing_is_written(
     assert_one_message(bench.run("-m", *text_csv(texts), *arguments), *parts)
     assert bench.left() == []
     assert bench.runs() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["dry_run=true", "n_trials=0"], ["n_trials must be", "it is 0"]),
+        (["dry_run=true", "metric=val_rmse"], ["metric=val_rmse", "val_f1"]),
+        (["dry_run=true", "sampler=grid"], ["grid", "model/svm.C"]),
+        (["dry_run=true", "dataset.path=gone.csv"], ["gone.csv"]),
+        (["dry_run=true", "model.C=0.01..10"], ["0.01..10"]),
+        (["model=logistic", "model.C=x"], ["'x'"]),
+        (["model=svm.yaml"], ["model=svm"]),
+        (["n_trials=0"], ["n_trials must be"]),
+        (["experiment=null"], ["~experiment"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_bad_argument_without_m_is_one_message_and_nothing_is_written(
+    bench: Workbench, texts: Path, arguments: list[str], parts: list[str]
+) -> None:
+    finished = bench.run(*text_csv(texts), *arguments)
+    assert_one_message(finished, *parts)
+    assert "Error executing job" not in finished.err
+    assert bench.left() == []
+
+
+def test_a_dry_run_is_the_same_without_m_and_leaves_nothing(bench: Workbench, texts: Path) -> None:
+    looks = [bench.run(*m, *text_csv(texts), "dry_run=true", "model.C=interval(0.1,1)") for m in (["-m"], [])]
+    assert [look.code for look in looks] == [0, 1]  # Hydra refuses a sweep without -m
+    looks = [bench.run(*m, *text_csv(texts), "dry_run=true", "model=logistic") for m in (["-m"], [])]
+    assert [look.code for look in looks] == [0, 0]
+    assert "model/logistic.C" in looks[0].out
+    assert looks[0].out == looks[1].out
+    assert bench.left() == []
+
+
+def test_a_key_of_a_sweep_without_m_is_said_to_have_no_effect(bench: Workbench, texts: Path) -> None:
+    finished = bench.run(*text_csv(texts), "model=logistic", "n_trials=50", "sampler=random", "seed=3")
+    assert finished.code == 0
+    assert "Note: n_trials, sampler, n_jobs have no effect on a single run; -m makes a sweep with them." in finished.out
+
+
+@pytest.mark.parametrize(("multirun", "said"), [(["-m", "n_trials=2"], "(2 trials: 0, 1)"), ([], "Warning: Conv")])
+def test_what_models_warn_of_is_said_once(bench: Workbench, texts: Path, multirun: list[str], said: str) -> None:
+    done = bench.run(*multirun, *text_csv(texts), "model=logistic", "model.max_iter=1", "model.C=1")
+    assert done.code == 0, done.err
+    lines = [line for line in done.out.splitlines() if line.startswith("Warning: ConvergenceWarning")]
+    assert len(lines) == 1
+    assert said in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "parts"),
+    [
+        ('name: "\xfc"\n'.encode("latin-1"), ["UTF-8", "byte 8"]),
+        (b"5\n", ["must be a mapping"]),
+        (b"".join(b" " * depth + b"a:\n" for depth in range(1000)), ["nested too deeply"]),
+        (b"a: &a\n  b: *a\n", ["in a circle"]),
+        (b"defaults: [mine]\n", ["circle", "model/mine -> model/mine"]),
+        (b"C: " + b"9" * 5000, ["digits"]),
+        (b"a: &a [1, 2]\na: &b [*a, *a]\n", ["duplicate key"]),
+        (
+            b"a0: &a0 [" + b"x," * 10 + b"]\n"
+            + b"".join(b"a%d: &a%d [" % (i, i) + b"*a%d, " % (i - 1) * 10 + b"]\n" for i in range(1, 9)),
+            ["aliases", "1,234,567,900 values"],
+        ),
+    ],
+    ids=["latin-1", "a number", "1,000 levels", "alias in itself", "itself in its defaults", "digits", "twice", "bomb"],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    ("multirun", "model"), [("-m", "mine"), pytest.param("-m", "svm,mine", marks=pytest.mark.slow), ("", "mine")]
+)
+def test_a_config_file_that_cannot_be_read_is_one_message_that_names_it(
+    bench: Workbench, texts: Path, tmp_path: Path, content: bytes, parts: list[str], multirun: str, model: str
+) -> None:
+    file = tmp_path / "conf" / "model" / "mine.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(content)
+    options = [*filter(None, [multirun]), "--config-dir", str(tmp_path / "conf")]
+    found = bench.run(*options, *text_csv(texts), f"model={model}")
+    assert_one_message(found, "mine", *parts)
+    assert bench.left() == []
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,22 @@ def test_a_score_on_another_test_part_does_not_compare(history: History, name: s
     assert step.version.tags["sweeps.evaluation_id"] != history.steps["better"].version.tags["sweeps.evaluation_id"]
 
 
+def test_the_line_to_predict_names_the_champion_or_the_version_itself(history: History) -> None:
+    for name, step in history.steps.items():
+        promoted = step.version.tags["sweeps.promotion"] == "promoted"
+        own = f"models:/{NAME}@champion" if promoted else f"models:/{NAME}/{step.version.version}"
+        lines = [line for line in step.finished.out.splitlines() if line.startswith("Predict:")]
+        assert [own in line for line in lines] == [True], name
+
+
+def test_a_resume_that_has_nothing_left_to_do_names_the_version_too(history: History) -> None:
+    step = history.steps["never"]
+    arguments = ["model=logistic", "n_trials=1", f"registered_model_name={NAME}", "promote=never"]
+    study = step.version.tags["sweeps.study"]
+    resumed = history.bench.sweep(*text_csv(history.data), *arguments, f"study_name={study}")
+    assert f"models:/{NAME}/5 " in resumed.out
+
+
 def test_every_new_winner_is_the_challenger(history: History) -> None:
     assert [step.challenger for step in history.steps.values()] == [1, 2, 3, 4, 5, 6, 7]
 

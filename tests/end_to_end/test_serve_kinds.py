@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,46 @@ def test_rows_are_answered_as_the_model_does(rows: TestClient, folder: Workbench
     expected = predictor.predict(pd.DataFrame(ROWS)).to_dict("records")
     assert rows.post("/predict/batch", json={"rows": ROWS}).json()["predictions"] == expected
     assert rows.post("/predict", json={"row": ROWS[1]}).json()["prediction"] == expected[1]["prediction"]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (10**400, "row: area: a text of at most 50000 characters, a number of 64 bits"),
+        (-(2**63) - 1, "a number of 64 bits"),
+        ([], "a text of at most"),
+        ("x" * 50_001, "a text of at most"),
+    ],
+)
+def test_a_value_that_no_column_holds_is_refused_in_one_sentence(rows: TestClient, value: Any, message: str) -> None:
+    answer = rows.post("/predict", json={"row": ROWS[0] | {"area": value}})
+    assert (answer.status_code, answer.json()["error"]) == (422, "invalid")
+    assert message in answer.json()["message"]
+    assert len(answer.json()["message"]) < 200
+
+
+@pytest.mark.parametrize("content", [b"NaN", b"1e999", b'1, "area": 2'])
+def test_a_row_says_what_json_can_say_and_says_it_once(rows: TestClient, content: bytes) -> None:
+    body = b'{"row": {"area": ' + content + b', "rooms": 1, "age": 1}}'
+    answer = rows.post("/predict", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+
+
+def test_a_million_errors_are_not_collected(rows: TestClient, pairs: TestClient) -> None:
+    """Each of them would be an object of some hundred bytes."""
+    columns = b",".join(b'"%x":[]' % number for number in range(7_000))
+    keys = b",".join(b'"%x":1' % number for number in range(7_000))
+    for client, body in (
+        (rows, b'{"rows": [' + b",".join([b"{%s}" % columns] * 50) + b"]}"),
+        (pairs, b'{"pairs": [' + b",".join([b"{%s}" % keys] * 50) + b"]}"),
+    ):
+        tracemalloc.start()
+        try:
+            answer = client.post("/predict/batch", content=body, headers={"Content-Type": "application/json"})
+            assert answer.status_code == 422
+            assert tracemalloc.get_traced_memory()[1] < 100 * 2**20
+        finally:
+            tracemalloc.stop()
 
 
 @pytest.mark.parametrize("row", [{"area": 1.0}, {"area": "wide", "rooms": 1, "age": 1}])

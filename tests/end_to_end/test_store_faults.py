@@ -183,3 +183,25 @@ def test_sweeps_that_join_share_the_budget(site: Site, kill_the_first: bool) -> 
         assert command.wait() == 0, command.out + command.err
     check_whole(site, 12)
     assert sum("registered" in command.out for command in (first, second, third)) == 1
+
+
+@pytest.mark.slow
+def test_what_a_joined_sweep_logs_after_it_has_departed_is_there_once(site: Site) -> None:
+    together = [site.start("n_trials=6", "join=true", mischief="sleep:0.7@*") for _ in range(2)]
+    site.wait_until_begun(4)
+
+    def departed() -> list[int]:
+        leases = [lease for name, lease in site.study().user_attrs.items() if name.startswith("sweeps.coordinator.")]
+        return [lease["pid"] for lease in leases if lease is not None and lease["has_departed"]]
+
+    with lock(site.folder / "mlflow.db", 15):
+        wait_until(lambda: bool(departed()))
+        pid = departed()[0]
+        os.kill(pid, signal.SIGSTOP)  # it has trials that MLflow lacks
+    (last,) = [command for command in together if command.pid != pid]
+    wait_until(lambda: f"Waiting for process {pid}" in last.out)
+    os.kill(pid, signal.SIGCONT)
+    for command in together:
+        assert command.wait() == 0, command.out + command.err
+    check_whole(site)
+    assert sum("registered" in command.out for command in together) == 1

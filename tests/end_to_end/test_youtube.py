@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import logging
+import math
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -136,6 +141,122 @@ def test_a_youtube_that_hangs_is_given_up(two_versions: Workbench, youtube: Stan
     youtube.delay = 1.0
     with client_for(two_versions, Options(timeout=0.2)) as client:
         assert client.post("/analyze/youtube", json={"video": VIDEO}).status_code == 504
+
+
+@pytest.mark.parametrize(
+    "video",
+    [
+        *("http://127.0.0.1:1/watch?v=dQw4w9WgXcQ", "//evil.example/dQw4w9WgXcQ", "file:///etc/passwd", "../../../etc"),
+        *(
+            "dQw4w9WgXcQ/..",
+            "../dQw4w9WgX",
+            "dQw4w9WgXc?",
+            "dQw4w9WgXc#",
+            "dQw4w9WgXc&",
+            "dQw4w9WgX%2",
+            "dQw4w9\r\nXcQ",
+        ),
+        *(
+            "dQw4w9WgXc\x00",
+            "dQw4w9WgXc\u0661",
+            "dQw4w9WgXcé",
+            "\uff44Qw4w9WgXcQ",
+            "dQw4w9WgXcQ&key=x",
+            "dQw4w9WgXcQ\r\nHost: x",
+        ),
+        *(
+            "https://youtube.com@evil.example/watch?v=dQw4w9WgXcQ",
+            "https://evil.example/youtube.com/shorts/dQw4w9WgXcQ",
+        ),
+        *("https://youtube.com.evil.example/v/dQw4w9WgXcQ", "https://evilyoutube.com/v/dQw4w9WgXcQ", "v=" * 5_000),
+        *("javascript:dQw4w9WgXcQ", "https://youtu.be:80/dQw4w9WgXcQ", "https://youtu.be\\dQw4w9WgXcQ"),
+    ],
+)
+def test_what_is_no_video_is_asked_of_nobody(service: TestClient, youtube: StandIn, video: str) -> None:
+    assert service.post("/analyze/youtube", json={"video": video}).status_code == 422
+    assert youtube.requests == []
+
+
+@pytest.mark.parametrize("tail", ["&key=x", "/../../x", "#\x01", "?a=\u0661&v=../..", "&pageToken=x&part=id"])
+def test_of_an_address_nothing_but_the_id_reaches_the_api(service: TestClient, youtube: StandIn, tail: str) -> None:
+    answer = service.post("/analyze/youtube", json={"video": f"youtube.com/watch?x=y&v={VIDEO}{tail}"})
+    assert (answer.status_code, youtube.paths) == (200, ["/youtube/v3/commentThreads"])
+    (query,) = youtube.requests
+    known = {"part": "snippet", "order": "relevance", "textFormat": "plainText", "key": KEY, "maxResults": "100"}
+    assert query == known | {"videoId": VIDEO}
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(service: TestClient, youtube: StandIn, status: int) -> None:
+    with youtube_stand_in() as elsewhere:
+        youtube.raw = status, b"{}"
+        youtube.headers["Location"] = f"{elsewhere.address}/commentThreads?key={KEY}"
+        answer = service.post("/analyze/youtube", json={"video": VIDEO})
+        assert (answer.status_code, answer.json()["error"]) == (502, "youtube_refused")
+        assert (len(youtube.requests), elsewhere.requests) == (1, [])
+
+
+def thread_of(**snippet: Any) -> bytes:
+    """A page with one comment, which differs from a good one."""
+    good = {"textOriginal": "a", "likeCount": 1, "publishedAt": "2026-01-02T03:04:05Z"}
+    top = {"id": snippet.pop("id", "c"), "snippet": good | snippet}
+    return json.dumps({"items": [{"snippet": {"topLevelComment": top}}]}).encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"null", b'"a"', b"\xff", b"[" * 200_000, b'{"items": ' * 200_000, b'{"items": ' + b"9" * 5_000 + b"}"),
+        *(b'{"items": 3}', b'{"items": "abc"}', b'{"items": {"a": 1}}', b'{"items": [[]]}', b'{"items": null}'),
+        *(b'{"nextPageToken": {}}', b'{"nextPageToken": 3}', b'{"nextPageToken": "' + b"a" * 100_000 + b'"}'),
+        *(
+            thread_of(likeCount="many"),
+            thread_of(likeCount=math.inf),
+            thread_of(likeCount=1.5),
+            thread_of(likeCount=[1]),
+        ),
+        *(thread_of(textOriginal=["a"]), thread_of(publishedAt={"a": 1}), thread_of(id=None), thread_of(id={})),
+    ],
+    ids=lambda content: repr(content[:40]),
+)
+def test_an_answer_that_makes_no_sense_is_said_to_make_none(
+    service: TestClient, youtube: StandIn, content: bytes
+) -> None:
+    youtube.raw = 200, content
+    answer = service.post("/analyze/youtube", json={"video": VIDEO})
+    assert (answer.status_code, answer.json()["error"]) == (502, "youtube_senseless")
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_an_endless_answer_is_cut_off(service: TestClient, youtube: StandIn, zipped: bool) -> None:
+    youtube.raw = 200, gzip.compress(bytes(2**24)) if zipped else b'{"items": []} ' + b" " * 2**16
+    youtube.is_endless = True
+    youtube.headers |= {"Content-Encoding": "gzip"} if zipped else {}
+    tracemalloc.start()
+    try:
+        answer = service.post("/analyze/youtube", json={"video": VIDEO})
+        assert (answer.status_code, answer.json()["error"]) == (502, "youtube_senseless")
+        assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_comment_with_half_a_character_is_predicted(service: TestClient, youtube: StandIn) -> None:
+    youtube.raw = 200, thread_of(textOriginal="a nice \ud83d train", id="\udc00")
+    answer = service.post("/analyze/youtube", json={"video": VIDEO})
+    assert (answer.status_code, answer.json()["comments"][0]["text"]) == (200, "a nice ? train")
+
+
+@pytest.mark.parametrize("proxy", ["gopher://127.0.0.1:9", "http://secret:word@[::1"])
+def test_a_proxy_that_cannot_be_used_is_named(
+    two_versions: Workbench, youtube: StandIn, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with client_for(two_versions) as client:
+        answer = client.post("/analyze/youtube", json={"video": VIDEO, "max_comments": 1})
+    assert (answer.status_code, answer.json()["error"]) == (503, "youtube_proxy_unusable")
+    assert "word" not in answer.text
 
 
 @given(IDS, st.sampled_from(["", "https://", "http://"]), st.sampled_from(["", "www.", "m.", "music."]))

@@ -10,7 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -28,16 +28,22 @@ class StandIn:
         videos: comments by video id; None: comments are disabled.
         quota: requests that are left.
         raw: status and body to answer with instead, whatever is asked.
+        headers: more headers of every answer.
+        is_endless: send the body of `raw` again and again.
         delay: seconds before any answer.
         requests: the query of each request.
+        paths: the path of each request.
     """
 
     address: str = ""
     videos: dict[str, list[str] | None] = field(default_factory=dict)
     quota: int = 1_000
     raw: tuple[int, bytes] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    is_endless: bool = False
     delay: float = 0.0
     requests: list[dict[str, str]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
 
     def answer(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
         """Status and body for a request."""
@@ -102,6 +108,7 @@ def youtube_stand_in() -> Iterator[StandIn]:
             address = urlsplit(self.path)
             query = {name: values[0] for name, values in parse_qs(address.query).items()}
             stand_in.requests.append(query)
+            stand_in.paths.append(address.path)
             time.sleep(stand_in.delay)
             if stand_in.raw is not None:
                 status, content = stand_in.raw
@@ -110,9 +117,15 @@ def youtube_stand_in() -> Iterator[StandIn]:
                 content = json.dumps(body).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json; charset=UTF-8")
-            self.send_header("Content-Length", str(len(content)))
+            for name, value in stand_in.headers.items():
+                self.send_header(name, value)
+            if not stand_in.is_endless:
+                self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            with suppress(ConnectionError):  # the service has heard enough
+                self.wfile.write(content)
+                while stand_in.is_endless:
+                    self.wfile.write(content)
 
         def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the name in the base class
             """Write nothing."""

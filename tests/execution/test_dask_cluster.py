@@ -225,6 +225,7 @@ def test_a_worker_and_its_nanny_killed_the_trial_is_rerun_elsewhere_and_told_onc
     assert "was lost" in lost.user_attrs[Attribute.ERROR]
     (again,) = [trial for trial in trials if trial.user_attrs.get(Attribute.RETRY_OF) == lost.number]
     assert again.params == lost.params
+    assert lost.user_attrs[Attribute.ATTEMPT] == 0, "it was no fault of the trial's"
     assert workers.capacity == 1
 
 

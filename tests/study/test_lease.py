@@ -9,10 +9,13 @@ import uuid
 from contextlib import contextmanager
 
 import optuna
+import psutil
 import pytest
 
 from sweeps.base.errors import StorageError
 from sweeps.study.lease import Lease
+from sweeps.study.others import OtherProcesses
+from sweeps.study.signs_of_life import SignsOfLife, start_of, this_process
 from sweeps.study.storage import open_storage
 
 OTHER = """
@@ -216,4 +219,54 @@ def test_a_sign_of_life_that_waits_for_the_database_does_not_undo_a_departure(st
     beat.join()
     (stored,) = [value for name, value in study.user_attrs.items() if lease.holder in name]
     assert stored["has_departed"]
+    lease.release()
+
+
+def test_a_clock_that_jumps_neither_kills_nor_revives_a_process_of_another_machine(monkeypatch):
+    now, clock = [1000.0], [1e9]
+    monkeypatch.setattr("sweeps.study.signs_of_life.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("sweeps.study.signs_of_life.time.time", lambda: clock[0])
+    signs, lease = SignsOfLife(), {"host": "another-machine", "beat": 1e9}
+    assert signs.is_alive("there", lease)
+    for jump in (7200.0, -7200.0):
+        clock[0] += jump  # ours
+        now[0] += 10.0
+        lease["beat"] += 10.0
+        assert signs.is_alive("there", lease)
+    lease["beat"] -= 7200.0  # theirs
+    now[0] += 10.0
+    assert signs.is_alive("there", lease)
+    now[0] += 61.0  # no sign any more
+    assert not signs.is_alive("there", lease)
+    lease["beat"] += 10.0
+    assert signs.is_alive("there", lease)
+    assert not SignsOfLife().is_alive("there", lease | {"beat": clock[0] + 7200.0}), "of a clock that was set back"
+
+
+def test_a_clock_that_is_set_makes_no_other_process_of_one(monkeypatch):
+    """What psutil counts from moves with the clock."""
+    lease = this_process() | {"beat": 0.0}
+    monkeypatch.setattr(psutil, "boot_time", lambda: 0.0)
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: 12345.0)
+    assert SignsOfLife().is_alive("here", lease)
+    assert not SignsOfLife().is_alive("here", lease | {"started": lease["started"] + 60.0})
+    assert start_of(2**22 + 1) is None
+
+
+def test_who_ends_the_study_waits_until_those_that_departed_have_logged_their_trials(other, new_lease):
+    """Otherwise both log them, and MLflow has them twice."""
+    departed, lease = other("join"), new_lease()
+    say(departed)
+    assert departed.stdout.readline() == "held\n"
+    lease.acquire(join=True)
+    say(departed)
+    assert departed.stdout.readline() == "not the last\n"
+    assert OtherProcesses(lease._study, None, 1).leave_the_end_to_us()
+    ending = threading.Thread(target=OtherProcesses(lease._study, lease, 1).leave_the_end_to_us)
+    ending.start()
+    ending.join(1.0)
+    assert ending.is_alive()
+    say(departed)  # it lets go
+    ending.join(60)
+    assert not ending.is_alive()
     lease.release()

@@ -21,7 +21,7 @@ from sweeps.base.reporting import Pruned, no_report
 from sweeps.compose.search_space import Proposal, SearchSpace
 from sweeps.execution.in_process import InProcess
 from sweeps.execution.outcome import TrialOutcome, TrialResult, attempt
-from sweeps.execution.workers import PruningCheck, Workers
+from sweeps.execution.workers import PruningCheck, WorkerDiedError, WorkerLostError, Workers
 from sweeps.study.asking import TrialQueue
 from sweeps.study.attribute import Attribute, is_counted
 from sweeps.study.best import best_trial
@@ -718,6 +718,19 @@ def test_a_step_that_is_reported_after_its_trial_was_given_up_stops_the_trial(ne
     assert should_prune({"val_f1": 0.5}, None)
 
 
+def test_a_pruner_is_not_asked_after_the_last_step(new_study):
+    study = new_study()
+    study.pruner = optuna.pruners.ThresholdPruner(lower=0.9)
+    answers = []
+    for n_reports in (None, 2):
+        trial = study.ask()
+        should_prune = pruning_check(study, trial, "val_f1", n_reports)
+        assert should_prune is not None
+        answers.append([should_prune({"val_f1": 0.5}, None) for _ in range(2)])
+        assert study.trials[trial.number].intermediate_values == {1: 0.5, 2: 0.5}
+    assert answers == [[True, True], [True, False]]
+
+
 # Shared with other processes
 
 
@@ -762,3 +775,48 @@ def test_the_last_trial_is_asked_once_whatever_the_others_do_while_it_is_drawn(n
     lease.release()
     assert ended.outcome is Outcome.COMPLETED
     assert [is_counted(trial) for trial in study.get_trials()].count(True) == 2
+
+
+class Losing:
+    """Gives up each trial a number of times before it runs."""
+
+    capacity = 1
+
+    def __init__(self, n_times: int, error: Exception) -> None:
+        self._left = n_times
+        self._error = error
+
+    def submit(self, number: int, proposal: Proposal, should_prune: PruningCheck | None) -> Future[TrialOutcome]:
+        future: Future[TrialOutcome] = Future()
+        self._left -= 1
+        if self._left >= 0:
+            future.set_exception(self._error)
+        else:
+            future.set_result(scored(number, proposal))
+        return future
+
+    def start(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_lost_worker_costs_no_attempt(sweep: Callable[..., Any]) -> None:
+    study, _, _ = sweep(workers=Losing(5, WorkerLostError("its worker was lost")), n_trials=1)
+    *lost, last = study.get_trials()
+    assert [trial.state for trial in lost] == [TrialState.FAIL] * 5
+    assert {trial.user_attrs.get(Attribute.ATTEMPT, 0) for trial in lost} == {0}
+    assert (last.state, last.params) == (TrialState.COMPLETE, lost[0].params)
+
+
+@pytest.mark.parametrize(
+    ("error", "n_attempts"), [(WorkerDiedError("its process died"), 2), (WorkerLostError("its worker was lost"), 12)]
+)
+def test_a_trial_that_always_costs_its_worker_comes_to_an_end(
+    sweep: Callable[..., Any], error: Exception, n_attempts: int
+) -> None:
+    study, outcome, _ = sweep(workers=Losing(1000, error), n_trials=1)
+    assert outcome.outcome is Outcome.FAILED
+    assert len(study.get_trials()) == n_attempts
+    assert sum(is_counted(trial) for trial in study.get_trials()) == 1

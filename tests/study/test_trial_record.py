@@ -18,8 +18,12 @@ ENDS = {
     "pruned": lambda study, trial: tell(study, trial, PrunedTrial(), ["val_f1"]),
     "failed": lambda study, trial: tell(study, trial, Failure("it broke", "Traceback: it broke"), ["val_f1"]),
     "without the metric": lambda study, trial: tell(study, trial, WITHOUT_METRIC, ["val_f1"]),
-    "its process died": lambda study, trial: tell_failure(study, trial, "died", "", interrupted=True, attempt=1),
-    "its process died again": lambda study, trial: tell_failure(study, trial, "died", "", attempt=2),
+    "its process died": lambda study, trial: tell_failure(
+        study, trial, "died", "", interrupted=True, counts={Attribute.ATTEMPT: 1}
+    ),
+    "its process died again": lambda study, trial: tell_failure(
+        study, trial, "died", "", counts={Attribute.ATTEMPT: 2}
+    ),
 }
 
 

@@ -15,9 +15,11 @@ from hydra.core.config_store import ConfigStore
 from sweeps.api.function_config import config_of
 from sweeps.base.errors import ConfigError, SweepsError
 from sweeps.base.redact import without_passwords
+from sweeps.base.working_directory import check_working_directory
 from sweeps.compose._hydra_compat import composed_for_sweep
 from sweeps.compose.composition_error import COMPOSITION_ERRORS, explain
-from sweeps.compose.override_text import to_text
+from sweeps.compose.config_file import refuse_bombs
+from sweeps.compose.override_text import as_typed, to_text
 from sweeps.compose.settings import SweeperConfig
 from sweeps.execution.keyword_function import KeywordFunction
 from sweeps.execution.main_module import CalledInWorkerError, in_worker
@@ -61,8 +63,11 @@ def begin_own_app(overrides: Sequence[str], config_dir: Path | None = None) -> l
     more = [f"hydra.searchpath=[{to_text(f'file://{config_dir.absolute()}')}]"] if config_dir else []
     arguments = ("-m", *more, *overrides)
     command = Command(arguments, f"sweeps.run_sweep({[*more, *overrides]})", module="sweeps.run")
-    with _our_errors(arguments), composed_for_sweep(None, _OURS, "config", "run", arguments[1:]) as (config, context):
-        return run_sweep(list(config.hydra.overrides.task), config, context, run_trial, command)
+    with (
+        _our_errors(arguments, config_dir, is_ours=True),
+        composed_for_sweep(None, _OURS, "config", "run", arguments[1:]) as (config, context),
+    ):
+        return run_sweep(as_typed(config.hydra.overrides.task), config, context, run_trial, command)
 
 
 def begin(call: Call, function: Callable[..., Any], overrides: Sequence[str]) -> list[CheckedStudy]:
@@ -87,13 +92,13 @@ def begin(call: Call, function: Callable[..., Any], overrides: Sequence[str]) ->
         raise ConfigError(f"config_dir={call.config_dir} is not a folder.")
     ours = [] if any(text.startswith(f"{_SWEEPER}=") for text in overrides) else [f"{_SWEEPER}=sweeps"]
     with (
-        _our_errors(None),
+        _our_errors(overrides, folder, is_ours=False),
         _task_of(call, function) as task,
         composed_for_sweep(folder, None, call.config_name, name, [*ours, *overrides]) as (config, context),
     ):
         if config.hydra.sweeper.get("_target_") != SweeperConfig._target_:
             raise ConfigError(f"{_SWEEPER} must be sweeps here; leave {_SWEEPER}=... out.")
-        return run_sweep(list(config.hydra.overrides.task), config, context, task, command)
+        return run_sweep(as_typed(config.hydra.overrides.task), config, context, task, command)
 
 
 @contextmanager
@@ -116,18 +121,22 @@ def _task_of(call: Call, function: Callable[..., Any]) -> Iterator[Callable[...,
 
 
 @contextmanager
-def _our_errors(arguments: Sequence[str] | None) -> Iterator[None]:
+def _our_errors(arguments: Sequence[str], config_dir: Path | None, *, is_ours: bool) -> Iterator[None]:
     """Raise what a command would print, in the same words.
 
     Args:
-        arguments: what was typed for our own app; None for another.
+        arguments: what was typed.
+        config_dir: the caller's config files.
+        is_ours: whether for our own app.
     """
     if in_worker():
         raise CalledInWorkerError
+    check_working_directory()
     try:
+        refuse_bombs([config_dir] if config_dir else [])
         yield
     except COMPOSITION_ERRORS as error:
-        raise ConfigError(without_passwords(explain(error, arguments))) from error
+        raise ConfigError(without_passwords(explain(error, arguments, is_ours=is_ours))) from error
     except SweepsError as error:
         error.args = (without_passwords(str(error)), *error.args[1:])  # a notebook keeps what it shows
         raise

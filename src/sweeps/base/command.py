@@ -13,6 +13,7 @@ from typing import TypeVar
 from hydra_sweeps import foreign_package
 from sweeps.base.errors import ConfigError, Interrupted, SweepsError
 from sweeps.base.redact import without_passwords
+from sweeps.base.working_directory import check_working_directory
 
 T = TypeVar("T")
 
@@ -21,6 +22,7 @@ def run_command(action: Callable[[], T]) -> T:
     """Run an action; `HYDRA_FULL_ERROR=1` shows tracebacks, as for the main command."""
     try:
         refuse_foreign_package()
+        check_working_directory()
         with until_nobody_reads():
             return action()
     except SweepsError as error:

@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _rerun(folder: Path) -> None:
-    from sweeps.sweep.single_run import run_single
+    from sweeps.sweep.single_run import check_single, run_single
 
     stored = folder / ".hydra"
     try:
@@ -32,6 +32,7 @@ def _rerun(folder: Path) -> None:
         raise ConfigError(f"{stored}: a file cannot be read: {error}") from error
     if not (isinstance(config, DictConfig) and isinstance(hydra, DictConfig)):
         raise ConfigError(f"{stored}: config.yaml and hydra.yaml must be mappings.")
+    check_single(config, hydra.hydra.runtime)
     run_single(config, hydra.hydra.runtime)
 
 

@@ -29,9 +29,7 @@ def _resume(folder: StudyFolder, overrides: Sequence[str]) -> None:
     command = recall(folder)
     typed = dict(override.partition("=")[::2] for override in overrides)
     storage = storage_of(command, folder, typed.get("storage") or typed.get("hydra.sweeper.storage"))
-    directory = Path(str(command.get("directory", ".")))
-    if directory.is_dir():
-        os.chdir(directory)
+    _go_where_it_was_typed(Path(str(command.get("directory", "."))), folder)
     if find_study(storage, str(command["study_name"])) is None:
         raise ConfigError(f"{storage} has no study {command['study_name']}; there is nothing to resume.")
     if command.get("call"):
@@ -48,4 +46,20 @@ def _resume(folder: StudyFolder, overrides: Sequence[str]) -> None:
         runpy.run_module(str(command["module"]), run_name="__main__", alter_sys=True)
     else:
         sys.argv = [str(command["script"]), *arguments]
+        if not Path(sys.argv[0]).exists():
+            raise ConfigError(
+                f"The script that began the sweep is gone: {sys.argv[0]}. Put it back; or, if it was moved, type the "
+                f"sweep's command again with its new place and {command['prefix']}study_name={command['study_name']}"
+            )
         runpy.run_path(str(command["script"]), run_name="__main__")
+
+
+def _go_where_it_was_typed(directory: Path, folder: StudyFolder) -> None:
+    """Change to the folder where a sweep began; one that was moved with its studies is where those are."""
+    if directory.is_dir():
+        os.chdir(directory)
+    elif not folder.path.is_relative_to(Path.cwd()):
+        raise ConfigError(
+            f"The sweep was typed in {directory}, which is gone. Make it again; or, if it was moved, change to "
+            f"where it is now, then resume."
+        )

@@ -8,7 +8,7 @@ import io
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from sweeps.base.redact import without_passwords
+from sweeps.compose.composition_error import composing
+from sweeps.compose.override_text import as_typed
 
 _LIKE_A_NUMBER = re.compile(r"[-+]?\.?\d[\d_.eE+-]*")
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"  # of `hydra/launcher: basic`, the default
@@ -38,7 +40,7 @@ VERSION: dict[str, Any] = {"version_base": "1.3"} if hydra.__version__ < "1.4" e
 
 @contextmanager
 def composed_for_sweep(
-    config_dir: Path | None, config_module: str | None, config_name: str, job_name: str, overrides: Iterable[str]
+    config_dir: Path | None, config_module: str | None, config_name: str, job_name: str, overrides: Sequence[str]
 ) -> Iterator[tuple[DictConfig, HydraContext]]:
     """What Hydra composes for a sweep, as `hydra.main` does for `-m`, inside a `with` block.
 
@@ -52,7 +54,7 @@ def composed_for_sweep(
         overrides: as typed.
 
     Raises:
-        hydra.errors.HydraException: it does not compose.
+        ConfigError: it does not compose.
     """
     with _hydra_of_its_own():
         source: AbstractContextManager[None]
@@ -64,11 +66,17 @@ def composed_for_sweep(
             source = initialize(None, job_name, **VERSION)
         with source:
             loader = GlobalHydra.instance().config_loader()
-            config = loader.load_configuration(config_name, [*overrides, "hydra.mode=MULTIRUN"], RunMode.MULTIRUN)
+            with composing(overrides, [config_dir] if config_dir else [], is_ours=config_module is not None):
+                config = loader.load_configuration(config_name, [*overrides, "hydra.mode=MULTIRUN"], RunMode.MULTIRUN)
             context = HydraContext(config_loader=loader, callbacks=Callbacks(config))
             context.callbacks.on_multirun_start(config=config, config_name=config_name)
             yield config, context
             context.callbacks.on_multirun_end(config=config, config_name=config_name)
+
+
+def running_context() -> HydraContext:
+    """The context of the Hydra that runs in this process, without its callbacks."""
+    return HydraContext(config_loader=GlobalHydra.instance().config_loader(), callbacks=Callbacks())
 
 
 @contextmanager
@@ -120,7 +128,7 @@ def run_trial_job(
         with chdir(folder) if _changes_directory(hydra.job.chdir) else nullcontext(), _environment(hydra.job.env_set):
             configure_log(hydra.job_logging, hydra.verbose)
             callbacks.on_job_start(config=hydra_config, task_function=task_function)
-            returned = JobReturn(overrides=list(hydra.overrides.task), cfg=config, hydra_cfg=hydra_config)
+            returned = JobReturn(overrides=as_typed(hydra.overrides.task), cfg=config, hydra_cfg=hydra_config)
             try:
                 returned.return_value, returned.status = task_function(config), JobStatus.COMPLETED
             except Exception as error:
@@ -191,8 +199,8 @@ def launcher_of(config: DictConfig, folder: Path, hydra_context: HydraContext, t
     with read_write(config), open_dict(config):
         config.storage = config.hydra.sweeper.storage = None
         config.hydra.sweep.dir = str(folder)
-        config.hydra.overrides.task = without_storage(config.hydra.overrides.task)
-        config.hydra.overrides.hydra = without_storage(config.hydra.overrides.hydra)
+        config.hydra.overrides.task = without_storage(as_typed(config.hydra.overrides.task))
+        config.hydra.overrides.hydra = without_storage(as_typed(config.hydra.overrides.hydra))
         config.hydra.job.override_dirname = ""  # each job has one of its own
     return Plugins.instance().instantiate_launcher(
         hydra_context=hydra_context, task_function=task_function, config=config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,6 +15,8 @@ from optuna.distributions import BaseDistribution
 from sweeps.base.errors import ConfigError
 from sweeps.compose import override_text, space_yaml
 
+_CAST = re.compile(r"\b(int|float)\s*\(")
+
 
 @dataclass(frozen=True)
 class LeafSweep:
@@ -24,6 +27,7 @@ class LeafSweep:
         choices: the values to choose from; None for an interval or a range.
         numbers: the bounds, and the step of a range; None for choices.
         log: whether the numbers are drawn on a logarithmic scale.
+        is_cast: whether the type of the numbers was typed, as in `int(interval(1,10))`.
         adds: whether the config may lack the key (`+z=1,2`).
     """
 
@@ -32,6 +36,7 @@ class LeafSweep:
     numbers: Mapping[str, float] | None = None
     log: bool = False
     adds: bool = False
+    is_cast: bool = False
 
     @classmethod
     def of(cls, override: Override) -> LeafSweep:
@@ -49,26 +54,33 @@ class LeafSweep:
             return cls(text, choices=choices_of(override), adds=adds)
         _check_tags(tags, {"log"}, text)
         log = "log" in tags
+        is_cast = _CAST.search(text.partition("=")[2]) is not None
         if isinstance(sweep, IntervalSweep):
-            return cls(text, numbers={"low": _number(sweep.start), "high": _number(sweep.end)}, log=log, adds=adds)
+            return cls(
+                text,
+                numbers={"low": _number(sweep.start), "high": _number(sweep.end)},
+                log=log,
+                adds=adds,
+                is_cast=is_cast,
+            )
         assert isinstance(sweep, RangeSweep)  # noqa: S101 - for mypy: Hydra has no other kind
         numbers = _half_open(_number(sweep.start), _number(sweep.stop), _number(sweep.step), text)
         if log and numbers["step"] != 1:
             raise ConfigError(f"{text}: a logarithmic range has no step; use tag(log,interval(...)).")
-        return cls(text, numbers=numbers, log=log, adds=adds)
+        return cls(text, numbers=numbers, log=log, adds=adds, is_cast=is_cast)
 
     def distribution(self, default: Any, *, by_default: bool = True) -> BaseDistribution:
         """What is drawn from.
 
         Args:
             default: the value beside it.
-            by_default: whether its type decides between int and float; otherwise the numbers do, as Hydra has them:
-                an interval's are floats unless they are cast, as in `int(interval(1,10))`.
+            by_default: whether its type decides between int and float, unless a cast was typed, as in
+                `int(interval(1,10))`; otherwise the numbers do, and an interval's are floats unless they are cast.
         """
         if self.numbers is None:
             return space_yaml.categorical(self.choices, self.text)
         is_int = isinstance(default, int) and not isinstance(default, bool)
-        if not by_default or not isinstance(default, int | float) or isinstance(default, bool):
+        if self.is_cast or not by_default or not isinstance(default, int | float) or isinstance(default, bool):
             is_int = all(isinstance(number, int) for number in self.numbers.values())
         if is_int and any(number != math.floor(number) for number in self.numbers.values() if math.isfinite(number)):
             raise ConfigError(

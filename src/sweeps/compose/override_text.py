@@ -51,6 +51,12 @@ def from_text(text: str) -> Any:
     return plain(_parser().parse_override(f"key={text}").value())
 
 
+def as_typed(node: Any) -> list[str]:
+    """`hydra.overrides.task`, or `.hydra`, as plain texts: what was typed may hold interpolations of the app's keys."""
+    texts: Any = OmegaConf.to_container(node, resolve=False) if OmegaConf.is_config(node) else node
+    return list(map(str, texts))
+
+
 def plain(element: Any) -> Any:
     """An element of Hydra's parser as a plain value: quoted strings lose their quotes."""
     if isinstance(element, QuotedString):

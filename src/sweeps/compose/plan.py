@@ -12,17 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from optuna.trial import FrozenTrial
 
 from sweeps.base import pickling
 from sweeps.base.errors import ConfigError
 from sweeps.compose import override_text, space_yaml
 from sweeps.compose.composed_space import has_key, leaves_of
+from sweeps.compose.composition_error import composing
 from sweeps.compose.leaf import Leaf
 from sweeps.compose.plain_run import remove_search_spaces
 from sweeps.compose.request import Request
-from sweeps.compose.scope import SEARCH_SPACE, Scope, package_of
+from sweeps.compose.scope import SEARCH_SPACE, package_of
 from sweeps.compose.search_space import ROOT, Owner, Proposal, SearchSpace
 
 
@@ -73,7 +74,9 @@ class Combination:
         with open_dict(config):
             del config["hydra"]
         return PackedConfig(
-            pickling.dumps(config), pickling.dumps(_together(hydra, config)), tuple(hydra.hydra.overrides.task)
+            pickling.dumps(config),
+            pickling.dumps(_together(hydra, config)),
+            tuple(override_text.as_typed(hydra.hydra.overrides.task)),
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -146,8 +149,9 @@ class StudyPlan:
 
 def _together(hydra: DictConfig, config: DictConfig) -> DictConfig:
     """The whole config, of `hydra` as a key and of an app's own keys."""
-    whole = OmegaConf.merge(hydra, config)  # in this order, as the app's config may take no more keys
-    assert isinstance(whole, DictConfig)  # noqa: S101 - for mypy: both are
+    whole = copy.deepcopy(config)
+    with read_write(whole), open_dict(whole):  # the app's config may take no more keys
+        whole.hydra = hydra.hydra
     return whole
 
 
@@ -215,23 +219,8 @@ def plan_study(request: Request, option: str | None, master: DictConfig, config_
     study_choice = {scope.study_group: str(own[scope.study_group])} if scope.study_group else {}
     subject = next(iter(study_choice.values()), str(first.hydra.job.name))
     space = _space(groups, list(combinations.values()), request)
+    _check_sweeps_have_effect(space, request)
     return StudyPlan(subject, study_choice, combinations, space)
-
-
-def space_as_written(config: DictConfig, runtime: Any, scope: Scope) -> SearchSpace:
-    """The search space of one composed config, for a look at it without a sweep.
-
-    Args:
-        config: without `hydra`.
-        runtime: Hydra's `hydra.runtime` of the composition.
-        scope: what may be searched.
-    """
-    choices = {group: str(runtime.choices[group]) for group in scope.groups or ()}
-    hydra = OmegaConf.create({"hydra": {"runtime": runtime, "job": {"config_name": "config"}}})
-    whole = _together(hydra, config)
-    request = Request({}, frozenset(), {}, {}, (), frozenset(), scope)
-    groups = {group: (choice,) for group, choice in choices.items()}
-    return _space(groups, [Combination(choices, whole)], request)
 
 
 def _space(groups: Mapping[str, tuple[str, ...]], combinations: Sequence[Combination], request: Request) -> SearchSpace:
@@ -263,6 +252,18 @@ def _space(groups: Mapping[str, tuple[str, ...]], combinations: Sequence[Combina
     beside = {group: (choice,) for group, choice in found if group and group not in groups}
     order = {owner: own for owner, own in found.items() if owner != ROOT} | {ROOT: found.get(ROOT, ())}
     return SearchSpace({**groups, **beside}, order, request.scope.lead, request.added, frozenset(beside))
+
+
+def _check_sweeps_have_effect(space: SearchSpace, request: Request) -> None:
+    """A typed sweep of a hyperparameter that what is fixed switches off in every trial would do nothing."""
+    searched = {leaf.key.lstrip("+") for leaf in space.searched_leaves()}
+    idle = [sweep.text for key, sweep in request.leaf_sweeps.items() if key not in searched]
+    if idle:
+        fixed = ", ".join(f"{key}={value}" for key, value in request.leaf_values.items()) or "the config"
+        raise ConfigError(
+            f"{', '.join(idle)}: this is never used, since its condition (`when`) does not hold with {fixed}. Leave it "
+            f"out, or fix nothing that its condition names."
+        )
 
 
 def _deciding_group(groups: Iterable[str], having: Sequence[tuple[Mapping[str, str], tuple[Leaf, ...]]]) -> str | None:
@@ -307,7 +308,11 @@ def _compose(
 ) -> DictConfig:
     options = [f"{'+' if group in request.added else ''}{group}={choice}" for group, choice in chosen.items()]
     texts = [*common, *options, *(f"{key}={value}" for key, value in values.items())]
-    return config_loader.load_sweep_config(master, texts)
+    folders = [Path(source.path) for source in master.hydra.runtime.config_sources if source.schema == "file"]
+    with composing(
+        override_text.as_typed(master.hydra.overrides.task), folders, is_ours=request.scope.groups is not None
+    ):
+        return config_loader.load_sweep_config(master, texts)
 
 
 def _unused_message(unused: Sequence[str], combinations: Sequence[Combination]) -> str:
@@ -321,4 +326,5 @@ def _unused_message(unused: Sequence[str], combinations: Sequence[Combination]) 
         known = {c.choices[group]: ", ".join(space_yaml.flatten(c.option(group))) or "none" for c in combinations}
         lines.append(f"No option of {group} has the key {name!r}. Their keys: ")
         lines += [f"  {group}={choice}: {keys}" for choice, keys in known.items()]
+        lines.append(f"To search it, write its default, `{name}: VALUE`, into the option's YAML file.")
     return "\n".join(lines)

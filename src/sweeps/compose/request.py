@@ -96,6 +96,10 @@ def _group_of(override: Override, config_loader: ConfigLoader, scope: Scope) -> 
     if scope.groups is not None:
         if key not in (*scope.groups, scope.study_group):
             return None
+        if override.package:
+            raise ConfigError(
+                f"{override.input_line}: here each option of {key} has one place, {key}; type {key}=NAME, or {key}=a,b."
+            )
         if override.is_delete():
             raise ConfigError(f"{override.input_line}: a sweep needs a {key}; choose one with {key}=NAME.")
         return key
@@ -104,9 +108,32 @@ def _group_of(override: Override, config_loader: ConfigLoader, scope: Scope) -> 
     return f"{key}@{override.package}" if override.package else key
 
 
+def check_option_name(group: str, option: str) -> None:
+    """Refuse an option typed with its file's ending, which Hydra drops: runs would bear another name.
+
+    Raises:
+        ConfigError: what to type.
+    """
+    if option.endswith(".yaml"):
+        raise ConfigError(f"{group}={option}: type the option without the ending: {group}={option[:-5]}")
+
+
 def _group_options(override: Override, group: str) -> tuple[str, ...]:
+    options = _chosen(override, group)
+    for option in options:
+        check_option_name(group, option)
+    return options
+
+
+def _chosen(override: Override, group: str) -> tuple[str, ...]:
     if not override.is_sweep_override():
-        return (str(override.value()),)
+        value = override_text.plain(override.value())
+        if isinstance(value, list):
+            names = ",".join(map(str, value))
+            raise ConfigError(
+                f"{override.input_line}: several options of {group} are typed without brackets: {group}={names}"
+            )
+        return (str(value),)
     if not override.is_choice_sweep():
         raise ConfigError(f"{override.input_line}: a group can only be swept over its options, as in {group}=a,b.")
     options = tuple(dict.fromkeys(str(choice) for choice in choices_of(override)))

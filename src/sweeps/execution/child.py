@@ -7,11 +7,10 @@ import fcntl
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from multiprocessing import connection, forkserver, get_context, parent_process
@@ -25,6 +24,7 @@ from sweeps.base import pickling
 from sweeps.base.errors import ConfigError, first_line
 from sweeps.base.pickling import by_value
 from sweeps.base.reporting import Pruned, Report, no_report
+from sweeps.base.temporary import in_folder_for_sockets
 from sweeps.compose.search_space import Proposal
 from sweeps.execution import threads
 from sweeps.execution.main_module import MainModule, hidden_from_multiprocessing
@@ -32,7 +32,6 @@ from sweeps.execution.outcome import Failure, TrialOutcome, TrialResult, attempt
 from sweeps.execution.surroundings import Surroundings
 from sweeps.execution.workers import Job, PruningCheck, TrialTimeoutError, WorkerDiedError
 
-_LONGEST_FOLDER = 60  # bytes; a socket's address has 104 (macOS) or 108 (unix(7)), of which multiprocessing takes 32
 _READY_WITHIN = 300.0  # seconds for a new process to import what it needs
 _TAKEN_WITHIN = 60.0  # seconds for an idle process to take a trial
 
@@ -49,20 +48,8 @@ def prepare_server(preload: Sequence[str]) -> None:
 
 def ensure_server() -> None:
     """Start that process unless it runs."""
-    with _short_socket_paths():
+    with in_folder_for_sockets():
         forkserver.ensure_running()
-
-
-@contextmanager
-def _short_socket_paths() -> Iterator[None]:
-    """Have multiprocessing make its folder of sockets in /tmp where TMPDIR is too long for a socket's address."""
-    before = tempfile.tempdir
-    if len(os.fsencode(tempfile.gettempdir())) > _LONGEST_FOLDER:
-        tempfile.tempdir = "/tmp"  # noqa: S108 - mkdtemp makes a folder of our own in it
-    try:
-        yield
-    finally:
-        tempfile.tempdir = before
 
 
 def pack(enter: Callable[[], None], prepare: Callable[[], None], job: Job, main: MainModule | None = None) -> bytes:

@@ -35,7 +35,7 @@ from sweeps.execution.dask_worker import (
     versions,
 )
 from sweeps.execution.outcome import TrialOutcome
-from sweeps.execution.workers import Job, PruningCheck, TrialTimeoutError, WorkerDiedError
+from sweeps.execution.workers import Job, PruningCheck, TrialTimeoutError, WorkerDiedError, WorkerLostError
 
 _LOOK_EVERY = 0.5  # seconds between two looks at the scheduler
 _LOST_AFTER = 3.0  # seconds without a connection to it
@@ -232,7 +232,7 @@ class DaskWorkers:
             begun = {run: trial for run, trial in self._in_flight.items() if trial.worker}
         for run, trial in begun.items():
             if trial.worker not in threads:
-                self._give_up(run, WorkerDiedError(f"its Dask worker {trial.worker} was lost"))
+                self._give_up(run, WorkerLostError(f"its Dask worker {trial.worker} was lost"))
             elif self._timeout is not None and time.monotonic() - trial.begun_at > self._timeout + _HUNG_AFTER:
                 self._give_up(run, TrialTimeoutError(f"it ran longer than trial_timeout={self._timeout:g} s"))
 
@@ -305,7 +305,7 @@ class DaskWorkers:
             if trial is not None and not is_again:
                 trial.worker, trial.begun_at = message["worker"], time.monotonic()
         if is_again:  # by Dask, elsewhere; but it may have reported steps
-            self._give_up(run, WorkerDiedError("its Dask worker was lost"))
+            self._give_up(run, WorkerLostError("its Dask worker was lost"))
         may_begin = False
         with suppress(RuntimeError):  # it has been given up meanwhile
             may_begin = trial is not None and not is_again and trial.future.set_running_or_notify_cancel()

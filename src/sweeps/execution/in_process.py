@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from functools import partial
 
 from sweeps.base.reporting import Pruned, Report, no_report
+from sweeps.base.temporary import in_shared_folder
 from sweeps.compose.search_space import Proposal
 from sweeps.execution.outcome import TrialOutcome, attempt
 from sweeps.execution.surroundings import Surroundings
@@ -30,7 +31,8 @@ class InProcess:
         future: Future[TrialOutcome] = Future()
         surroundings = Surroundings.now()
         try:
-            future.set_result(attempt(partial(self._job, number, proposal), _report_to(should_prune)))
+            with in_shared_folder():
+                future.set_result(attempt(partial(self._job, number, proposal), _report_to(should_prune)))
         finally:
             surroundings.restore()
         return future

@@ -78,6 +78,7 @@ class Objective(ABC):
         directions: the metrics that are optimised, and which way each is better; the first is the one shown.
         dataset: the param `dataset` of every run; None for none.
         choice_params: how the params are called that show the options of groups.
+        n_reports: how often a trial reports, None where that is not known.
     """
 
     scope: ClassVar[Scope] = Scope()
@@ -85,6 +86,7 @@ class Objective(ABC):
     directions: Mapping[str, Direction]
     dataset: str | None = None
     choice_params: Mapping[str, str]
+    n_reports: int | None = None
 
     def __init__(self, plan: StudyPlan, settings: Settings) -> None:
         self.plan = plan
@@ -115,6 +117,14 @@ class Objective(ABC):
     @abstractmethod
     def reader(self) -> Callable[[Any], TrialResult]:
         """Reads what the task function returned; pickled to the workers."""
+
+    def how_to_use(self, address: str) -> str:
+        """A line that says how a registered version is used.
+
+        Args:
+            address: `models:/NAME@champion` or `models:/NAME/VERSION`.
+        """
+        return f"Load:    mlflow.pyfunc.load_model({address!r})"
 
     def names(self) -> Mapping[str, str]:
         """How each hyperparameter of the study is called, by config key."""

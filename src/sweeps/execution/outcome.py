@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sweeps.base.full_disk import is_disk_full
 from sweeps.base.reporting import Pruned, Report, reporting_to
 
 
@@ -54,13 +54,12 @@ class Failure:
     @classmethod
     def of(cls, error: BaseException) -> Failure:
         """Describe an exception."""
-        is_disk_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         try:
             named = str(error) if isinstance(error, UnusableResultError) else f"{type(error).__name__}: {error}"
             text = "".join(traceback.format_exception(error))
         except Exception:  # noqa: BLE001 - an exception whose own text raises
             named, text = type(error).__name__, ""
-        return cls(_storable(named), _storable(text), is_disk_full, isinstance(error, MemoryError))
+        return cls(_storable(named), _storable(text), is_disk_full(error), isinstance(error, MemoryError))
 
 
 @dataclass(frozen=True)

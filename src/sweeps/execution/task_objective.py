@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from sweeps.base.build import TARGET
-from sweeps.base.errors import ConfigError, ModelError, TrackingError
+from sweeps.base.errors import ConfigError, ModelError, TrackingError, first_line
 from sweeps.base.say import say
 from sweeps.compose import space_yaml
+from sweeps.compose._hydra_compat import hydra_config_of
 from sweeps.compose.option_file import naming_its_file
+from sweeps.compose.override_text import as_typed
 from sweeps.compose.plan import StudyPlan, names_of
 from sweeps.compose.scope import Scope
 from sweeps.compose.settings import Settings
@@ -40,11 +44,13 @@ class TaskObjective(Objective):
         metric = _choose_metric(self.task, settings)
         self.directions = {metric: self.task.directions[metric]}
         self.dataset = str(plan.config.dataset.name)
+        self.n_reports = self.task.n_reports
         self.choice_params = {group: f"{group}_type" for group in GROUPS}
 
     def check(self) -> None:
         """See `Objective`."""
         for combination in self.plan.combinations.values():
+            _resolve(combination.config)
             try:
                 with naming_its_file(combination.config.hydra.runtime):
                     self.task.check(candidate_of(combination.config))
@@ -78,6 +84,10 @@ class TaskObjective(Objective):
             for name in space_yaml.flatten(combination.option(group))
         )
         return names_of(keys, GROUPS)
+
+    def how_to_use(self, address: str) -> str:
+        """See `Objective`."""
+        return f"Predict: python -m sweeps.predict {shlex.quote(address)} input.csv -o output.csv"
 
     def tags(self) -> Mapping[str, str]:
         """See `Objective`."""
@@ -138,6 +148,17 @@ def _as_it_is(returned: TrialResult) -> TrialResult:
     return returned
 
 
+def _resolve(config: DictConfig) -> None:
+    """Refuse values that do not resolve: each trial would find out."""
+    with hydra_config_of(config):
+        for key in map(str, config):
+            try:
+                if key != "hydra" and OmegaConf.is_config(node := config[key]):
+                    OmegaConf.to_container(node, resolve=True)
+            except OmegaConfBaseException as error:
+                raise ConfigError(f"{error.full_key or key} does not resolve: {first_line(error)}.") from error
+
+
 def _choose_metric(task: Task, settings: Settings) -> str:
     """`metric=`, or the task's default."""
     metric = settings.metric or task.default_metric
@@ -150,7 +171,7 @@ def _choose_metric(task: Task, settings: Settings) -> str:
 
 def _refuse_long_spelling(config: DictConfig) -> None:
     """Settings have one spelling in our app; `params` is where an experiment's YAML writes what it sweeps."""
-    for text in config.hydra.overrides.hydra:
+    for text in as_typed(config.hydra.overrides.hydra):
         key, _, value = text.lstrip("+").partition("=")
         setting = key.removeprefix("hydra.sweeper.")
         if setting != key and setting.partition(".")[0] != "params":

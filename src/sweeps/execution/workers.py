@@ -20,6 +20,10 @@ class WorkerDiedError(Exception):
     """The process that ran a trial died; the message says of what."""
 
 
+class WorkerLostError(WorkerDiedError):
+    """The machine, or the worker of a cluster, that ran a trial was lost, which is no fault of the trial's."""
+
+
 class TrialTimeoutError(Exception):
     """A trial ran longer than `trial_timeout`, and its process was ended."""
 

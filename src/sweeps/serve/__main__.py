@@ -6,7 +6,9 @@ import argparse
 import errno
 import importlib.util
 import logging
+import math
 import os
+import resource
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -19,8 +21,9 @@ from sweeps.serve.options import Options
 
 _API_KEY = "SWEEPS_API_KEY"
 _LOCAL = ("127.0.0.1", "::1")
-_SECONDS_TO_END = 5  # for the requests in flight
-_SECONDS_TO_FLUSH = 23  # for the log after them: Kubernetes kills what takes more than 30 to end
+_SECONDS_TO_END = 3  # for the requests in flight, beyond the time that each of them may take
+_SECONDS_TO_FLUSH = 23  # for the log after them, where the tracking server takes it
+_SPARE_FILES = 100  # that the process needs beside its connections
 
 _DEFAULT = "default: %(default)s"
 
@@ -102,8 +105,9 @@ def _serve_on(listener: socket.socket, model_uri: str, options: Options, trusted
 
     from sweeps.serve.app import make_app
     from sweeps.serve.holder import ModelHolder
+    from sweeps.serve.log_limit import LogLimit
     from sweeps.serve.metrics import Metrics
-    from sweeps.serve.protocol import prompt_protocol
+    from sweeps.serve.protocol import PatientServer, limited_protocol
     from sweeps.serve.service import Service
     from sweeps.tracking.client import connect
     from sweeps.tracking.models.versions import ModelSource
@@ -130,17 +134,32 @@ def _serve_on(listener: socket.socket, model_uri: str, options: Options, trusted
         if host not in _LOCAL and options.api_key is None:
             say(f"Note: anyone who reaches {host} may ask; {_API_KEY} in the environment makes the service want a key.")
 
-    app = make_app(service, started)
+    log_limit = LogLimit()
+    app = make_app(service, started, log_limit.close)
+    n_requests = _most_connections(2 * options.max_waiting)
     config = uvicorn.Config(
         app,
-        http=prompt_protocol(options.timeout),
+        http=limited_protocol(options.timeout, n_requests + _SPARE_FILES // 2),
+        ws="none",
         log_config=None,
         access_log=False,
-        timeout_graceful_shutdown=_SECONDS_TO_END,
+        timeout_graceful_shutdown=math.ceil(options.timeout) + _SECONDS_TO_END,
         server_header=False,
-        limit_concurrency=2 * options.max_waiting,
+        limit_concurrency=n_requests,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    log_limit.install()
+    PatientServer(config).run(sockets=[listener])
+
+
+def _most_connections(wanted: int) -> int:
+    """As many connections as are wanted, or as this process may have files open for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + _SPARE_FILES
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return wanted
+    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return max(allowed - _SPARE_FILES, 10)
 
 
 def _listen(host: str, port: int) -> socket.socket:

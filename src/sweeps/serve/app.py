@@ -22,6 +22,7 @@ from sweeps.base.errors import DataError, PredictionTimeoutError
 from sweeps.serve.analysis import add_youtube
 from sweeps.serve.guard import API_KEY_HEADER, Guard
 from sweeps.serve.holder import Served
+from sweeps.serve.json_body import JsonRoute
 from sweeps.serve.kinds import Body, Pairs, Texts, answer_models
 from sweeps.serve.problems import (
     Problem,
@@ -39,12 +40,15 @@ from sweeps.tasks.ratings import is_recommender
 _OF_BODIES = (408, 413, 415, 422, 503, 504)
 
 
-def make_app(service: Service, on_start: Callable[[], None] = lambda: None) -> FastAPI:
+def make_app(
+    service: Service, on_start: Callable[[], None] = lambda: None, on_end: Callable[[], None] = lambda: None
+) -> FastAPI:
     """The application around a service.
 
     Args:
         service: started and closed with the application.
         on_start: called when requests can be answered.
+        on_end: called when the last one is answered, and the log is flushed.
     """
 
     youtube = YouTube()
@@ -58,6 +62,7 @@ def make_app(service: Service, on_start: Callable[[], None] = lambda: None) -> F
         finally:
             await asyncio.to_thread(service.close)
             await youtube.close()
+            on_end()
 
     options = service.options
     app = FastAPIOffline(
@@ -67,6 +72,7 @@ def make_app(service: Service, on_start: Callable[[], None] = lambda: None) -> F
         lifespan=lifespan,
     )
     guarded = APIRouter(
+        route_class=JsonRoute,
         responses=documented(401) if options.api_key else None,
         dependencies=[Depends(APIKeyHeader(name=API_KEY_HEADER, auto_error=False))] if options.api_key else None,
     )

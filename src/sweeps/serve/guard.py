@@ -12,12 +12,16 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sweeps.base.redact import without_passwords
+from sweeps.serve.batching import too_busy
 from sweeps.serve.metrics import Metrics
 from sweeps.serve.options import Options
 from sweeps.serve.problems import Problem
 
 API_KEY_HEADER = "X-API-Key"
 OPEN_PATHS = ("/health", "/docs", "/redoc", "/openapi.json", "/static-offline-docs/")
+
+_BODIES_AT_ONCE = 32  # of the largest size allowed: what the bodies of all requests together may take
+_HELD = "sweeps.body_bytes"  # of a request, which are given back when it is answered
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +39,7 @@ class Guard:
         self._app = app
         self._options = options
         self._metrics = metrics
+        self._room = _BODIES_AT_ONCE * options.max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
@@ -53,11 +58,12 @@ class Guard:
         try:
             async with asyncio.timeout(self._options.timeout):
                 await self._answer(scope, receive, counting)
-        except Exception as error:  # noqa: BLE001 - the last place to answer
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the last place to answer
             problem = self._problem(error, arrived="sweeps.arrived" in scope)
             if not status:  # otherwise a part of the answer is out already
                 await problem.response()(scope, receive, counting)
         finally:
+            self._room += scope.get(_HELD, 0)
             self._metrics.answered(self._counted_as(scope), status, time.perf_counter() - start)
 
     def _counted_as(self, scope: Scope) -> str:
@@ -72,7 +78,7 @@ class Guard:
         self._check_key(scope["path"], headers)
         if scope["method"] == "POST":
             self._check_content_type(headers)
-            receive = _replay(await self._body(headers, receive), receive)
+            receive = _replay(await self._body(scope, headers, receive), receive)
         scope["sweeps.arrived"] = True
         await self._app(scope, receive, send)
 
@@ -88,35 +94,41 @@ class Guard:
         if kind != "application/json":
             raise Problem(415, "not_json", "Send the body as application/json.")
 
-    async def _body(self, headers: Headers, receive: Receive) -> bytes:
-        """The whole body, refused as soon as it is known to be too large."""
+    async def _body(self, scope: Scope, headers: Headers, receive: Receive) -> bytes:
+        """The whole body, refused as soon as it is known to be too large, or too much with those of others."""
         limit = self._options.max_body
         too_large = Problem(413, "body_too_large", f"The body has more than {limit:,} bytes, which is the limit.")
         declared = headers.get("content-length", "0")
         if declared.isdecimal() and int(declared) > limit:
             raise too_large
-        parts: list[bytes] = []
-        size, more = 0, True
+        body, more = bytearray(), True
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise Problem(400, "disconnected", "The client left.")
             part: bytes = message.get("body", b"")
-            size += len(part)
-            if size > limit:
+            body += part
+            if len(body) > limit:
                 raise too_large
-            parts.append(part)
+            if len(part) > self._room:
+                raise too_busy()
+            self._room -= len(part)
+            scope[_HELD] = len(body)
             more = message.get("more_body", False)
-        return b"".join(parts)
+        return bytes(body)
 
-    def _problem(self, error: Exception, *, arrived: bool) -> Problem:
+    def _problem(self, error: Exception | asyncio.CancelledError, *, arrived: bool) -> Problem:
         if isinstance(error, Problem):
             return error
         if isinstance(error, TimeoutError):
             if not arrived:
                 return Problem(408, "body_timeout", f"The body did not arrive within {self._options.timeout:g} s.")
             return Problem(504, "timeout", f"No answer within {self._options.timeout:g} s.")
-        _log.error("%s", without_passwords("".join(traceback.format_exception(error))))
+        if isinstance(error, asyncio.CancelledError):
+            return Problem(503, "ending", "The service was told to end at once.", {"Retry-After": "1"})
+        *_, where = traceback.extract_tb(error.__traceback__)
+        kind = f"{type(error).__name__} at {where.filename}:{where.lineno}"
+        _log.error("%s", without_passwords("".join(traceback.format_exception(error))), extra={"kind": kind})
         return Problem(500, "internal", "The service failed; its log says how.")
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, create_model, model_validator
+from pydantic_core import PydanticCustomError
 
 from sweeps.serve.options import Options
 from sweeps.tasks.base import Predictor
@@ -23,6 +25,7 @@ Answer = dict[str, Any]
 # JSON does not tell 11.0 from 11. After the bounds in a field's list, so that the OpenAPI document has these.
 WHOLE = BeforeValidator(lambda value: int(value) if isinstance(value, float) and value % 1 == 0 else value)
 Id = Annotated[int, Strict(), Field(ge=-(2**63), lt=2**63), WHOLE] | Annotated[str, Field(max_length=1_000)]
+_MOST_ERRORS = 10  # of one kind that are worth telling
 Label = bool | int | float | str
 
 
@@ -30,6 +33,15 @@ class Body(BaseModel):
     """A request: nothing unknown in it, and no value converted."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_many_unknown_keys(cls, body: Any) -> Any:
+        """One error, where there would be one for each of a million keys."""
+        if isinstance(body, dict) and len(body) > len(cls.model_fields) + _MOST_ERRORS:
+            n_unknown = len(body.keys() - cls.model_fields.keys())
+            raise PydanticCustomError("unknown_keys", "{n} keys are not known", {"n": n_unknown})
+        return body
 
 
 class ModelName(BaseModel):
@@ -142,8 +154,9 @@ class Rows(Kind):
     item = Item
 
     def __init__(self, options: Options) -> None:
-        value = Annotated[str, Field(max_length=options.max_text)] | bool | int | float | None
-        row = Annotated[dict[str, value], Field(min_length=1)]
+        whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+        value = Annotated[str, Field(max_length=options.max_text)] | bool | whole | float | None
+        row = Annotated[dict[str, value], Field(min_length=1), BeforeValidator(partial(_check_row, options.max_text))]
         self.one = make_body("Row", {"row": {"column": 1.0}}, row=(row, ...))
         rows = Annotated[list[row], Field(min_length=1, max_length=options.max_batch)]
         self.many = make_body("Rows", {"rows": [{"column": 1.0}, {"column": 2.0}]}, rows=(rows, ...))
@@ -180,6 +193,21 @@ def make_body(name: str, example: Mapping[str, Any], **fields: Any) -> type[Body
     made.model_config["json_schema_extra"] = {"examples": [dict(example)]}
     made.model_rebuild(force=True)
     return made
+
+
+def _check_row(most: int, row: Any) -> Any:
+    """One error for a row, where there would be one for each value and each type that it might have."""
+    for name, value in row.items() if isinstance(row, dict) else ():
+        if isinstance(value, str):
+            fits = len(value) <= most
+        else:
+            fits = value is None or isinstance(value, float) or (isinstance(value, int) and -(2**63) <= value < 2**63)
+        if not fits:
+            said = (
+                f"{{column}}: a text of at most {most} characters, a number of 64 bits, true, false or null is expected"
+            )
+            raise PydanticCustomError("row_value", said, {"column": name[:100]})
+    return row
 
 
 def _records(frame: pd.DataFrame) -> list[Answer]:

@@ -63,6 +63,8 @@ async def on_http_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - for mypy: registered for it
     if error.status_code == 400:  # bytes that are no text, or nested too deep to read
         return Problem(422, "invalid", _NOT_JSON).response()
+    if error.status_code == 422:  # JSON of more than one meaning, or none
+        return Problem(422, "invalid", error.detail).response()
     code = _CODES.get(error.status_code, "refused")
     return Problem(error.status_code, code, f"{error.detail}. See /docs.", error.headers).response()
 

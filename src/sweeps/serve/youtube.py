@@ -6,6 +6,7 @@ API takes the key in the address, so addresses are neither logged nor shown.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -23,6 +24,8 @@ ADDRESS = "SWEEPS_YOUTUBE_URL"  # of another server with the same interface
 _DEFAULT_ADDRESS = "https://www.googleapis.com/youtube/v3"
 _PAGE = 100  # the API's maximum
 _MOST_EMPTY_PAGES = 5  # in a row; moderation can empty a page that has a next one
+_LARGEST_PAGE = 12 * 2**20  # bytes; 100 comments of 10,000 characters, each there twice, take less in every script
+_LONGEST_TOKEN = 2_000
 _ID = "[A-Za-z0-9_-]{11}"
 _PATH = r"(?:watch\?(?:[^#\s]*&)?v=|shorts/|live/|embed/|v/|e/)"
 _SITE = rf"(?:(?:www|m|music|gaming)\.)?youtube(?:-nocookie)?\.com/{_PATH}|(?:www\.)?youtu\.be/"
@@ -76,7 +79,12 @@ class YouTube:
 
     @cached_property
     def _client(self) -> httpx2.AsyncClient:
-        return httpx2.AsyncClient(timeout=10, limits=httpx2.Limits(max_connections=10))
+        return httpx2.AsyncClient(
+            timeout=10,
+            limits=httpx2.Limits(max_connections=10),
+            follow_redirects=False,  # the API has none, and the key goes nowhere else
+            headers={"Accept-Encoding": "identity"},  # so that what is read is as large as what is sent
+        )
 
     async def comments(self, video: str, at_most: int) -> Comments:
         """The top-level comments of a video, most relevant first.
@@ -104,7 +112,7 @@ class YouTube:
             seen.update(comment.id for comment in new)
             found.comments += new[: at_most - len(found.comments)]
             empty = 0 if new else empty + 1
-            before, token = token, str(page.get("nextPageToken") or "")
+            before, token = token, _next(page)
             if not token:
                 return found
             if len(found.comments) >= at_most:
@@ -132,33 +140,68 @@ class YouTube:
         if token:
             query["pageToken"] = token
         try:
-            response = await self._client.get(f"{address.rstrip('/')}/commentThreads", params=query)
-            content = response.json()
+            status, content = await self._get(f"{address.rstrip('/')}/commentThreads", query)
         except httpx2.TimeoutException:
             raise Problem(504, "youtube_timeout", "YouTube did not answer in time; try again later.") from None
-        except (httpx2.HTTPError, httpx2.InvalidURL):  # whose text may hold the address
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError):  # whose text may hold the address
             raise Problem(502, "youtube_unreachable", "YouTube cannot be reached from the service.") from None
-        except ValueError:
-            raise _senseless(response.status_code) from None
-        if not isinstance(content, dict):
-            raise _senseless(response.status_code)
-        if response.status_code != httpx2.codes.OK:
-            raise _refusal(response.status_code, content)
-        return content
+        try:
+            page = json.loads(content)
+        except (ValueError, RecursionError):
+            raise _senseless(status) from None
+        if not isinstance(page, dict):
+            raise _senseless(status)
+        if status != httpx2.codes.OK:
+            raise _refusal(status, page)
+        return page
+
+    async def _get(self, address: str, query: Mapping[str, str | int]) -> tuple[int, bytes]:
+        """Status and content, of which no more is read than a page may have."""
+        try:
+            client = self._client
+        except (
+            ValueError,
+            ImportError,
+            httpx2.InvalidURL,
+        ):  # of a proxy in the environment, whose address may hold a password
+            raise Problem(*_NO_CLIENT) from None
+        async with client.stream("GET", address, params=query) as response:
+            content = bytearray()
+            async for part in response.aiter_raw():
+                content += part
+                if len(content) > _LARGEST_PAGE:
+                    raise _senseless(response.status_code)
+            return response.status_code, bytes(content)
+
+
+def _next(page: Mapping[str, Any]) -> str:
+    token = page.get("nextPageToken", "")
+    if not isinstance(token, str) or len(token) > _LONGEST_TOKEN:
+        raise _senseless(200)
+    return token
 
 
 def _read(page: Mapping[str, Any]) -> list[Comment]:
-    comments = []
     try:
-        for thread in page.get("items", []):
-            top = thread["snippet"]["topLevelComment"]
-            snippet = top["snippet"]
-            text = snippet.get("textOriginal") or snippet.get("textDisplay") or ""
-            likes, published = int(snippet.get("likeCount") or 0), str(snippet.get("publishedAt") or "")
-            comments.append(Comment(str(top["id"]), str(text), likes, published))
+        return [_comment(thread["snippet"]["topLevelComment"]) for thread in page.get("items", [])]
     except (AttributeError, KeyError, TypeError, ValueError):
         raise _senseless(200) from None
-    return comments
+
+
+def _comment(top: Mapping[str, Any]) -> Comment:
+    snippet = top["snippet"]
+    text = snippet.get("textOriginal") or snippet.get("textDisplay") or ""
+    likes = snippet.get("likeCount") or 0
+    if isinstance(likes, bool) or not isinstance(likes, int):
+        raise TypeError("likeCount")
+    return Comment(_text(top["id"]), _text(text), likes, _text(snippet.get("publishedAt") or ""))
+
+
+def _text(value: object) -> str:
+    """A text that can be sent on: JSON may hold halves of characters."""
+    if not isinstance(value, str):
+        raise TypeError("a text is expected")
+    return value.encode(errors="replace").decode()
 
 
 def _refusal(status: int, content: Mapping[str, Any]) -> Problem:
@@ -171,7 +214,8 @@ def _refusal(status: int, content: Mapping[str, Any]) -> Problem:
         return Problem(*_REFUSALS["videoNotFound"])
     if status >= httpx2.codes.INTERNAL_SERVER_ERROR:
         return Problem(502, "youtube_failed", f"YouTube failed (status {status}); try again later.")
-    shown = ", ".join(reason for reason in reasons if re.fullmatch(r"\w{1,50}", reason)) or "without a reason"
+    known = [reason for reason in reasons if re.fullmatch(r"[A-Za-z0-9_]{1,50}", reason)]
+    shown = ", ".join(known[:3]) or "without a reason"
     return Problem(502, "youtube_refused", f"YouTube refused (status {status}, {shown}).")
 
 
@@ -180,7 +224,7 @@ def _reasons(content: Mapping[str, Any]) -> list[str]:
     if not isinstance(error, dict):
         return []
     parts = [part for name in ("details", "errors") for part in _list(error.get(name)) if isinstance(part, dict)]
-    return [str(part["reason"]) for part in parts if "reason" in part]
+    return [part["reason"] for part in parts if isinstance(part.get("reason"), str)]
 
 
 def _list(value: object) -> list[Any]:
@@ -197,6 +241,11 @@ _NO_QUOTA = (
     "The YouTube key's quota is used up. The daily one is renewed at midnight Pacific time.",
 )
 _BAD_KEY = (503, "youtube_key_refused", f"YouTube refuses the service's key: check {KEY} and what it is restricted to.")
+_NO_CLIENT = (
+    503,
+    "youtube_proxy_unusable",
+    "The service cannot use the proxy that its environment names: check HTTPS_PROXY, ALL_PROXY and NO_PROXY.",
+)
 _NOT_ENABLED = (503, "youtube_key_refused", "The key's project has the YouTube Data API v3 switched off: enable it.")
 _REFUSALS: Mapping[str, tuple[int, str, str]] = {
     "quotaExceeded": _NO_QUOTA,

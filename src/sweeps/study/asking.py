@@ -122,9 +122,9 @@ class TrialQueue:
 
 
 def _retry(trial: FrozenTrial) -> tuple[dict[str, Any], dict[str, Any]]:
-    attributes = {Attribute.RETRY_OF: trial.number, Attribute.ATTEMPT: trial.user_attrs.get(Attribute.ATTEMPT, 0)}
-    if Attribute.DEFAULT in trial.user_attrs:
-        attributes[Attribute.DEFAULT] = trial.user_attrs[Attribute.DEFAULT]
+    kept = (Attribute.ATTEMPT, Attribute.LOSSES, Attribute.DEFAULT)
+    attributes = {name: trial.user_attrs[name] for name in kept if name in trial.user_attrs}
+    attributes[Attribute.RETRY_OF] = trial.number
     return dict(trial.params), attributes
 
 

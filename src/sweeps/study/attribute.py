@@ -15,6 +15,7 @@ class Attribute:
     INTERRUPTED = "sweeps.interrupted"  # it failed because it was cut off from outside
     RETRY_OF = "sweeps.retry_of"  # the number of the trial whose parameters it tries again
     ATTEMPT = "sweeps.attempt"  # how often processes have died of these parameters
+    LOSSES = "sweeps.losses"  # how often workers were lost with these parameters
     DEFAULT = "sweeps.default"  # it runs an option's defaults as written; which one, in order
 
 

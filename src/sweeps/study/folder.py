@@ -24,7 +24,13 @@ class StudyFolder:
         Raises:
             ConfigError: something else is there, or a URL cannot hold the path.
         """
-        if self.path.exists() and not (self.path.is_dir() and all(map(self._is_ours, self.path.iterdir()))):
+        try:
+            exists = self.path.exists()
+        except OSError as error:  # as where a name is too long
+            raise ConfigError(
+                f"{str(self.path)[:200]}: {error.strerror}. Choose another place: hydra.sweep.dir=FOLDER"
+            ) from error
+        if exists and not (self.path.is_dir() and all(map(self._is_ours, self.path.iterdir()))):
             raise ConfigError(
                 f"study_name={self.path.name}: {self.path} exists already, and is not a study to resume. Choose "
                 f"another study_name, or leave it out for a new one."

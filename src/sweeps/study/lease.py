@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import psutil
 from optuna import Study
 
 from sweeps.base.errors import StorageError
+from sweeps.base.waiting import wait_for
+from sweeps.study.signs_of_life import SignsOfLife, this_process
 from sweeps.study.storage import RetryingStorage
 
 _PREFIX = "sweeps.coordinator."  # user attributes of the study; None when released
 _BEAT = 10.0  # seconds between signs of life
-_STALE = 60.0  # seconds without one after which a coordinator on another machine counts as dead
+_LOGGED_WITHIN = 120.0  # seconds for processes that have departed to log what they ran
 _LOOK_EVERY = 1.0  # seconds
 
 
@@ -39,6 +38,7 @@ class Lease:
         self._study = study
         self._storage = storage
         self.holder = uuid.uuid4().hex[:16]
+        self._signs = SignsOfLife()
         self._number = 0  # in the order of arrival
         self._has_departed = False
         self._looked_at, self._is_shared = -_LOOK_EVERY, False
@@ -78,6 +78,18 @@ class Lease:
             self._write()
             return all(lease["has_departed"] for lease in self._living().values())
 
+    def wait_for_departed(self) -> None:
+        """Wait until those that have departed have let go, too: until then they log their last trials."""
+
+        def waited_for() -> list[Mapping[str, Any]]:
+            return [lease for lease in self._living().values() if lease["has_departed"]]
+
+        wait_for(
+            lambda: not waited_for(),
+            lambda: f"Waiting for {_named(waited_for())} to log the last trials ...",
+            _LOGGED_WITHIN,
+        )
+
     def release(self) -> None:
         """Give the lease back."""
         self._ended.set()
@@ -87,7 +99,11 @@ class Lease:
 
     def is_first(self) -> bool:
         """Whether no process that is still at work came before this one."""
-        return all(lease["number"] > self._number for lease in self._living().values())
+        return not self._before()
+
+    def named_before(self) -> str:
+        """The processes that are at work and came before this one, as a message names them."""
+        return _named(self._before())
 
     def others(self) -> list[str]:
         """The other processes that are at work on the study."""
@@ -100,17 +116,24 @@ class Lease:
             self._looked_at, self._is_shared = now, bool(self._living())
         return self._is_shared
 
+    def _before(self) -> list[Mapping[str, Any]]:
+        return [lease for lease in self._living().values() if lease["number"] < self._number]
+
     def _living(self) -> dict[str, Mapping[str, Any]]:
         leases = {
             name.removeprefix(_PREFIX): lease
             for name, lease in self._study.user_attrs.items()
             if name.startswith(_PREFIX) and lease is not None
         }
-        return {token: lease for token, lease in leases.items() if token != self.holder and _is_alive(lease)}
+        return {
+            token: lease
+            for token, lease in leases.items()
+            if token != self.holder and self._signs.is_alive(token, lease)
+        }
 
     def _write(self) -> None:
         with self._writing:  # one thread after the other, so that what is older is not written later
-            lease = {"number": self._number, "has_departed": self._has_departed, **_THIS_PROCESS, "beat": time.time()}
+            lease = {"number": self._number, "has_departed": self._has_departed, **this_process(), "beat": time.time()}
             self._study.set_user_attr(_PREFIX + self.holder, lease)
 
     def _beat(self) -> None:
@@ -121,14 +144,5 @@ class Lease:
                 return
 
 
-def _is_alive(lease: Mapping[str, Any]) -> bool:
-    """A process of this machine is looked up; of another, its signs of life have to do."""
-    if lease["host"] != _THIS_PROCESS["host"]:
-        return time.time() - float(lease["beat"]) < _STALE
-    try:
-        return abs(psutil.Process(lease["pid"]).create_time() - float(lease["started"])) < 1.0
-    except psutil.NoSuchProcess:
-        return False
-
-
-_THIS_PROCESS = {"host": socket.gethostname(), "pid": os.getpid(), "started": psutil.Process().create_time()}
+def _named(leases: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(f"process {lease['pid']} on {lease['host']}" for lease in leases) or "another process"

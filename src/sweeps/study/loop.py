@@ -10,14 +10,14 @@ from dataclasses import replace
 from functools import partial
 from queue import Empty, SimpleQueue
 
-from optuna import Study
+from optuna import Study, Trial
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.base.errors import ClusterError, Interrupted, StorageError, first_line
 from sweeps.base.signals import Interrupts
 from sweeps.compose.search_space import Proposal
 from sweeps.execution.outcome import Failure, TrialOutcome
-from sweeps.execution.workers import TrialTimeoutError, WorkerDiedError, Workers
+from sweeps.execution.workers import TrialTimeoutError, WorkerDiedError, WorkerLostError, Workers
 from sweeps.study.asking import Asked, TrialQueue
 from sweeps.study.attribute import Attribute
 from sweeps.study.best import best_trial
@@ -30,6 +30,8 @@ from sweeps.study.trial_record import CUT_OFF, tell, tell_failure
 
 _log = logging.getLogger(__name__)
 _LOOK_AROUND = 5.0  # seconds without a finished trial, after which others may have changed the study or the cluster
+
+_MOST_LOSSES = 10  # of workers with one trial; it may well be what ends them
 
 
 class _GraceOverError(Exception):
@@ -53,6 +55,7 @@ class StudyLoop:
         callbacks: told of every trial and of the end.
         lease: this process's hold on the study; None where no other process can have one.
         environment: the variables that a trial's process gets, by its number and proposal.
+        n_reports: how often a trial reports, None where it may vary.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class StudyLoop:
         callbacks: Sequence[Callback] = (),
         lease: Lease | None = None,
         environment: Callable[[int, Proposal], Mapping[str, str | None]] = no_environment,
+        n_reports: int | None = None,
     ) -> None:
         self._study = study
         self._queue = queue
@@ -73,6 +77,7 @@ class StudyLoop:
         self._metrics = metrics
         self._callbacks = callbacks
         self._environment = environment
+        self._n_reports = n_reports
         self._others = OtherProcesses(study, lease, budget.n_trials)
         self._tally = Tally(study.directions, budget)
         self._events: SimpleQueue[Future[TrialOutcome] | None] = SimpleQueue()  # None: look at the signals
@@ -141,7 +146,7 @@ class StudyLoop:
                 if told is not None:
                     self._notify(told)
                 continue
-            should_prune = pruning_check(self._study, asked.trial, self._metrics[0])
+            should_prune = pruning_check(self._study, asked.trial, self._metrics[0], self._n_reports)
             environment = self._environment(asked.trial.number, asked.proposal)
             proposal = replace(asked.proposal, environment=environment)
             future = self._workers.submit(asked.trial.number, proposal, should_prune)
@@ -202,12 +207,7 @@ class StudyLoop:
             return  # told with the others that were cut off
         trial, error = asked.trial, done.exception()
         if isinstance(error, WorkerDiedError):
-            attempt = trial.user_attrs.get(Attribute.ATTEMPT, 0) + 1
-            again = attempt <= self._budget.max_retries
-            reason = f"{error} (attempt {attempt})"
-            told = tell_failure(self._study, trial, reason, "", interrupted=again, attempt=attempt)
-            if again and told is not None:
-                self._queue.retry(told)
+            told = self._tell_death(trial, error)
         elif isinstance(error, TrialTimeoutError):
             told = tell_failure(self._study, trial, str(error), "")
         elif error is not None:
@@ -223,6 +223,19 @@ class StudyLoop:
             return
         self._tally.add(told)
         self._notify(told)
+
+    def _tell_death(self, trial: Trial, error: WorkerDiedError) -> FrozenTrial | None:
+        """Tell a trial whose process died, or was lost with its machine: that costs none of its attempts."""
+        losses = trial.user_attrs.get(Attribute.LOSSES, 0) + isinstance(error, WorkerLostError)
+        is_own_death = not isinstance(error, WorkerLostError) or losses > _MOST_LOSSES
+        attempt = trial.user_attrs.get(Attribute.ATTEMPT, 0) + is_own_death
+        again = attempt <= self._budget.max_retries
+        reason = f"{error} (attempt {attempt})" if is_own_death else str(error)
+        counts = {Attribute.ATTEMPT: attempt, Attribute.LOSSES: losses} if losses else {Attribute.ATTEMPT: attempt}
+        told = tell_failure(self._study, trial, reason, "", interrupted=again, counts=counts)
+        if again and told is not None:
+            self._queue.retry(told)
+        return told
 
     def _notify(self, told: FrozenTrial) -> None:
         self._unheard.setdefault(told.number, None)

@@ -51,4 +51,9 @@ class OtherProcesses:
 
     def leave_the_end_to_us(self) -> bool:
         """Be at work no more; whether all others had departed before, so that the study's end is up to this process."""
-        return self._lease is None or self._lease.depart()
+        if self._lease is None:
+            return True
+        is_last = self._lease.depart()
+        if is_last:
+            self._lease.wait_for_departed()
+        return is_last

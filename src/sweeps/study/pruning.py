@@ -28,12 +28,18 @@ def build_pruner(config: Mapping[str, Any]) -> BasePruner:
     return pruner
 
 
-def pruning_check(study: Study, trial: Trial, metric: str) -> PruningCheck | None:
+def pruning_check(study: Study, trial: Trial, metric: str, n_reports: int | None = None) -> PruningCheck | None:
     """What keeps the steps of one trial and decides whether it stops; None where Optuna takes no steps.
 
     Scores without a step are those of folds, the first of which is 1. Pruners compare trials at the same step, so they
     are given the mean of the folds so far; Optuna's WilcoxonPruner compares step by step, so it is given each fold's
     own score. Folds without a pruner are not kept.
+
+    Args:
+        study: the study.
+        trial: of it.
+        metric: that is optimised.
+        n_reports: how often the trial reports; after the last nothing is left to stop. None where that is not known.
     """
     pruner, n_objectives = study.pruner, len(study.directions)
     scores: list[float] = []
@@ -47,6 +53,6 @@ def pruning_check(study: Study, trial: Trial, metric: str) -> PruningCheck | Non
             trial.report(scores[-1] if is_own else sum(scores) / len(scores), len(scores) if step is None else step)
         except UpdateFinishedTrialError:  # another process has given it up
             return True
-        return trial.should_prune()
+        return len(scores) != n_reports and trial.should_prune()
 
     return should_prune if n_objectives == 1 else None

@@ -114,7 +114,13 @@ def tell(study: Study, trial: Trial, outcome: TrialOutcome, metrics: Sequence[st
 
 
 def tell_failure(
-    study: Study, trial: Trial, error: str, text: str, *, interrupted: bool = False, attempt: int | None = None
+    study: Study,
+    trial: Trial,
+    error: str,
+    text: str,
+    *,
+    interrupted: bool = False,
+    counts: Mapping[str, int] | None = None,
 ) -> FrozenTrial | None:
     """Tell that a trial failed, and why.
 
@@ -122,16 +128,14 @@ def tell_failure(
         error: one line or a few.
         text: the traceback, or nothing.
         interrupted: whether it was cut off from outside, so that it does not count.
-        attempt: how often processes have died of its parameters, if its own did.
+        counts: how often processes have died of its parameters or were lost with them, by attribute, if its own did.
 
     Returns:
         The trial; None as for `tell`.
     """
-    attributes: dict[str, Any] = {}
+    attributes: dict[str, Any] = dict(counts or {})
     if interrupted:
         attributes[Attribute.INTERRUPTED] = True
-    if attempt is not None:
-        attributes[Attribute.ATTEMPT] = attempt
     if text:
         attributes[Attribute.TRACEBACK] = without_passwords(text)[-_MAX_TRACEBACK:]
     attributes[Attribute.ERROR] = without_passwords(error)[:_MAX_ERROR]  # last: it makes a failure count

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from optuna import Study
 from sweeps.base.atomic_file import write_text
 from sweeps.base.errors import StorageError
 from sweeps.base.redact import without_passwords
+from sweeps.base.waiting import wait_for
 from sweeps.study.command_file import Command, remember
 from sweeps.study.identity import IDENTITY, METRICS, check_same
 from sweeps.study.lease import Lease
@@ -24,7 +24,7 @@ from sweeps.sweep.preflight import CheckedStudy
 from sweeps.tracking.entries import command_tags
 from sweeps.tracking.study.parent import PARENT_RUN, STUDY_ID, TRACKING
 
-_LOOK_AGAIN = 0.2  # seconds
+_DESCRIBED_WITHIN = 120.0  # seconds
 
 
 @contextmanager
@@ -55,8 +55,7 @@ def open_study(checked: CheckedStudy, experiment: str, command: Command) -> Iter
     lease = Lease(study, storage)
     lease.acquire(join=settings.join, to_join=f"{settings.prefix}join=true")
     try:
-        while PARENT_RUN not in study.user_attrs and not lease.is_first():
-            time.sleep(_LOOK_AGAIN)  # of processes that begin a study together, one describes it and makes its runs
+        _wait_until_described(study, lease)
         check_same(study, checked.identity)
         # Anew each time: n_trials may have grown.
         remember(folder, command, plan.study_choice, settings.prefix, settings.storage)
@@ -69,6 +68,20 @@ def open_study(checked: CheckedStudy, experiment: str, command: Command) -> Iter
     finally:
         with suppress(StorageError):  # a lease of a dead process holds nobody up
             lease.release()
+
+
+def _wait_until_described(study: Study, lease: Lease, within: float = _DESCRIBED_WITHIN) -> None:
+    """Of processes that begin a study together, one describes it and makes its runs; wait for it, unless it dies."""
+    is_described = wait_for(
+        lambda: PARENT_RUN in study.user_attrs or lease.is_first(),
+        lambda: f"Waiting for {lease.named_before()}, which began the study {study.study_name}, to describe it ...",
+        within,
+    )
+    if not is_described:
+        raise StorageError(
+            f"The study {study.study_name} has no description yet: {lease.named_before()} began it and has not gone on "
+            f"for {within:g} s. See what keeps that process from its work, or end it; then start this one again."
+        )
 
 
 def _shown_in_tracking(checked: CheckedStudy, experiment: str, command: Command) -> dict[str, Any]:

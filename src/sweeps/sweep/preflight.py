@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from optuna.pruners import BasePruner, NopPruner
 from sweeps.base.build import TARGET
 from sweeps.base.errors import ConfigError
 from sweeps.base.say import say
+from sweeps.base.working_directory import is_writable
 from sweeps.compose.composed_space import check_values, has_key
 from sweeps.compose.option_file import naming_its_file
 from sweeps.compose.plan import StudyPlan
@@ -27,6 +29,7 @@ from sweeps.study.sampler_node import in_our_words
 from sweeps.study.samplers import GRID, SamplerFactory
 from sweeps.study.storage import find_study, parse_storage
 
+_LONGEST_PATH = 4_095 if os.uname().sysname == "Linux" else 1_023  # bytes
 _NUMBERED = ("${hydra.job.num}", "${hydra:job.num}")  # Hydra's own default of `hydra.sweep.subdir`
 
 
@@ -75,6 +78,7 @@ def check_study(plan: StudyPlan, *, several_studies: bool) -> CheckedStudy:
     """
     kind = objective_class(plan.config)
     settings = Settings.from_config(plan.config.hydra.sweeper, kind.prefix)
+    base = _base(plan, settings)
     with naming_its_file(plan.config.hydra.runtime):
         pruner = build_pruner(_mapping(plan, "pruner", "median"))
         samplers = _samplers(plan, settings)
@@ -84,11 +88,11 @@ def check_study(plan: StudyPlan, *, several_studies: bool) -> CheckedStudy:
     if len(objective.directions) > 1:
         _check_several(settings, pruner, samplers)
     objective.check()
-    base = _base(plan, settings)
     name = settings.study_name or new_study_name(plan.subject)
     if settings.study_name and several_studies:
         name = f"{name}-{plan.subject}"
     folder = StudyFolder(base / name)
+    _check_lengths(plan, folder)
     storage = settings.storage or folder.storage_url
     parse_storage(storage)
     identity = identity_of(objective, settings.seed)
@@ -143,6 +147,11 @@ def _check_several(settings: Settings, pruner: BasePruner, samplers: SamplerFact
 def _base(plan: StudyPlan, settings: Settings) -> Path:
     """The folder of all studies."""
     base = str(plan.config.hydra.sweep.dir)
+    if not is_writable(Path(base)) and not plan.config.hydra.sweeper.dry_run:
+        raise ConfigError(
+            f"{Path(base).absolute()} cannot be made or written to. Change to a folder that can be written, or choose "
+            f"other places: hydra.sweep.dir=FOLDER for the study, MLFLOW_TRACKING_URI for MLflow's runs."
+        )
     sweep = OmegaConf.to_container(plan.config.hydra.sweep, resolve=False)
     assert isinstance(sweep, dict)  # noqa: S101 - for mypy: Hydra's schema has it so
     if str(sweep["subdir"]) not in _NUMBERED:
@@ -154,6 +163,18 @@ def _base(plan: StudyPlan, settings: Settings) -> Path:
             f"new each time. To resume it by its name: hydra.sweep.dir=multirun, or a {settings.prefix}storage"
         )
     return Path(base)
+
+
+def _check_lengths(plan: StudyPlan, folder: StudyFolder) -> None:
+    """Refuse names that no file system takes: each trial would find out."""
+    hydra = plan.config.hydra
+    for key, name in (("hydra.output_subdir", hydra.output_subdir), ("hydra.job.name", f"{hydra.job.name}.log")):
+        whole = folder.path.absolute() / "99999" / str(name) / "overrides.yaml"
+        if len(os.fsencode(whole)) > _LONGEST_PATH or any(len(os.fsencode(part)) > 255 for part in whole.parts):
+            raise ConfigError(
+                f"hydra.sweep.dir, {key}: the path of a trial's files, {str(whole)[:100]}…, is too long: a name may "
+                f"have 255 bytes, and a path {_LONGEST_PATH:,}."
+            )
 
 
 def _mapping(plan: StudyPlan, group: str, example: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from optuna import Study
 from optuna.trial import TrialState
@@ -14,10 +14,13 @@ from sweeps.study.attribute import Attribute, is_counted
 from sweeps.study.folder import StudyFolder
 from sweeps.study.result import StudyResult
 from sweeps.study.stopping import EVERY_POINT
+from sweeps.study.trial_record import Record
 from sweeps.sweep.data_line import data_line
 from sweeps.sweep.preflight import CheckedStudy
 from sweeps.sweep.tables import front_table, summary_table
 from sweeps.tracking import client as tracking
+
+_SHOWN = 10  # trials of a warning
 
 
 def announce(checked: CheckedStudy, study: Study) -> None:
@@ -49,10 +52,24 @@ def report(study: Study, metrics: Sequence[str], result: StudyResult, names: Map
     n_failed = sum(is_counted(trial) for trial in trials)
     if n_failed:
         say(f"{n_failed} trials failed; their tracebacks are artifacts of their runs. {first_error(study)}")
+    for line in _warnings(study):
+        say(line)
     if len(study.directions) > 1:
         say(f"\n{front_table(study, metrics, names)}\n")
     elif result.best is not None:
         say(f"\n{summary_table(study, metrics[0], names)}\n")
+
+
+def _warnings(study: Study) -> Iterator[str]:
+    """What the trials warned of, each warning once, with the trials."""
+    numbers: dict[str, list[int]] = {}
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
+        for warning in dict.fromkeys(Record.of(trial).warnings):
+            numbers.setdefault(warning, []).append(trial.number)
+    for warning, found in numbers.items():
+        shown = ", ".join(map(str, found[:_SHOWN])) + (", ..." if len(found) > _SHOWN else "")
+        say_trials = f"{len(found)} trials: {shown}" if len(found) > 1 else f"trial {shown}"
+        yield f"Warning: {warning} ({say_trials})"
 
 
 def first_error(study: Study) -> str:
@@ -65,7 +82,7 @@ def first_error(study: Study) -> str:
 
 def say_how_to_resume(folder: StudyFolder) -> None:
     """Say what to type to resume a study."""
-    say(f"Resume:  python -m sweeps.resume {folder.path}")
+    say(f"Resume:  python -m sweeps.resume {shlex.quote(str(folder.path))}")
 
 
 def say_where(checked: CheckedStudy, experiment: str, parent_run: str) -> None:

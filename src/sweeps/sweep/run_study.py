@@ -59,17 +59,12 @@ def run_study(checked: CheckedStudy, workers: Workers, command: Command) -> Stud
         with _saying_how_to_resume(folder):
             runs = StudyRuns(client, experiment, study, folder)
         seen: list[Callback] = [Progress(study, settings.n_trials, metrics[0]), StudyFiles(folder, metrics[0], names)]
-        queue = TrialQueue(
-            study,
-            plan.space,
-            checked.samplers,
-            lease.holder,
-            partial(_describe, objective),
-            custom_space(settings.custom_search_space, plan),
-        )
+        describe, more = partial(_describe, objective), custom_space(settings.custom_search_space, plan)
+        queue = TrialQueue(study, plan.space, checked.samplers, lease.holder, describe, more)
         with _saying_how_to_resume(folder):
             environment = runs.environment if settings.mlflow is AppLogs.inside else no_environment
-            loop = StudyLoop(study, queue, workers, _budget(settings), metrics, [*seen, runs], lease, environment)
+            budget, listeners, n_reports = _budget(settings), [*seen, runs], objective.n_reports
+            loop = StudyLoop(study, queue, workers, budget, metrics, listeners, lease, environment, n_reports)
             result = loop.run()
         with suppress(StorageError):
             study.set_user_attr(END, [result.outcome.value, result.reason])

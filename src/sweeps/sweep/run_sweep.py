@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from sweeps.base.cache import sweep_folder
 from sweeps.base.errors import SweepsError
 from sweeps.base.say import say
+from sweeps.base.temporary import in_own_folder
 from sweeps.compose.override_text import to_text
 from sweeps.compose.plan import plan_study
 from sweeps.compose.request import Request
@@ -24,6 +25,7 @@ from sweeps.sweep.preflight import CheckedStudy, check_study
 from sweeps.sweep.space_table import describe_space
 
 
+@in_own_folder()
 def run_sweep(
     arguments: Sequence[str],
     master: DictConfig,

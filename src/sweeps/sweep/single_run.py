@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,17 +12,41 @@ from omegaconf import DictConfig
 from sweeps.base.errors import SweepFailedError, SweepsError
 from sweeps.base.say import say
 from sweeps.compose.option_file import naming_its_file
-from sweeps.compose.plan import names_of, space_as_written
+from sweeps.compose.plan import names_of
+from sweeps.compose.request import check_option_name
 from sweeps.compose.settings import Settings
 from sweeps.execution.outcome import TrialResult
-from sweeps.execution.task_objective import TaskObjective
 from sweeps.execution.trial import GROUPS, candidate_of, hyperparameters, load_task, run_trial
-from sweeps.sweep.data_line import data_line
-from sweeps.sweep.space_table import describe_space
 from sweeps.sweep.tables import table
 
+_HAS_EFFECT = ("also_log", "dry_run", "experiment", "experiment_name", "seed", "dataset", *GROUPS)
 
-def run_single(config: DictConfig, runtime: Any) -> TrialResult | None:
+
+def check_single(config: DictConfig, runtime: Any, overrides: Sequence[str] = ()) -> None:
+    """Check a composed config that is to run once, before anything is written, and say what of it has no effect.
+
+    Args:
+        config: the composed config.
+        runtime: Hydra's `hydra.runtime` of the composition: the options chosen and the search path.
+        overrides: what was typed.
+
+    Raises:
+        SweepsError: anything that the user can mend.
+    """
+    Settings.from_config(config)
+    for group in GROUPS:
+        check_option_name(group, str(runtime.choices[group]))
+    with naming_its_file(runtime):
+        task = load_task(config)
+        task.check(candidate_of(config))
+    keys = dict.fromkeys(text.partition("=")[0].lstrip("+~").partition("@")[0] for text in overrides)
+    idle = [key for key in keys if key.partition(".")[0] not in _HAS_EFFECT]
+    if idle:
+        has, it = ("have", "them") if len(idle) > 1 else ("has", "it")
+        say(f"Note: {', '.join(idle)} {has} no effect on a single run; -m makes a sweep with {it}.")
+
+
+def run_single(config: DictConfig, runtime: Any) -> TrialResult:
     """Run a composed config once and log it.
 
     Args:
@@ -29,22 +54,14 @@ def run_single(config: DictConfig, runtime: Any) -> TrialResult | None:
         runtime: Hydra's `hydra.runtime` of the composition: the options chosen and the search path.
 
     Returns:
-        What was measured; None for `dry_run=true`.
+        What was measured.
 
     Raises:
         SweepsError: anything that the user can mend; nothing has been logged then, unless the model itself raised.
     """
     choices = {group: str(runtime.choices[group]) for group in GROUPS}
-    space = space_as_written(config, runtime, TaskObjective.scope)
-    if config.dry_run:
-        say(describe_space(space, f"dataset={runtime.choices.dataset}"))
-        if line := data_line(load_task(config).describe_data()):
-            say(line)
-        return None
     settings = Settings.from_config(config)
-    with naming_its_file(runtime):
-        task = load_task(config)
-        task.check(candidate_of(config))
+    task = load_task(config)
 
     from sweeps.tracking import client as tracking
     from sweeps.tracking.entries import command_tags, log_failed_run, log_single_run, params_of
@@ -68,5 +85,7 @@ def run_single(config: DictConfig, runtime: Any) -> TrialResult | None:
         ) from error
     run = log_single_run(client, experiment, choices, params, result, tags, started)
     say(table([[name, f"{value:.6g}"] for name, value in result.metrics.items()], ["metric", "value"]))
+    for warning in result.warnings:
+        say(f"Warning: {warning}")
     say(f"MLflow: experiment {experiment_name}, run {run}, at {tracking.shown_uri()}")
     return result

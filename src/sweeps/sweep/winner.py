@@ -9,7 +9,6 @@ from optuna.trial import FrozenTrial
 from sweeps.base.errors import TrackingError
 from sweeps.base.predictions import predictions_of
 from sweeps.base.say import say
-from sweeps.execution.objective import FittedWinner
 from sweeps.study.trial_record import Record
 from sweeps.sweep.preflight import CheckedStudy
 from sweeps.tracking.models import registry
@@ -31,13 +30,16 @@ def register_winner(checked: CheckedStudy, best: FrozenTrial, runs: StudyRuns) -
         raise TrackingError(
             f"The study is complete and its results are kept, but the winner, trial {best.number}, could not be "
             f"registered as {name}: "
-            f"MLflow does not answer.\nWhen it does: python -m sweeps.resume {checked.folder.path}"
+            f"MLflow does not answer.\nWhen it does: python -m sweeps.resume {shlex.quote(str(checked.folder.path))}"
         )
     try:
         known = registry.version_of(runs.client, name, str(runs.child_id(best.number)))
         said = registry.decision_on(known) if known else None
         if known is not None and said is not None:
             say(f"Model:   {name} version {known.version} was registered before: {said}")
+            champion = registry.champion_of(runs.client, name)
+            is_champion = champion is not None and champion.version == known.version
+            say(checked.objective.how_to_use(_address(name, str(known.version), is_champion=is_champion)))
             return
         child, record = _child_of(best, runs), Record.of(best)
         evaluation_id = record.evaluation_id or runs.data_digest(child)
@@ -53,15 +55,14 @@ def register_winner(checked: CheckedStudy, best: FrozenTrial, runs: StudyRuns) -
         raise TrackingError(
             f"The study is complete and its results are kept, but the winner, trial {best.number}, could not be "
             f"registered as {name}: "
-            f"{error}\nTo try again: python -m sweeps.resume {checked.folder.path}"
+            f"{error}\nTo try again: python -m sweeps.resume {shlex.quote(str(checked.folder.path))}"
         ) from error
     say(f"Model:   {name} version {decision.version} registered; {decision.message}")
-    address = f"models:/{name}@champion"
-    if isinstance(winner, FittedWinner):
-        say(f"Predict: python -m sweeps.predict {shlex.quote(address)} input.csv -o output.csv")
-    else:
-        own = address if decision.promoted else f"models:/{name}/{decision.version}"
-        say(f"Load:    mlflow.pyfunc.load_model({own!r})")
+    say(checked.objective.how_to_use(_address(name, decision.version, is_champion=decision.promoted)))
+
+
+def _address(name: str, version: str, *, is_champion: bool) -> str:
+    return f"models:/{name}@{registry.CHAMPION}" if is_champion else f"models:/{name}/{version}"
 
 
 def _child_of(best: FrozenTrial, runs: StudyRuns) -> str:

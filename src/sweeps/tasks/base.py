@@ -140,10 +140,13 @@ class Task(ABC):
         directions: the metrics that may be an objective, and which way each is better. For the gate, `val_x` needs a
             `test_x` among the metrics.
         default_metric: the objective where `metric=` is not given.
+        n_reports: how often `evaluate` reports, as after each fold: no pruner is asked after the last. None where
+            it may vary.
     """
 
     directions: ClassVar[Mapping[str, Direction]]
     default_metric: ClassVar[str]
+    n_reports: int | None = None
 
     @property
     @abstractmethod

@@ -20,9 +20,11 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine
 
-from sweeps.base.errors import TrackingError, whole_text
+from sweeps.base.errors import SweepsError, TrackingError, whole_text
+from sweeps.base.full_disk import is_about_temporary_files, is_disk_full, what_to_do
 from sweeps.base.locks import machine_lock
 from sweeps.base.redact import without_passwords
+from sweeps.base.working_directory import is_writable
 from sweeps.study.storage import absolute_address, misread, sqlite_file
 from sweeps.tracking.new_store import make_store
 
@@ -85,6 +87,11 @@ def connect(*, must_exist: bool = False) -> MlflowClient:
         raise TrackingError(
             f"There is no MLflow store {store}. Change to the folder of the sweep, or set MLFLOW_TRACKING_URI."
         )
+    if file is not None and not must_exist and not is_writable(file):
+        raise TrackingError(
+            f"The MLflow store {file} cannot be made or written to. Set MLFLOW_TRACKING_URI to another, such as "
+            f"sqlite:////FOLDER/mlflow.db"
+        )
     try:
         with _impatient() if file is None else machine_lock(str(file)):
             if file is not None and not file.exists():
@@ -92,7 +99,7 @@ def connect(*, must_exist: bool = False) -> MlflowClient:
             mlflow.set_tracking_uri(uri)
             client = MlflowClient()
             client.search_experiments(max_results=1)
-    except TrackingError:
+    except SweepsError:
         raise
     except Exception as error:  # every store raises what its driver raises
         raise unreachable(error) from error
@@ -161,9 +168,17 @@ def is_refusal(error: Exception) -> bool:
 
 
 def unreachable(error: Exception) -> TrackingError:
-    """The message for a tracking server that does not answer, or refuses."""
+    """The message for a tracking server that does not answer, or refuses, or that a full disk keeps from its work."""
+    reason = whole_text(error)
+    if is_disk_full(error):
+        file = sqlite_file(tracking_uri())
+        return TrackingError(f"a disk is full: {reason}\n{what_to_do({'MLflow': file.parent if file else Path.cwd()})}")
+    if is_about_temporary_files(error):
+        return TrackingError(
+            f"temporary files cannot be written: {reason}\nName a folder for them that can: TMPDIR=FOLDER"
+        )
     return TrackingError(
-        f"MLflow at {shown_uri()} cannot be used: {whole_text(error)}\n"
+        f"MLflow at {shown_uri()} cannot be used: {reason}\n"
         f"Check MLFLOW_TRACKING_URI, and that the server runs; without the variable a sqlite file in the working "
         f"directory is used."
     )

@@ -4,7 +4,7 @@
     <key>.<pid>.partial   being written; its writer holds a lock on it, so one without a lock is a dead process'
     <key>.lock            held while the entry is computed
     bound.lock            held while room is made
-    owner                 held by the process that made the folder, as long as it lives
+    owner                 see `sweeps.base.owned_folder`
 
 Every lock is an `flock`, which the kernel releases when a process dies. Whatever the file system refuses only means
 that something is computed again.
@@ -15,7 +15,6 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import tempfile
 import time
 import weakref
 from collections.abc import Iterator
@@ -25,9 +24,10 @@ from typing import BinaryIO
 
 from sweeps.base.cache import array_file
 from sweeps.base.cache.array_file import Arrays, DamagedFileError
+from sweeps.base.owned_folder import OwnedFolder, remove_abandoned, try_lock
+from sweeps.base.temporary import shared_folder
 
 _PREFIX = "sweeps-cache-"
-_OWNER = "owner"
 _SPARE = 2**30  # bytes of the disk that are left free
 
 
@@ -41,38 +41,17 @@ def sweep_folder(parent: Path | None = None) -> Iterator[Path | None]:
     Returns:
         The folder, readable by this user alone; None where it cannot be made, and nothing is shared.
     """
-    parent = parent or Path(tempfile.gettempdir())
-    remove_abandoned(parent)
+    parent = parent or shared_folder()
+    remove_abandoned(parent, _PREFIX)
     try:
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-        owner = _own(folder)
+        folder = OwnedFolder(parent, _PREFIX)
     except OSError:
         yield None
         return
     try:
-        yield folder
+        yield folder.path
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        owner.close()
-
-
-def remove_abandoned(parent: Path) -> None:
-    """Remove the folders below `parent` whose owners are dead."""
-    for folder in parent.glob(f"{_PREFIX}*"):
-        with suppress(OSError), (folder / _OWNER).open("rb") as owner:
-            if _try_lock(owner):
-                for entry in folder.iterdir():
-                    if entry.name != _OWNER:  # the last one: it says whose the rest is
-                        _discard(entry)
-                shutil.rmtree(folder)
-
-
-def _own(folder: Path) -> BinaryIO:
-    """Lock a file before it stands under its name, so that nobody sees the folder without an owner."""
-    owner = (folder / "owner.new").open("wb")
-    fcntl.flock(owner, fcntl.LOCK_EX)
-    (folder / "owner.new").rename(folder / _OWNER)
-    return owner
+        folder.remove()
 
 
 class MappedFile:
@@ -196,15 +175,7 @@ class SharedFolder:
 
 def _is_abandoned(partial: Path) -> bool:
     with partial.open("rb") as file:
-        return _try_lock(file)
-
-
-def _try_lock(file: BinaryIO) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        return try_lock(file)
 
 
 def _discard(path: Path) -> None:

@@ -71,7 +71,7 @@ class Recommendation(Task):
         self.data = data
         self.test_size = test_size
         self.split_seed = split_seed
-        self.n_folds = n_folds
+        self.n_folds = self.n_reports = n_folds
         self.split = split
         train, test = self._hold_out(np.arange(len(data.ratings)), split_seed)
         if min(len(train), len(test)) < 1 or len(train) <= n_folds:

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from sweeps.base.build import TARGET, BuildError, build, class_of
 from sweeps.base.cache import SHARED, Key
-from sweeps.base.errors import ConfigError, DataError, ModelError
+from sweeps.base.errors import ConfigError, DataError, ModelError, first_line
 from sweeps.base.reporting import Report, no_report
 from sweeps.tasks.base import Candidate, Evaluation, Predictor, Task
 from sweeps.tasks.clock import Clock
@@ -87,7 +87,7 @@ class TextClassification(Task):
         self.data = data
         self.test_size = test_size
         self.split_seed = split_seed
-        self.n_folds = n_folds
+        self.n_folds = self.n_reports = n_folds
         self._same = same_texts(data.texts)
         has_duplicates = len(first_of_each(self._same)) < len(self._same)
         self.on_duplicates = on_duplicates if has_duplicates else None
@@ -245,11 +245,14 @@ class TextClassification(Task):
         )
 
     def _check_terms(self, vectorizer: Any) -> None:
-        """Raise DataError where the vectorizer finds nothing in the texts of a fold."""
+        """Raise DataError where the vectorizer finds nothing in the texts of a fold, ConfigError where it fails."""
         fit, _ = self._parts[0]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # its trial will tell
-            fit_vectorizer(clone(vectorizer), self.data.texts[fit], self.data.labels[fit], self.data.source)
+            try:
+                fit_vectorizer(clone(vectorizer), self.data.texts[fit], self.data.labels[fit], self.data.source)
+            except ValueError as error:
+                raise ConfigError(f"vectorizer: {vectorizer} fails on the texts: {first_line(error)}.") from error
 
     def _build(self, candidate: Candidate) -> tuple[Any, Any]:
         if not candidate.vectorizer:

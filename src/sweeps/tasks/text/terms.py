@@ -39,11 +39,11 @@ def fit_vectorizer(vectorizer: Any, texts: np.ndarray, labels: np.ndarray, sourc
 
 def _why_no_term(vectorizer: CountVectorizer, texts: np.ndarray) -> str:
     options = vectorizer.get_params()
-    analyze = vectorizer.build_analyzer()
-    n_empty = sum(not analyze(text) for text in texts)
     rules = ", ".join(f"{name}={options[name]!r}" for name in ("token_pattern", "stop_words", "min_df", "max_df"))
     anything = clone(vectorizer).set_params(**_ANYTHING)
     try:
+        analyze = vectorizer.build_analyzer()
+        n_empty = sum(not analyze(text) for text in texts)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             anything.fit(texts)

@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from sweeps.base.errors import ModelError, TrackingError, whole_text
+from sweeps.base.temporary import in_own_folder
 from sweeps.tasks.base import Predictor
 from sweeps.tracking.client import shown_uri
 from sweeps.tracking.models.mlmodel import read_flavor
@@ -31,7 +32,10 @@ def load(client: MlflowClient, model_uri: str, trusted: Sequence[str] = ()) -> P
         ModelError: not a model of ours, or in need of more trust.
     """
     check_uri(client, model_uri)
-    with tempfile.TemporaryDirectory() as target:  # MLflow leaves what it downloads to a folder of its own
+    with (
+        in_own_folder(),
+        tempfile.TemporaryDirectory() as target,
+    ):  # MLflow leaves what it downloads to a folder of its own
         try:
             folder = Path(
                 mlflow.artifacts.download_artifacts(

@@ -1,7 +1,8 @@
 """Sends prediction logs to MLflow from a process of its own: `python -m sweeps.tracking.predictions.sender FOLDER`.
 
 MLflow's client takes milliseconds of Python for each run. In a process of its own that time is not taken from
-predictions, whatever the server does. It ends when its standard input does, after a last round.
+predictions, whatever the server does. It ends when its standard input does, after a last round, or when the server has
+taken nothing for some seconds.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ from sweeps.tracking.predictions.spool import Spool
 
 _PAUSE = 0.5  # seconds between two looks into the folder
 _LONGEST_PAUSE = 30.0  # after failures
+_PATIENCE = 3.0  # seconds for a server that takes nothing, at the end
 _NICENESS = 10
+
+_is_ready = threading.Event()  # everything that sending takes is imported
 
 _log = logging.getLogger("sweeps.tracking.predictions.sender")
 
@@ -32,8 +36,8 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     ending = threading.Event()
-    threading.Thread(target=_wait_for_the_end, args=(ending,), daemon=True).start()
     spool = Spool(Path(sys.argv[1]))
+    threading.Thread(target=_wait_for_the_end, args=(ending, spool), daemon=True).start()
     while True:
         with spool.sending() as is_ours:
             if is_ours:
@@ -49,6 +53,7 @@ def _send(spool: Spool, ending: threading.Event, niceness: int = 0) -> None:
 
     if niceness:
         os.nice(niceness)  # now that what takes seconds on a busy machine has been imported
+    _is_ready.set()
     tried = {file.name for file in spool.waiting()}  # an earlier process may have begun to send them
     client = None
     after_failures = None
@@ -93,9 +98,17 @@ def send_soon(spool: Spool, patience: float) -> bool:
     return not spool.waiting()
 
 
-def _wait_for_the_end(ending: threading.Event) -> None:
+def _wait_for_the_end(ending: threading.Event, spool: Spool) -> None:
+    """Have the last round begin, and see to it that it ends: a server that is dead keeps a request for many seconds."""
     sys.stdin.buffer.read()
     ending.set()
+    _is_ready.wait()
+    left, since = len(spool.waiting()), time.monotonic()
+    while time.monotonic() < since + _PATIENCE:
+        time.sleep(0.1)
+        if len(spool.waiting()) < left:
+            left, since = len(spool.waiting()), time.monotonic()
+    os._exit(1)  # what waits is on disk
 
 
 def _reason(error: Exception) -> str:

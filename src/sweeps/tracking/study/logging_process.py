@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import tempfile
 from collections.abc import Mapping
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -39,7 +40,7 @@ class LoggingProcess:
         ensure_server()
         context = get_context("forkserver")
         self._pipe, theirs = context.Pipe()
-        arguments = (theirs, environment, str(folder), parent)
+        arguments = (theirs, environment, str(folder), tempfile.gettempdir(), parent)
         self._process = context.Process(target=_serve, args=arguments, name="tracking", daemon=True)
         self._process.start()
         theirs.close()
@@ -91,11 +92,12 @@ class LoggingProcess:
         return answer
 
 
-def _serve(pipe: Connection, environment: Mapping[str, str], folder: str, parent: Parent) -> None:
+def _serve(pipe: Connection, environment: Mapping[str, str], folder: str, temporary: str, parent: Parent) -> None:
     detach()
     copy_environment(environment)
     os.chdir(folder)
     os.nice(_NICENESS)
+    tempfile.tempdir = temporary
     try:
         runs = ChildRuns(connect(), parent)
     except TrackingError:  # the sweep itself will say so
