@@ -18,7 +18,7 @@ _IN_TEXT = (*map(os.strerror, _FULL), "database or disk is full")  # the last on
 def is_disk_full(error: BaseException) -> bool:
     """Whether an error, or one that led to it, says that there is no space left to write."""
     return any(
-        (isinstance(one, OSError) and one.errno in _FULL) or any(text in str(one) for text in _IN_TEXT)
+        (isinstance(one, OSError) and one.errno in _FULL) or any(text in _text(one) for text in _IN_TEXT)
         for one in _causes(error)
     )
 
@@ -51,6 +51,13 @@ def _megabytes_free(folder: Path) -> str:
         return f"{shutil.disk_usage(folder).free / 1e6:,.0f} MB"
     except OSError:
         return "0 MB"
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - whatever a trial raises, its text may raise, too
+        return ""
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -25,5 +25,5 @@ def check_working_directory() -> None:
 def is_writable(path: Path) -> bool:
     """Whether a file or a folder can be written to, or made, by permissions and the kind of its file system."""
     path = path.absolute()
-    there = next(one for one in (path, *path.parents) if one.exists())
+    there = next(one for one in (path, *path.parents) if os.path.exists(one))  # noqa: PTH110 - Path.exists raises where a name is too long
     return os.access(there, os.W_OK)
