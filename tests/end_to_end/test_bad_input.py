@@ -160,7 +160,7 @@ def test_what_models_warn_of_is_said_once(bench: Workbench, texts: Path, multiru
     [
         ('name: "\xfc"\n'.encode("latin-1"), ["UTF-8", "byte 8"]),
         (b"5\n", ["must be a mapping"]),
-        (b"".join(b" " * depth + b"a:\n" for depth in range(1000)), ["nested too deeply"]),
+        (b"".join(b" " * depth + b"a:\n" for depth in range(1000)), ["nested too deeply", "50 levels"]),
         (b"a: &a\n  b: *a\n", ["in a circle"]),
         (b"defaults: [mine]\n", ["circle", "model/mine -> model/mine"]),
         (b"C: " + b"9" * 5000, ["digits"]),

@@ -6,7 +6,6 @@ import argparse
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from sweeps.compose import override_text
 
 _SEARCHPATH = "hydra.searchpath"
 _MOST_VALUES, _MOST_TIMES = 10_000, 20  # of a file with aliases; OmegaConf takes some 0.1 ms for each value
+_MOST_LEVELS = 50  # of nested values; OmegaConf calls itself some ten times for each
 
 
 def typed_folders(arguments: Sequence[str]) -> list[Path]:
@@ -40,20 +40,16 @@ def typed_folders(arguments: Sequence[str]) -> list[Path]:
 
 
 def refuse_bombs(folders: Iterable[Path]) -> None:
-    """Refuse files whose aliases stand for more values than a config can have: composing them takes hours.
+    """Refuse files that Hydra would compose for hours, or until Python's stack is used up.
 
     Raises:
-        ConfigError: which file, and how many.
+        ConfigError: which file: its values are nested too deeply, or its aliases stand for too many, or for themselves.
     """
     for file in _files(folders):
-        with suppress(OSError, ValueError, RecursionError, yaml.YAMLError):  # refused where it is used
+        with suppress(OSError, ValueError, yaml.YAMLError):  # refused where it is used
             text = file.read_text(encoding="utf-8")
-            n_written, n_values = _sizes(text) if "&" in text and "*" in text else (0, 0)
-            if n_values > max(_MOST_VALUES, _MOST_TIMES * n_written):
-                raise ConfigError(
-                    f"{file}: with its aliases (*name) written out this file has {n_values:,} values; at most "
-                    f"{_MOST_VALUES:,} fit in a config."
-                )
+            if wrong := _too_deep(text) or _too_large(text):
+                raise ConfigError(f"{file}: {wrong}")
 
 
 def unreadable(folders: Sequence[Path], arguments: Iterable[str]) -> str:
@@ -76,13 +72,9 @@ def _files(folders: Iterable[Path]) -> Iterator[Path]:
 
 def _wrong(file: Path) -> str:
     try:
-        text = file.read_text(encoding="utf-8")
-        loaded = yaml.safe_load(text)
-        _sizes(text)
+        loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
         return f"it must be UTF-8; byte {error.start + 1} is not ({error.reason})."
-    except RecursionError:
-        return "its values are nested too deeply, or in a circle."
     except (OSError, ValueError, yaml.YAMLError) as error:
         return f"{first_line(error)}."
     if isinstance(loaded, Mapping | None | str):  # Hydra takes a lone word for a key
@@ -95,7 +87,7 @@ def _circles(folders: Iterable[Path]) -> list[str]:
     graph: dict[str, set[str]] = {}
     for folder in folders:
         for file in _files([folder]):
-            with suppress(OSError, ValueError, RecursionError, yaml.YAMLError):
+            with suppress(OSError, ValueError, yaml.YAMLError):
                 name = file.relative_to(folder).with_suffix("").as_posix()
                 graph.setdefault(name, set()).update(_named(name, yaml.safe_load(file.read_text(encoding="utf-8"))))
     try:
@@ -114,14 +106,39 @@ def _named(name: str, config: Any) -> Iterator[str]:
             yield path.lstrip("/") if path.startswith("/") else "/".join(filter(None, (around, path)))
 
 
-def _sizes(text: str) -> tuple[int, int]:
-    """How many values a YAML text has as it is written, and with each alias written out."""
+def _too_deep(text: str) -> str:
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):  # which does not call itself
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MOST_LEVELS:
+            return f"its values are nested too deeply, in more than {_MOST_LEVELS} levels."
+    return ""
 
-    @cache
+
+def _too_large(text: str) -> str:
+    """What is wrong with the aliases of a YAML text that is not too deep; "" for nothing."""
+    if "&" not in text or "*" not in text:
+        return ""
+    sizes: dict[Any, int | None] = {}  # how many values a node stands for; None for one that is being counted
+
     def size(node: Any) -> int:
-        if isinstance(node, yaml.MappingNode):
-            return 1 + sum(size(value) for _, value in node.value)
-        return 1 + sum(map(size, node.value)) if isinstance(node, yaml.SequenceNode) else 1
+        if node not in sizes:
+            sizes[node] = None
+            parts = [value for _, value in node.value] if isinstance(node, yaml.MappingNode) else node.value
+            sizes[node] = 1 + (0 if isinstance(node, yaml.ScalarNode) else sum(map(size, parts)))
+        found = sizes[node]
+        if found is None:
+            raise _CircleError
+        return found
 
-    n_values = size(yaml.compose(text, Loader=yaml.SafeLoader))
-    return size.cache_info().currsize, n_values
+    try:
+        n_values = size(yaml.compose(text, Loader=yaml.SafeLoader))
+    except _CircleError:
+        return "an alias (*name) stands for a value that holds it, in a circle."
+    if n_values <= max(_MOST_VALUES, _MOST_TIMES * len(sizes)):
+        return ""
+    return f"with its aliases (*name) written out it has {n_values:,} values; at most {_MOST_VALUES:,} fit in a config."
+
+
+class _CircleError(Exception):
+    """A YAML node holds itself."""
