@@ -8,18 +8,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from forged_files import KINDS
+
+from stored_models import KINDS
 
 QUICK = ("logistic", "knn", "svd", "baseline")
-PROGRAM = Path(__file__).with_name("forged_files.py")
+TESTS = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize(
     "kind", [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
 )
 def test_every_forged_file_is_one_message_or_predicts(kind: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-X", "faulthandler", str(PROGRAM), kind, str(tmp_path / "model")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+    command = [sys.executable, "-X", "faulthandler", "-m", "tasks.forged_files", kind, str(tmp_path / "model")]
+    done = subprocess.run(command, cwd=TESTS, capture_output=True, text=True, timeout=500, check=False)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0, (lines[-1:], done.stderr[-3000:])
     outcomes = {what: outcome for what, outcome in lines if outcome is not None}

@@ -303,10 +303,12 @@ def test_utf_16_is_recognised(write, read: Reader):
     assert read(file, encoding="utf-16") == ROWS
     with pytest.raises(DataError, match="its end does not decode"):
         read(write(GOOD.encode("utf-16")[:-1]), encoding="utf-16")
+    with pytest.raises(DataError, match="its start does not decode"):
+        read(write(GOOD), encoding="utf-16")
 
 
 @every_reader
-@pytest.mark.parametrize("encoding", ["utf-9", "hex", "", "a\0b"])
+@pytest.mark.parametrize("encoding", ["utf-9", "hex", "undefined", "", "a\0b"])
 def test_an_unknown_encoding(write, read: Reader, encoding):
     with pytest.raises(DataError, match=r"encoding.*no such text encoding"):
         read(write(GOOD), encoding=encoding)

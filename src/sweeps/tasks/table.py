@@ -271,6 +271,8 @@ class Table:
                     place = len(block) - len(error.object) + error.start
                     lines += block.count(b"\n", 0, max(place, 0))
                     return f"the byte at offset {seen + place} (line {lines + 1})"
+                except UnicodeError:  # of codecs that want a byte order mark
+                    return "its start"
                 seen += len(block)
                 lines += block.count(b"\n")
         return "its end"
@@ -290,6 +292,7 @@ class Table:
     def _as_encoding(self, encoding: str) -> str:
         try:
             io.TextIOWrapper(io.BytesIO(), str(encoding)).close()  # refuses codecs that are not of text, too
+            "a".encode(str(encoding))  # and "undefined"
         except (LookupError, ValueError) as error:
             raise DataError(
                 f"{self._option('encoding', encoding)}: Python knows no such text encoding. Try utf-8, utf-16, latin-1 "

@@ -324,3 +324,20 @@ def test_codes_with_leading_zeros_are_no_numbers(write, users):
     path = write(f"userId,movieId,rating\n{first},20,4\n{second},21,3\n{third},22,5\n")
     expected = [(first.strip('" '), 20, 4), (second.strip('" '), 21, 3), (third, 22, 5)]
     assert triples(load_ratings_csv(path)) == expected
+
+
+@pytest.mark.parametrize("item", ["1e3", "1E3", "+1.5e1", "inf", "nan", "1e400", "2e3 "])
+@pytest.mark.parametrize("end", ["\n", ""])
+def test_what_is_a_number_to_pandas_and_no_whole_one_to_us_is_a_name(write, item, end):
+    path = write(f"userId,movieId,rating\n1,20,4\n2,{item},3{end}")
+    assert triples(load_ratings_csv(path)) == [(1, "20", 4), (2, item.strip(), 3)]
+    last = write(f"rating,userId,movieId\n4,1,20\n3,2,{item}{end}", "last.csv")
+    assert triples(load_ratings_csv(last)) == [(1, "20", 4), (2, item.strip(), 3)]
+
+
+@pytest.mark.parametrize("item", ["1000000000000000001.0", "9007199254740993.00", "1000000000000000001", "2e5f"])
+def test_large_whole_numbers_are_exact(write, item):
+    path = write(f"userId,movieId,rating\n1,20,4\n2,{item},3\n")
+    whole = item.partition(".")[0]
+    expected = [(1, 20, 4), (2, int(whole), 3)] if whole.isdigit() else [(1, "20", 4), (2, item, 3)]
+    assert triples(load_ratings_csv(path)) == expected

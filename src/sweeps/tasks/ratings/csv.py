@@ -22,6 +22,7 @@ from sweeps.tasks.table import LONGEST_LINE, UNIT_SEPARATOR, Layout, Table
 from sweeps.tasks.values import is_missing, whole_number
 
 ROWS_AT_A_TIME = 1_000_000
+_EXACT = 2**53  # whole numbers below it are floats
 
 
 def load_ratings_csv(
@@ -133,8 +134,8 @@ class _Guarded(io.TextIOBase):
     Args:
         text: at its start.
         table: where it comes from.
-        without_codes: whether a code with leading zeros is refused, with a ValueError, since its column is to hold
-            whole numbers.
+        without_codes: whether a code with leading zeros, or a number with an exponent, is refused, with a ValueError,
+            since its column is to hold whole numbers.
     """
 
     def __init__(self, text: io.TextIOBase, table: Table, without_codes: bool) -> None:
@@ -150,7 +151,9 @@ class _Guarded(io.TextIOBase):
         inside = f"[^{re.escape(''.join(self._starts))}]"
         self._stray_quote = re.compile(f'{inside}"{inside}')
         self._tail = ""  # the last two characters of the part before
-        self._set_off = re.compile(f"[{re.escape(''.join(self._starts))}][ \t]*[+-]?0[0-9]")
+        starts = f"[{re.escape(''.join(self._starts))}]"
+        self._set_off = re.compile(f"{starts}[ \t]*[+-]?0[0-9]")
+        self._exponent = re.compile(rf"{starts}[ \t]*[+-]?[0-9.]+[eE][+-]?[0-9]+[ \t]*(?={starts}|\Z)")
 
     def read(self, size: int | None = -1, /) -> str:
         part = self._text.read(size)
@@ -177,6 +180,8 @@ class _Guarded(io.TextIOBase):
             raise ValueError("a code with leading zeros")
         if any(mark in seen for mark in (" 0", "\t0", "+0", "-0")) and self._set_off.search(seen):
             raise ValueError("a code with leading zeros after a blank or a sign")
+        if ("e" in seen or "E" in seen) and self._exponent.search(seen):
+            raise ValueError("1e3 is a name, which pandas takes for 1000")
         last = max(seen.rfind(start) for start in self._starts)
         self._before = seen[last:] if last >= 0 else ""
 
@@ -228,7 +233,7 @@ def _read_fast(
     table: Table, width: int, positions: dict[str, int], types: dict[int, Any], decimal: str
 ) -> pd.DataFrame:
     parts: dict[str, list[np.ndarray]] = {name: [] for name in positions}
-    with table.reading(), table.open() as text, warnings.catch_warnings():
+    with table.reading(), table.open() as text, warnings.catch_warnings(), np.errstate(invalid="ignore"):
         # That the first row is too long is only a warning to pandas.
         warnings.simplefilter("error", pd.errors.ParserWarning)
         pieces = pd.read_csv(
@@ -247,8 +252,18 @@ def _read_fast(
         )
         for piece in pieces:
             for name, position in positions.items():
-                parts[name].append(piece[position].to_numpy())
+                values = piece[position].to_numpy()
+                if values.dtype == np.int64:
+                    _check_exact(values)
+                parts[name].append(values)
     return pd.DataFrame({name: np.concatenate(parts.pop(name)) for name in positions}, copy=False)
+
+
+def _check_exact(values: np.ndarray) -> None:
+    """Refuse whole numbers that pandas may have read as floats, which it does where one of them has a fraction of 0."""
+    large = values[np.abs(values) >= _EXACT]
+    if len(large) and not (large & 1).any():
+        raise ValueError("no float of this size is odd")
 
 
 def _read_slowly(table: Table, width: int, positions: dict[str, int], on_bad_rows: str) -> tuple[pd.DataFrame, str]:

@@ -23,6 +23,7 @@ from sweeps.tracking.predictions.spool import Spool
 _PAUSE = 0.5  # seconds between two looks into the folder
 _LONGEST_PAUSE = 30.0  # after failures
 _PATIENCE = 3.0  # seconds for a server that takes nothing, at the end
+_AT_WORK = 0.1  # seconds of processor time, more than waiting for a server takes in _PATIENCE
 _NICENESS = 10
 
 _is_ready = threading.Event()  # everything that sending takes is imported
@@ -103,11 +104,12 @@ def _wait_for_the_end(ending: threading.Event, spool: Spool) -> None:
     sys.stdin.buffer.read()
     ending.set()
     _is_ready.wait()
-    left, since = len(spool.waiting()), time.monotonic()
+    left, worked, since = len(spool.waiting()), time.process_time(), time.monotonic()
     while time.monotonic() < since + _PATIENCE:
         time.sleep(0.1)
-        if len(spool.waiting()) < left:
-            left, since = len(spool.waiting()), time.monotonic()
+        # On a busy machine the first log takes longer than a dead server is given: then it is us, and not the server.
+        if len(spool.waiting()) < left or time.process_time() > worked + _AT_WORK:
+            left, worked, since = len(spool.waiting()), time.process_time(), time.monotonic()
     os._exit(1)  # what waits is on disk
 
 
