@@ -61,6 +61,20 @@ class Postgres:
         self._client("psql", "-c", f'CREATE DATABASE "{name}"', "postgres")
         return self.url_of(name)
 
+    def terminate(self, database: str, but: int = 0) -> int:
+        """End connections to a database, save for the oldest ones.
+
+        Args:
+            database: its name.
+            but: how many of the oldest are left.
+
+        Returns:
+            How many were ended.
+        """
+        query = f"""SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = '{database}' AND pid <> pg_backend_pid() ORDER BY backend_start OFFSET {but}"""
+        return self._client("psql", "-t", "-c", query, "postgres").count("t")
+
     def dump(self, database: str) -> str:
         """Everything in a database, as SQL."""
         return self._client("pg_dump", database)
