@@ -144,6 +144,7 @@ def test_eight_sweeps_at_once_on_one_storage_and_one_store_all_finish(site: Site
     )
 
 
+@pytest.mark.slow
 def test_a_second_coordinator_is_refused_by_name(site: Site) -> None:
     first = site.start(mischief="sleep:3@*")
     site.wait_until_begun(1)

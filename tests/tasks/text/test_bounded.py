@@ -41,11 +41,16 @@ def test_our_own_models_predict_in_this_process(tmp_path: Path, vectorizer: Any,
     "vectorizer",
     [
         TfidfVectorizer(token_pattern=r"(?:[a-z]\w*)(?:'s)?"),
-        FeatureUnion(
-            [("one", CountVectorizer()), ("other", Pipeline([("two", CountVectorizer(token_pattern="a|b"))]))]
+        *(
+            pytest.param(vectorizer, marks=pytest.mark.slow)
+            for vectorizer in (
+                FeatureUnion(
+                    [("one", CountVectorizer()), ("other", Pipeline([("two", CountVectorizer(token_pattern="a|b"))]))]
+                ),
+                FeatureUnion([("one", CountVectorizer())], n_jobs=2),
+                Pipeline([("count", CountVectorizer()), ("topics", LatentDirichletAllocation(2, random_state=1))]),
+            )
         ),
-        FeatureUnion([("one", CountVectorizer())], n_jobs=2),
-        Pipeline([("count", CountVectorizer()), ("topics", LatentDirichletAllocation(2, random_state=1))]),
     ],
 )
 def test_a_model_that_may_not_end_predicts_the_same_in_a_process_of_its_own(tmp_path: Path, vectorizer: Any) -> None:

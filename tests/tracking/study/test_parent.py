@@ -134,7 +134,7 @@ def test_a_hyperparameter_named_like_a_param_of_ours_keeps_its_group(client: Mlf
     assert child.data.params["model.dataset"] == "a"
 
 
-@pytest.mark.parametrize("is_killed", [False, True], ids=["whole", "killed"])
+@pytest.mark.parametrize("is_killed", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["whole", "killed"])
 def test_trials_that_come_quickly_are_logged_by_a_process_once_each(
     client: MlflowClient, tmp_path: Path, is_killed: bool
 ) -> None:
@@ -208,6 +208,7 @@ def assert_each_trial_is_logged_once(experiment: str, parent: str, n_trials: int
     assert (runs["metrics.val_f1"] == runs["tags.sweeps.trial.number"].astype(int) / 10).all()
 
 
+@pytest.mark.slow
 def test_the_process_ends_with_a_coordinator_that_is_killed_and_nothing_is_there_twice(
     client: MlflowClient, tmp_path: Path
 ) -> None:
