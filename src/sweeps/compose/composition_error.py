@@ -22,7 +22,7 @@ from sweeps.compose.override_text import to_text
 from sweeps.compose.root_config import RootConfig  # registers the schema and the resolvers before Hydra composes
 
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError)
-REFUSALS = (ValueError, TypeError, OSError, AssertionError, RecursionError)
+REFUSALS = (ValueError, TypeError, OSError, AssertionError, RecursionError, ArithmeticError, LookupError)
 """What Hydra raises beside those, while it composes, for some of what can be typed or stand in a file."""
 
 _GROUPS = ("model", "vectorizer", "dataset", "sampler", "pruner", "experiment")
