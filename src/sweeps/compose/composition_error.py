@@ -79,6 +79,8 @@ def _explain_refusal(error: Exception, arguments: Sequence[str], folders: Sequen
         return "\n".join(unfit)
     if wrong := unreadable(folders, arguments):
         return wrong
+    if isinstance(error, ArithmeticError) and (key := re.search(r"full_key: (\S+)", str(error))):
+        return f"{key[1]}: {first_line(error)}"
     where = traceback.extract_tb(error.__traceback__)[-1].line or ""
     said = str(error).strip() or where  # of an assertion
     said = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
