@@ -9,8 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -225,6 +226,23 @@ def test_a_disk_that_refuses_loses_nothing_while_the_process_lives(tmp_path: Pat
         moved.rename(spool.folder)
         log.close()
     assert [batch_of(file).n_predictions for file in spool.waiting()] == [3]
+
+
+def test_the_last_logs_are_sent_although_an_earlier_service_is_not_done_with_its_own(
+    bench: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", bench.uri)
+    spool = Spool(tmp_path / "spool")
+    log = BackgroundLog(spool, flush=60)
+    with ExitStack() as earlier:
+        earlier.enter_context(sending_process(spool))
+        log.start()
+        log.add(batch())
+        wait_until(lambda: bool(spool.waiting()))
+        threading.Timer(2.0, earlier.pop_all().close).start()
+    log.close()
+    assert spool.waiting() == []
+    assert len(logged(bench)) == 1
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ taken nothing for some seconds.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import sys
@@ -23,7 +24,6 @@ from sweeps.tracking.predictions.spool import Spool
 _PAUSE = 0.5  # seconds between two looks into the folder
 _LONGEST_PAUSE = 30.0  # after failures
 _PATIENCE = 3.0  # seconds for a server that takes nothing, at the end
-_AT_WORK = 0.1  # seconds of processor time, more than waiting for a server takes in _PATIENCE
 _NICENESS = 10
 
 _is_ready = threading.Event()  # everything that sending takes is imported
@@ -39,13 +39,18 @@ def main() -> None:
     ending = threading.Event()
     spool = Spool(Path(sys.argv[1]))
     threading.Thread(target=_wait_for_the_end, args=(ending, spool), daemon=True).start()
-    while True:
+    until = math.inf
+    while time.monotonic() < until:
         with spool.sending() as is_ours:
             if is_ours:
                 _send(spool, ending, _NICENESS)
                 return
-        if ending.wait(_PAUSE):
-            return
+        if ending.is_set():  # another service's sender takes our logs, or ends and leaves them to us
+            if not spool.waiting():
+                return
+            until = min(until, time.monotonic() + _LONGEST_PAUSE)
+            time.sleep(_PAUSE)
+        ending.wait(_PAUSE)
 
 
 def _send(spool: Spool, ending: threading.Event, niceness: int = 0) -> None:
@@ -104,12 +109,11 @@ def _wait_for_the_end(ending: threading.Event, spool: Spool) -> None:
     sys.stdin.buffer.read()
     ending.set()
     _is_ready.wait()
-    left, worked, since = len(spool.waiting()), time.process_time(), time.monotonic()
+    left, since = len(spool.waiting()), time.monotonic()
     while time.monotonic() < since + _PATIENCE:
         time.sleep(0.1)
-        # On a busy machine the first log takes longer than a dead server is given: then it is us, and not the server.
-        if len(spool.waiting()) < left or time.process_time() > worked + _AT_WORK:
-            left, worked, since = len(spool.waiting()), time.process_time(), time.monotonic()
+        if len(spool.waiting()) < left:
+            left, since = len(spool.waiting()), time.monotonic()
     os._exit(1)  # what waits is on disk
 
 
