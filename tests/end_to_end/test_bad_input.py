@@ -147,6 +147,26 @@ def test_a_key_of_a_sweep_without_m_is_said_to_have_no_effect(bench: Workbench, 
     assert "Note: n_trials, sampler, n_jobs have no effect on a single run; -m makes a sweep with them." in finished.out
 
 
+def test_a_value_that_no_trial_uses_is_said(bench: Workbench, texts: Path) -> None:
+    note = "model.gamma=0.3 is never used, since its condition (`when`) does not hold in any trial."
+    svm = [*text_csv(texts), "model=svm", "model.gamma=0.3"]
+    dry = bench.run("-m", *svm, "model.kernel=linear", "dry_run=true")
+    assert dry.out.count(note) == 1
+    for used in ("model.kernel=rbf", "model.kernel=linear,rbf"):
+        assert "never used" not in bench.run("-m", *svm, used, "dry_run=true").out
+    single = bench.run(*svm, "model.kernel=linear")
+    assert single.out.count("Note: model.gamma is not used, since its condition (`when`) does not hold.") == 1
+
+
+def test_a_name_for_a_metric_that_nothing_measures_is_said(bench: Workbench, texts: Path) -> None:
+    more = ["+also_log.metrics.f1=val_f1", "+also_log.metrics.rmse=test_rmse"]
+    swept = bench.sweep(*text_csv(texts), "model=logistic", "n_trials=2", *more)
+    (line,) = [line for line in swept.out.splitlines() if "test_rmse" in line]
+    assert line.startswith("Warning: also_log.metrics.rmse: nothing measures test_rmse; there are val_accuracy, ")
+    assert line.endswith("(2 trials: 0, 1)")
+    assert all(run.data.metrics["f1"] == run.data.metrics["val_f1"] for run in bench.runs("trial"))
+
+
 @pytest.mark.parametrize(("multirun", "said"), [(["-m", "n_trials=2"], "(2 trials: 0, 1)"), ([], "Warning: Conv")])
 def test_what_models_warn_of_is_said_once(bench: Workbench, texts: Path, multirun: list[str], said: str) -> None:
     done = bench.run(*multirun, *text_csv(texts), "model=logistic", "model.max_iter=1", "model.C=1")

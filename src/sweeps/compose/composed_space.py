@@ -77,6 +77,20 @@ def leaves_of(config: DictConfig, request: Request) -> dict[Owner, tuple[Leaf, .
     Raises:
         ConfigError: a rule of the search-space language is broken; the message names the file and the key.
     """
+    return {owner: reachable(declared) for owner, declared in _declared(config, request).items()}
+
+
+def idle_values(config: DictConfig, request: Request) -> set[str]:
+    """The keys of typed values that no trial of a composed config uses, since their conditions never hold."""
+    declared = _declared(config, request).values()
+    idle = {leaf.key for leaves in declared for leaf in leaves} - {
+        leaf.key for own in declared for leaf in reachable(own)
+    }
+    return idle & request.leaf_values.keys()
+
+
+def _declared(config: DictConfig, request: Request) -> dict[Owner, list[Leaf]]:
+    """All leaves, whether some trial uses them or not."""
     owners = _Owners(config, request.scope)
     leaves: dict[str, Leaf] = {}
     for package, space, where in _spaces(config, owners, request.scope):
@@ -105,7 +119,7 @@ def leaves_of(config: DictConfig, request: Request) -> dict[Owner, tuple[Leaf, .
     for key, leaf in leaves.items():
         is_fixed = key not in request.leaf_sweeps and request.is_fixed(key)
         by_owner.setdefault(owners.of(key), []).append(replace(leaf, is_fixed=is_fixed))
-    return {owner: reachable(found) for owner, found in by_owner.items()}
+    return by_owner
 
 
 def _node_and_name(config: DictConfig, key: str) -> tuple[Any, str]:

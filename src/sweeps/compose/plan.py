@@ -17,8 +17,9 @@ from optuna.trial import FrozenTrial
 
 from sweeps.base import pickling
 from sweeps.base.errors import ConfigError
+from sweeps.base.say import say
 from sweeps.compose import override_text, space_yaml
-from sweeps.compose.composed_space import has_key, leaves_of
+from sweeps.compose.composed_space import has_key, idle_values, leaves_of
 from sweeps.compose.composition_error import composing
 from sweeps.compose.leaf import Leaf
 from sweeps.compose.plain_run import remove_search_spaces
@@ -220,6 +221,7 @@ def plan_study(request: Request, option: str | None, master: DictConfig, config_
     subject = next(iter(study_choice.values()), str(first.hydra.job.name))
     space = _space(groups, list(combinations.values()), request)
     _check_sweeps_have_effect(space, request)
+    _say_what_has_no_effect(list(combinations.values()), request)
     return StudyPlan(subject, study_choice, combinations, space)
 
 
@@ -264,6 +266,16 @@ def _check_sweeps_have_effect(space: SearchSpace, request: Request) -> None:
             f"{', '.join(idle)}: this is never used, since its condition (`when`) does not hold with {fixed}. Leave it "
             f"out, or fix nothing that its condition names."
         )
+
+
+def _say_what_has_no_effect(combinations: Sequence[Combination], request: Request) -> None:
+    """A typed value does nothing where no trial uses it; other options of the same sweep may."""
+    if not request.leaf_values:
+        return
+    idle = [(combination.config, idle_values(combination.config, request)) for combination in combinations]
+    for key, value in request.leaf_values.items():
+        if all(key in keys for config, keys in idle if has_key(config, key)):
+            say(f"Note: {key}={value} is never used, since its condition (`when`) does not hold in any trial.")
 
 
 def _deciding_group(groups: Iterable[str], having: Sequence[tuple[Mapping[str, str], tuple[Leaf, ...]]]) -> str | None:

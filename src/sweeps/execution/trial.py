@@ -34,8 +34,15 @@ def run_trial(config: DictConfig) -> TrialResult:
         evaluation = task.evaluate(candidate_of(config), report_scores)
     also = config.get("also_log") or {}
     metrics = dict(evaluation.metrics)
-    metrics |= {name: metrics[of] for name, of in (also.get("metrics") or {}).items() if of in metrics}
+    more = dict(also.get("metrics") or {})
+    metrics |= {name: metrics[of] for name, of in more.items() if of in evaluation.metrics}
     messages = dict.fromkeys(map(_shown, caught))
+    measured = ", ".join(evaluation.metrics)
+    messages |= dict.fromkeys(
+        f"also_log.metrics.{name}: nothing measures {of}; there are {measured}"
+        for name, of in more.items()
+        if of not in evaluation.metrics
+    )
     params = {str(name): OmegaConf.select(config, key) for name, key in (also.get("params") or {}).items()}
     seconds = {**evaluation.seconds, "load": evaluation.seconds.get("load", 0.0) + loading}
     return TrialResult(metrics, seconds, tuple(messages), params)
@@ -68,12 +75,14 @@ def _trusted_types(option: dict[str, Any], group: str) -> list[str]:
 
 def hyperparameters(config: DictConfig) -> dict[str, Any]:
     """Every active hyperparameter by config key: those that their own conditions switch off are left out."""
-    active: dict[str, Any] = {}
-    for group in GROUPS:
-        option = _option(config, group)
-        off = inactive_keys(option)
-        active |= {f"{group}.{name}": value for name, value in flatten(option).items() if name not in off}
-    return active
+    off = switched_off(config)
+    values = {f"{group}.{name}": value for group in GROUPS for name, value in flatten(_option(config, group)).items()}
+    return {key: value for key, value in values.items() if key not in off}
+
+
+def switched_off(config: DictConfig) -> set[str]:
+    """The keys of hyperparameters that their own conditions switch off, such as `model.gamma` of a linear SVM."""
+    return {f"{group}.{name}" for group in GROUPS for name in inactive_keys(_option(config, group))}
 
 
 def load_task(config: DictConfig) -> Task:

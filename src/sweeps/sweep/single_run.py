@@ -16,7 +16,7 @@ from sweeps.compose.plan import names_of
 from sweeps.compose.request import check_option_name
 from sweeps.compose.settings import Settings
 from sweeps.execution.outcome import TrialResult
-from sweeps.execution.trial import GROUPS, candidate_of, hyperparameters, load_task, run_trial
+from sweeps.execution.trial import GROUPS, candidate_of, hyperparameters, load_task, run_trial, switched_off
 from sweeps.sweep.tables import table
 
 _HAS_EFFECT = ("also_log", "dry_run", "experiment", "experiment_name", "seed", "dataset", *GROUPS)
@@ -44,6 +44,8 @@ def check_single(config: DictConfig, runtime: Any, overrides: Sequence[str] = ()
     if idle:
         has, it = ("have", "them") if len(idle) > 1 else ("has", "it")
         say(f"Note: {', '.join(idle)} {has} no effect on a single run; -m makes a sweep with {it}.")
+    for key in switched_off(config) & keys.keys():
+        say(f"Note: {key} is not used, since its condition (`when`) does not hold.")
 
 
 def run_single(config: DictConfig, runtime: Any) -> TrialResult:
