@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 from .conftest import Workbench, text_csv
+from .fault_site import Site
 from .serving import serving, tracking_server
 
+APPS = Path(__file__).parent / "apps"
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
     "--headless",
@@ -106,6 +108,46 @@ def test_the_models_page_shows_the_version_and_its_alias(page: Page, mlflow_page
     page.goto(f"{mlflow_pages}/models/comments")
     expect(page.get_by_text("Version 1").first).to_be_visible()
     expect(page.get_by_text("champion").first).to_be_visible()
+
+
+@pytest.fixture(scope="module")
+def apps_swept(new_site: Callable[[], Site]) -> Site:
+    """What two apps log themselves: figures, nested runs, a model that wins."""
+    site = new_site()
+    shutil.copytree(APPS, site.folder, dirs_exist_ok=True)
+    for app, overrides in (("learns.py", []), ("logs.py", ["how=plain,several", "hydra.sweeper.study_name=logs"])):
+        command = site.command(app, "-m", *overrides)
+        assert command.wait() == 0, command.out + command.err
+    return site
+
+
+@pytest.fixture(scope="module")
+def apps_pages(apps_swept: Site) -> Iterator[str]:
+    with tracking_server(Workbench(apps_swept.folder)) as (address, _):
+        yield f"{address}/#"
+
+
+def test_what_an_app_logs_stands_on_its_trials_page(page: Page, apps_pages: str, apps_swept: Site) -> None:
+    runs = {run.data.params["how"]: run for run in apps_swept.children("logs")}
+    plain, several = (f"{apps_pages}/experiments/{runs[how].info.experiment_id}/runs/" for how in ("plain", "several"))
+    page.goto(f"{plain}{runs['plain'].info.run_id}")
+    for text in ("mine", "how", "loss", "score"):
+        expect(page.get_by_text(text, exact=True).first).to_be_visible()
+    expect(page.get_by_role("button", name="frame").first).to_be_visible()
+    page.goto(f"{plain}{runs['plain'].info.run_id}/artifacts")
+    for text in ("greeting.txt", "figures"):
+        expect(page.get_by_text(text, exact=True).first).to_be_visible()
+    page.goto(f"{several}{runs['several'].info.run_id}")
+    expect(page.get_by_text("inner", exact=True).first).to_be_visible()
+
+
+def test_an_apps_winner_stands_on_the_models_page_with_the_run_it_comes_from(
+    page: Page, apps_pages: str, apps_swept: Site
+) -> None:
+    run = apps_swept.client.get_run(apps_swept.champion("level"))
+    page.goto(f"{apps_pages}/models/level/versions/1")
+    expect(page.get_by_text("champion").first).to_be_visible()
+    expect(page.get_by_role("link", name=run.info.run_name).first).to_be_visible()
 
 
 def test_the_services_page_sends_a_batch(page: Page, swept: Workbench) -> None:
