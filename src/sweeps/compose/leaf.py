@@ -141,3 +141,22 @@ def _list_of(text: str) -> list[Any] | None:
 def same(left: Any, right: Any) -> bool:
     """Equal values of the same kind: `True` is not `1`, while `1` is `1.0`."""
     return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
+
+
+def as_yaml(value: Any) -> str:
+    """As YAML and Hydra write it."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def describe_distribution(distribution: BaseDistribution) -> str:
+    """In words, such as `float 0.01 to 100 log`."""
+    if isinstance(distribution, CategoricalDistribution):
+        return f"one of {', '.join(map(as_yaml, distribution.choices))}"
+    assert isinstance(  # noqa: S101 - for mypy: no third kind
+        distribution, FloatDistribution | IntDistribution
+    )
+    kind = "int" if isinstance(distribution, IntDistribution) else "float"
+    step = f" step {distribution.step:g}" if distribution.step is not None and not distribution.log else ""
+    return f"{kind} {distribution.low:g} to {distribution.high:g}{' log' if distribution.log else ''}{step}"

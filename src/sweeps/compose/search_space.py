@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 
 from sweeps.base.errors import ConfigError
 from sweeps.compose import override_text
-from sweeps.compose.leaf import NO_DEFAULT, Leaf, branches
+from sweeps.compose.leaf import NO_DEFAULT, Leaf, as_yaml, branches, describe_distribution, same
 
 Owner = tuple[str, str]
 """The group and the option that a leaf belongs to."""
@@ -133,8 +133,47 @@ class SearchSpace:
         swept = self.swept_groups()
         lead = next(iter(swept), "") if self.lead is None else self.lead
         starts = [{**first, lead: option} for option in swept.get(lead, ())] or [first]
-        found = [(start, self._default_values(start)) for start in starts]
+        found = [(start, self._active(start, {})) for start in starts]
         return [self._parameters(start, values) for start, values in found if NO_DEFAULT not in values.values()]
+
+    def parameters_of(self, point: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """A point as parameters by Optuna name, and what of it does not fit.
+
+        Args:
+            point: options by group, and values by config key; of those that it lacks, the first and the default.
+        """
+        choices = {group: str(point.get(group, options[0])) for group, options in self.groups.items()}
+        unfit = [
+            f"{group}={choices[group]}, which is none of {', '.join(options)}"
+            for group, options in self.groups.items()
+            if choices[group] not in options
+        ]
+        active = self._active(choices, point)
+        for leaf in (leaf for owner in _owners(choices) for leaf in self.leaves.get(owner, ())):
+            key, value = leaf.key.lstrip("+"), active.get(leaf.key)
+            if leaf.key not in active or key not in point:
+                continue
+            if leaf.is_fixed and not same(value, leaf.default):
+                unfit.append(f"{key}={as_yaml(value)}, which is fixed at {as_yaml(leaf.default)}")
+            elif not leaf.is_fixed and not leaf.encode(value)[0]:
+                unfit.append(f"{key}={as_yaml(value)}, which is outside {describe_distribution(leaf.distribution)}")
+        known = {*choices, *(key.lstrip("+") for key in active)}
+        unfit += [f"{key}, which is not searched with {_shown(choices)}" for key in point if key not in known]
+        return self._parameters(choices, active), unfit
+
+    def active_part(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        """What of a point is an option here, or the value of a leaf that is active with the others."""
+        choices = {group: str(point.get(group, options[0])) for group, options in self.groups.items()}
+        keys = {*choices, *(key.lstrip("+") for key in self._active(choices, point))}
+        return {key: value for key, value in point.items() if key in keys}
+
+    def _active(self, choices: Mapping[str, str], point: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of the leaves that are active in a point, by key; defaults for those that it lacks."""
+        values: dict[str, Any] = {}
+        for owner in _owners(choices):
+            leaves = self.leaves.get(owner, ())
+            values |= next(branches(leaves, lambda leaf: [point.get(leaf.key.lstrip("+"), leaf.default)]))
+        return values
 
     def _points(self, choices: Mapping[str, str], rest: Sequence[Owner]) -> Iterator[dict[str, Any]]:
         """The points of some options, one at a time: there may be too many to keep."""
@@ -145,12 +184,6 @@ class SearchSpace:
             for others in self._points(choices, rest[1:]):
                 yield self._parameters(choices, branch) | others
 
-    def _default_values(self, choices: Mapping[str, str]) -> dict[str, Any]:
-        values: dict[str, Any] = {}
-        for owner in _owners(choices):
-            values |= next(branches(self.leaves.get(owner, ()), lambda leaf: [leaf.default]))
-        return values
-
     def _parameters(self, choices: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:
         """Choices and config values as Optuna knows them: what is fixed, or outside its distribution, is left out."""
         parameters: dict[str, Any] = {group: choices[group] for group in self.swept_groups()}
@@ -160,6 +193,10 @@ class SearchSpace:
                 if holds and not leaf.is_fixed:
                     parameters[leaf.name] = encoded
         return parameters
+
+
+def _shown(choices: Mapping[str, str]) -> str:
+    return " ".join(f"{group}={choice}" for group, choice in choices.items()) or "this config"
 
 
 def _owners(choices: Mapping[str, str]) -> list[Owner]:

@@ -49,6 +49,7 @@ class CommonConfig:
     max_retries: int = 1
     grace_period: float = 30.0
     study_name: str | None = None
+    start_with: Any = None
     join: bool = False
     promote: Promote = Promote.auto
     max_failure_rate: float = 0.5
@@ -107,6 +108,7 @@ class Settings:
         metric: the name of what is optimised, several, or None for the objective's own.
         experiment_name: None for what MLflow's variables name, else the subject's.
         repeat: a config key and the values under which each configuration runs; None for once.
+        start_with: points to run after the defaults, or where their best come from, as plain data; None for none.
         prefix: what stands before a setting's name on the command line.
         The others stand in `conf/config.yaml`.
     """
@@ -124,6 +126,7 @@ class Settings:
     metric: str | tuple[str, ...] | None
     study_name: str | None
     storage: str | None
+    start_with: Any
     join: bool
     experiment_name: str | None
     registered_model_name: str | None
@@ -158,6 +161,7 @@ class Settings:
         )
         values["cache"] = CacheBounds(**config.cache)
         values["repeat"] = _repeat(_plain(values["repeat"]))
+        values["start_with"] = _plain(values["start_with"])
         for name in ("direction", "metric"):
             found = _plain(values[name])
             values[name] = tuple(map(str, found)) if isinstance(found, list) else found if found is None else str(found)

@@ -1,9 +1,9 @@
-"""What a sweep tries next: interrupted trials again, then the defaults, then what the sampler proposes."""
+"""What a sweep tries next: interrupted trials again, the defaults, where it is to start, what the sampler proposes."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,7 @@ class TrialQueue:
         coordinator: stands for this process; noted with every trial.
         describe: every active hyperparameter of a proposal, known before it runs, so that a failed trial shows them.
         suggest_more: what a user's own function draws beside the space.
+        starting_points: parameters, by Optuna name, that are run after the defaults.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class TrialQueue:
         coordinator: str = "",
         describe: Callable[[Proposal], Mapping[str, Any]] = lambda proposal: proposal.values,
         suggest_more: Callable[[Proposal, Trial], Proposal] = lambda proposal, trial: proposal,
+        starting_points: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self._study = study
         self._space = space
@@ -68,6 +70,7 @@ class TrialQueue:
         self._coordinator = coordinator
         self._describe = describe
         self._suggest_more = suggest_more
+        self._starting_points = starting_points
         self._queued: deque[tuple[dict[str, Any], dict[str, Any]]] = deque()  # parameters, user attributes
 
     def requeue_orphans(self, alive: Collection[str] = (), in_flight: Collection[int] = ()) -> list[FrozenTrial]:
@@ -82,7 +85,10 @@ class TrialQueue:
         """
         cut_off = fail_cut_off(self._study, alive, in_flight)
         trials = self._study.get_trials(deepcopy=False)
-        self._queued = deque([*_retries(trials), *self._defaults(trials)])
+        defaults = self._space.defaults()
+        starts = [point for point in self._starting_points if point not in defaults]
+        first = [*self._unbegun(trials, Attribute.DEFAULT, defaults), *self._unbegun(trials, Attribute.START, starts)]
+        self._queued = deque([*_retries(trials), *first])
         return cut_off
 
     def retry(self, trial: FrozenTrial) -> None:
@@ -109,20 +115,20 @@ class TrialQueue:
         record_proposal(trial, proposal, overrides, self._describe(proposal), self._coordinator)
         return Asked(trial, proposal)
 
-    def _defaults(self, trials: list[FrozenTrial]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-        """The defaults that no trial runs, ran, or is to run again."""
-        begun = {
-            trial.user_attrs.get(Attribute.DEFAULT) for trial in trials if is_drawn(trial) or not was_cut_off(trial)
-        }
+    def _unbegun(
+        self, trials: list[FrozenTrial], attribute: str, points: Sequence[Mapping[str, Any]]
+    ) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """The points, known by an attribute, that no trial runs, ran, or is to run again."""
+        begun = {trial.user_attrs.get(attribute) for trial in trials if is_drawn(trial) or not was_cut_off(trial)}
         return [
-            (parameters, {Attribute.DEFAULT: index})
-            for index, parameters in enumerate(self._space.defaults())
+            (dict(parameters), {attribute: index})
+            for index, parameters in enumerate(points)
             if index not in begun and self._samplers.admits(parameters)
         ]
 
 
 def _retry(trial: FrozenTrial) -> tuple[dict[str, Any], dict[str, Any]]:
-    kept = (Attribute.ATTEMPT, Attribute.LOSSES, Attribute.DEFAULT)
+    kept = (Attribute.ATTEMPT, Attribute.LOSSES, Attribute.DEFAULT, Attribute.START)
     attributes = {name: trial.user_attrs[name] for name in kept if name in trial.user_attrs}
     attributes[Attribute.RETRY_OF] = trial.number
     return dict(trial.params), attributes

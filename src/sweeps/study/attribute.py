@@ -17,6 +17,7 @@ class Attribute:
     ATTEMPT = "sweeps.attempt"  # how often processes have died of these parameters
     LOSSES = "sweeps.losses"  # how often workers were lost with these parameters
     DEFAULT = "sweeps.default"  # it runs an option's defaults as written; which one, in order
+    START = "sweeps.start"  # it runs a point that the study was to start with; which one, in order
 
 
 def is_drawn(trial: FrozenTrial) -> bool:

@@ -9,6 +9,7 @@ from optuna import Study
 from optuna.distributions import distribution_to_json
 
 from sweeps.base.errors import ConfigError
+from sweeps.compose.settings import Settings
 from sweeps.execution.objective import Objective
 
 # User attributes of the study
@@ -17,16 +18,18 @@ METRICS = "sweeps.metrics"  # the names of its values
 _MOST_SHOWN = 12  # changes in a message; where it was another app everything has changed
 
 
-def identity_of(objective: Objective, seed: int) -> dict[str, str]:
+def identity_of(objective: Objective, settings: Settings) -> dict[str, str]:
     """Describe a study, one line for each thing that must not change while it lasts.
 
     Args:
         objective: with the study's search space.
-        seed: of its models and its sampler.
+        settings: the seed of its models and its sampler, and where it starts.
     """
     space = objective.plan.space
     lines = {"metric": ", ".join(f"{direction} {name}" for name, direction in objective.directions.items())}
-    lines |= {"seed": str(seed), **objective.identity()}
+    lines |= {"seed": str(settings.seed), **objective.identity()}
+    if settings.start_with is not None:
+        lines["start_with"] = str(settings.start_with)
     lines |= {group: " | ".join(options) for group, options in space.groups.items()}
     for leaf in space.searched_leaves():
         when = "".join(f" when {key} in {list(values)}" for key, values in leaf.when.items())

@@ -18,6 +18,7 @@ from sweeps.base.waiting import wait_for
 from sweeps.study.command_file import Command, remember
 from sweeps.study.identity import IDENTITY, METRICS, check_same
 from sweeps.study.lease import Lease
+from sweeps.study.starting_points import STARTING_POINTS
 from sweeps.study.storage import open_storage
 from sweeps.sweep.data_line import data_tags
 from sweeps.sweep.preflight import CheckedStudy
@@ -63,6 +64,8 @@ def open_study(checked: CheckedStudy, experiment: str, command: Command) -> Iter
             write_text(folder.config, without_passwords(OmegaConf.to_yaml(plan.config)))
             study.set_user_attr(TRACKING, _shown_in_tracking(checked, experiment, command))
             study.set_user_attr(METRICS, list(objective.directions))
+            if checked.starting_points:
+                study.set_user_attr(STARTING_POINTS, list(checked.starting_points))
             study.set_user_attr(IDENTITY, dict(checked.identity))  # last: now everything is there to resume it
         yield study, lease
     finally:

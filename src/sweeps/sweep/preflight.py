@@ -27,6 +27,7 @@ from sweeps.study.identity import check_same, identity_of
 from sweeps.study.pruning import build_pruner
 from sweeps.study.sampler_node import in_our_words
 from sweeps.study.samplers import GRID, SamplerFactory
+from sweeps.study.starting_points import STARTING_POINTS, StartingPoints
 from sweeps.study.storage import find_study, parse_storage
 
 _LONGEST_PATH = 4_095 if os.uname().sysname == "Linux" else 1_023  # bytes
@@ -46,6 +47,7 @@ class CheckedStudy:
         identity: what must not change while the study lasts.
         folder: its files.
         storage: the URL of its database.
+        starting_points: what it tries after the defaults: parameters by Optuna name.
     """
 
     name: str
@@ -56,6 +58,7 @@ class CheckedStudy:
     identity: Mapping[str, str]
     folder: StudyFolder
     storage: str
+    starting_points: Sequence[Mapping[str, Any]]
 
     @property
     def plan(self) -> StudyPlan:
@@ -95,13 +98,15 @@ def check_study(plan: StudyPlan, *, several_studies: bool) -> CheckedStudy:
     _check_lengths(plan, folder)
     storage = settings.storage or folder.storage_url
     parse_storage(storage)
-    identity = identity_of(objective, settings.seed)
+    identity = identity_of(objective, settings)
     study = find_study(storage, name) if settings.study_name else None
     if study is None:
         folder.check_new()
+        starts = StartingPoints(objective, base, settings.storage).read(settings.start_with)
     else:
         check_same(study, identity)
-    return CheckedStudy(name, objective, settings, samplers, pruner, identity, folder, storage)
+        starts = study.user_attrs.get(STARTING_POINTS, [])
+    return CheckedStudy(name, objective, settings, samplers, pruner, identity, folder, storage, starts)
 
 
 def _samplers(plan: StudyPlan, settings: Settings) -> SamplerFactory:

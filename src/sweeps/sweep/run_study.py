@@ -23,6 +23,7 @@ from sweeps.study.command_file import Command
 from sweeps.study.folder import StudyFolder
 from sweeps.study.loop import StudyLoop, no_environment
 from sweeps.study.result import Callback, StudyResult
+from sweeps.study.starting_points import STARTING_POINTS
 from sweeps.study.stopping import Budget, Outcome
 from sweeps.sweep.open_study import open_study
 from sweeps.sweep.preflight import CheckedStudy
@@ -60,7 +61,8 @@ def run_study(checked: CheckedStudy, workers: Workers, command: Command) -> Stud
             runs = StudyRuns(client, experiment, study, folder)
         seen: list[Callback] = [Progress(study, settings.n_trials, metrics[0]), StudyFiles(folder, metrics[0], names)]
         describe, more = partial(_describe, objective), custom_space(settings.custom_search_space, plan)
-        queue = TrialQueue(study, plan.space, checked.samplers, lease.holder, describe, more)
+        starts = study.user_attrs.get(STARTING_POINTS, [])
+        queue = TrialQueue(study, plan.space, checked.samplers, lease.holder, describe, more, starts)
         with _saying_how_to_resume(folder):
             environment = runs.environment if settings.mlflow is AppLogs.inside else no_environment
             budget, listeners, n_reports = _budget(settings), [*seen, runs], objective.n_reports

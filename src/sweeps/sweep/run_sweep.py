@@ -13,6 +13,7 @@ from sweeps.base.cache import sweep_folder
 from sweeps.base.errors import SweepsError
 from sweeps.base.say import say
 from sweeps.base.temporary import in_own_folder
+from sweeps.compose.leaf import as_yaml
 from sweeps.compose.override_text import to_text
 from sweeps.compose.plan import plan_study
 from sweeps.compose.request import Request
@@ -60,6 +61,8 @@ def run_sweep(
             say(describe_space(study.plan.space, study.plan.title))
             if line := data_line(study.objective.describe_data()):
                 say(line)
+            for point in study.starting_points:
+                say(f"Starts with: {', '.join(f'{name}={as_yaml(value)}' for name, value in point.items())}")
         return []
 
     errors: list[SweepsError] = []

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-
+from sweeps.compose.leaf import as_yaml, describe_distribution
 from sweeps.compose.search_space import SearchSpace
-from sweeps.sweep.tables import as_typed, table
+from sweeps.sweep.tables import table
 
 
 def describe_space(space: SearchSpace, title: str) -> str:
@@ -16,22 +15,11 @@ def describe_space(space: SearchSpace, title: str) -> str:
     ]
     for leaf in space.searched_leaves():
         when = ", ".join(
-            f"{key.partition('.')[2]} is {' or '.join(map(as_typed, values))}" for key, values in leaf.when.items()
+            f"{key.partition('.')[2]} is {' or '.join(map(as_yaml, values))}" for key, values in leaf.when.items()
         )
-        rows.append([leaf.name, _describe_distribution(leaf.distribution), as_typed(leaf.default), when, leaf.source])
+        rows.append([leaf.name, describe_distribution(leaf.distribution), as_yaml(leaf.default), when, leaf.source])
     fixed = ", ".join(f"{group}={options[0]}" for group, options in space.groups.items() if len(options) == 1)
     head = title + (f", {fixed}" if fixed else "")
     if not rows:
         return f"{head}: nothing to search."
     return f"{head}\n{table(rows, ['name', 'distribution', 'default', 'when', 'from'])}"
-
-
-def _describe_distribution(distribution: BaseDistribution) -> str:
-    if isinstance(distribution, CategoricalDistribution):
-        return f"one of {', '.join(map(as_typed, distribution.choices))}"
-    assert isinstance(  # noqa: S101 - for mypy: no third kind
-        distribution, FloatDistribution | IntDistribution
-    )
-    kind = "int" if isinstance(distribution, IntDistribution) else "float"
-    step = f" step {distribution.step:g}" if distribution.step is not None and not distribution.log else ""
-    return f"{kind} {distribution.low:g} to {distribution.high:g}{' log' if distribution.log else ''}{step}"

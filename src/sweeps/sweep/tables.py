@@ -9,6 +9,7 @@ from typing import Any
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeps.compose.leaf import as_yaml
 from sweeps.compose.scope import package_of
 from sweeps.study.best import sign_of
 from sweeps.study.trial_record import Record
@@ -103,11 +104,4 @@ def _is_drawn(trial: FrozenTrial, key: str) -> bool:
 
 def as_shown(value: Any) -> str:
     """In a few characters."""
-    return f"{value:.4g}" if isinstance(value, float) else as_typed(value)
-
-
-def as_typed(value: Any) -> str:
-    """As YAML and Hydra write it."""
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else as_yaml(value)
