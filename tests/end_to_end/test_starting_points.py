@@ -141,7 +141,4 @@ def test_a_sweep_killed_at_its_starting_points_goes_on_as_if_nothing_had_been(si
     site.sweep(setting)
     check_whole(site)
     assert sequence(site.study()) == sequence(site.study("whole"))
-    assert [params["model/cog.x"] for params in started(site.study().get_trials()) if "model/cog.x" in params][-2:] == [
-        0.25,
-        0.75,
-    ]
+    assert {params.get("model/cog.x") for params in started(site.study().get_trials())} >= {0.25, 0.75}
