@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import random
 import signal
-import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -106,23 +103,6 @@ def test_a_sweep_killed_again_and_again_in_every_phase_ends_as_if_nothing_had_be
         assert killed.wait() == -signal.SIGKILL, f"{moment}\n{killed.out}{killed.err}"
     site.sweep(f"sampler={sampler}")
     check_as_undisturbed(site, undisturbed(sampler))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_sweep_killed_at_random_moments_ends_as_if_nothing_had_been(
-    site: Site, undisturbed: Callable[[str], Sequence], seed: int
-) -> None:
-    rng = random.Random(seed)
-    for _ in range(6):
-        command = site.start(mischief="sleep:0.2@*")
-        time.sleep(rng.uniform(0.5, 8.0))
-        with suppress(ProcessLookupError):  # it has ended by itself
-            command.send(signal.SIGKILL)
-        if command.wait() == 0:
-            break
-    site.sweep()
-    check_as_undisturbed(site, undisturbed("tpe"))
 
 
 @pytest.mark.slow

@@ -75,9 +75,11 @@ class Run:
         store: a file of an MLflow store without runs.
         texts: a CSV file.
         nursery: starts them.
+        longest: seconds that one may take.
     """
 
-    def __init__(self, folder: Path, store: Path, texts: Path, nursery: Nursery) -> None:
+    def __init__(self, folder: Path, store: Path, texts: Path, nursery: Nursery, longest: float = LONGEST) -> None:
+        self._longest = longest
         self._folder = folder
         self._store = store.read_bytes()
         self._data = text_csv(texts)
@@ -103,9 +105,9 @@ class Run:
             environ=user_environment(places),
         )
         try:
-            code = command.wait(LONGEST)
+            code = command.wait(self._longest)
         except TimeoutError:
-            raise WrongError(f"{line} takes more than {LONGEST} s\n{command.err}") from None
+            raise WrongError(f"{line} takes more than {self._longest:g} s\n{command.err}") from None
         self._check(line, code, command.err, here)
         outside = files_in(home, temporary)
         if outside:
