@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from sweeps.base.errors import ConfigError
+from sweeps.compose.constraint import Constraint, read_constraints
 
 _LONGEST_EXPERIMENT, _LONGEST_MODEL = 500, 256  # characters, in MLflow
 
@@ -50,6 +51,7 @@ class CommonConfig:
     grace_period: float = 30.0
     study_name: str | None = None
     start_with: Any = None
+    constraints: Any = None
     join: bool = False
     promote: Promote = Promote.auto
     max_failure_rate: float = 0.5
@@ -108,6 +110,7 @@ class Settings:
         metric: the name of what is optimised, several, or None for the objective's own.
         experiment_name: None for what MLflow's variables name, else the subject's.
         repeat: a config key and the values under which each configuration runs; None for once.
+        constraints: that the winner keeps to.
         start_with: points to run after the defaults, or where their best come from, as plain data; None for none.
         prefix: what stands before a setting's name on the command line.
         The others stand in `conf/config.yaml`.
@@ -127,6 +130,7 @@ class Settings:
     study_name: str | None
     storage: str | None
     start_with: Any
+    constraints: tuple[Constraint, ...]
     join: bool
     experiment_name: str | None
     registered_model_name: str | None
@@ -162,6 +166,7 @@ class Settings:
         values["cache"] = CacheBounds(**config.cache)
         values["repeat"] = _repeat(_plain(values["repeat"]))
         values["start_with"] = _plain(values["start_with"])
+        values["constraints"] = read_constraints(_plain(values["constraints"]), f"{prefix}constraints")
         for name in ("direction", "metric"):
             found = _plain(values[name])
             values[name] = tuple(map(str, found)) if isinstance(found, list) else found if found is None else str(found)

@@ -31,6 +31,7 @@ class AppObjective(Objective):
     def __init__(self, plan: StudyPlan, settings: Settings) -> None:
         super().__init__(plan, settings)
         self.directions = _directions(settings)
+        self.measured = None if settings.metric else tuple(self.directions)  # an app that names some may return more
         self.choice_params = {group: group for group in plan.space.swept_groups()}
 
     def check(self) -> None:

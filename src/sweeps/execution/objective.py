@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -79,6 +79,7 @@ class Objective(ABC):
         dataset: the param `dataset` of every run; None for none.
         choice_params: how the params are called that show the options of groups.
         n_reports: how often a trial reports, None where that is not known.
+        measured: the metrics that trials measure inside the training part, None where that is not known.
     """
 
     scope: ClassVar[Scope] = Scope()
@@ -87,6 +88,7 @@ class Objective(ABC):
     dataset: str | None = None
     choice_params: Mapping[str, str]
     n_reports: int | None = None
+    measured: Collection[str] | None = None
 
     def __init__(self, plan: StudyPlan, settings: Settings) -> None:
         self.plan = plan

@@ -45,6 +45,7 @@ class TaskObjective(Objective):
         self.directions = {metric: self.task.directions[metric]}
         self.dataset = str(plan.config.dataset.name)
         self.n_reports = self.task.n_reports
+        self.measured = tuple(self.task.directions)
         self.choice_params = {group: f"{group}_type" for group in GROUPS}
 
     def check(self) -> None:

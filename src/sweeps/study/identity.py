@@ -28,6 +28,7 @@ def identity_of(objective: Objective, settings: Settings) -> dict[str, str]:
     space = objective.plan.space
     lines = {"metric": ", ".join(f"{direction} {name}" for name, direction in objective.directions.items())}
     lines |= {"seed": str(settings.seed), **objective.identity()}
+    lines |= {f"constraint {index}": str(one) for index, one in enumerate(settings.constraints, 1)}
     if settings.start_with is not None:
         lines["start_with"] = str(settings.start_with)
     lines |= {group: " | ".join(options) for group, options in space.groups.items()}

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.base.errors import ClusterError, Interrupted, StorageError, first_line
 from sweeps.base.signals import Interrupts
+from sweeps.compose.constraint import Constraint
 from sweeps.compose.search_space import Proposal
 from sweeps.execution.outcome import Failure, TrialOutcome
 from sweeps.execution.workers import TrialTimeoutError, WorkerDiedError, WorkerLostError, Workers
@@ -56,6 +57,7 @@ class StudyLoop:
         lease: this process's hold on the study; None where no other process can have one.
         environment: the variables that a trial's process gets, by its number and proposal.
         n_reports: how often a trial reports, None where it may vary.
+        constraints: that the best trial keeps to.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class StudyLoop:
         lease: Lease | None = None,
         environment: Callable[[int, Proposal], Mapping[str, str | None]] = no_environment,
         n_reports: int | None = None,
+        constraints: Sequence[Constraint] = (),
     ) -> None:
         self._study = study
         self._queue = queue
@@ -78,6 +81,7 @@ class StudyLoop:
         self._callbacks = callbacks
         self._environment = environment
         self._n_reports = n_reports
+        self._constraints = constraints
         self._others = OtherProcesses(study, lease, budget.n_trials)
         self._tally = Tally(study.directions, budget)
         self._events: SimpleQueue[Future[TrialOutcome] | None] = SimpleQueue()  # None: look at the signals
@@ -217,7 +221,7 @@ class StudyLoop:
             if isinstance(outcome, Failure) and outcome.is_disk_full:
                 tell_failure(self._study, trial, outcome.error, outcome.traceback, interrupted=True)
                 raise StorageError(f"{outcome.error}. Make space, then resume the sweep.")
-            told = tell(self._study, trial, outcome, self._metrics)
+            told = tell(self._study, trial, outcome, self._metrics, self._constraints)
         if told is None:  # another process had given it up, and has told of it
             del self._unheard[trial.number]
             return

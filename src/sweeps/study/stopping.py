@@ -11,7 +11,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.study.attribute import is_counted
-from sweeps.study.best import sign_of
+from sweeps.study.best import is_feasible, sign_of
 
 _MIN_TRIALS_TO_JUDGE = 5
 EVERY_POINT = "every point of the grid has run"  # why a study ended
@@ -85,7 +85,7 @@ class Tally:
         self.accepted += 1
         self._failed += trial.state == TrialState.FAIL
         self._since_best += 1
-        if self._sign is None or trial.state != TrialState.COMPLETE:
+        if self._sign is None or trial.state != TrialState.COMPLETE or not is_feasible(trial):
             return
         value = self._sign * trial.values[0]
         if self._best is None or value < self._best:

@@ -18,6 +18,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.base.redact import without_passwords
+from sweeps.compose.constraint import Constraint
 from sweeps.compose.search_space import Proposal
 from sweeps.execution.outcome import Failure, PrunedTrial, TrialOutcome, TrialResult
 from sweeps.study.attribute import Attribute, was_cut_off
@@ -88,8 +89,21 @@ def record_proposal(
     trial.set_user_attr(Attribute.PROPOSAL, described)
 
 
-def tell(study: Study, trial: Trial, outcome: TrialOutcome, metrics: Sequence[str]) -> FrozenTrial | None:
+def tell(
+    study: Study,
+    trial: Trial,
+    outcome: TrialOutcome,
+    metrics: Sequence[str],
+    constraints: Sequence[Constraint] = (),
+) -> FrozenTrial | None:
     """Write everything about a finished trial, then tell its value, its failure or that it was pruned.
+
+    Args:
+        study: its study.
+        trial: asked and run.
+        outcome: what came of it.
+        metrics: that are told.
+        constraints: by how much it breaks each is told, too.
 
     Returns:
         The trial; None where another process had given it up and told it, so that this outcome is ignored.
@@ -105,12 +119,14 @@ def tell(study: Study, trial: Trial, outcome: TrialOutcome, metrics: Sequence[st
     except (TypeError, ValueError, OverflowError) as problem:
         return tell_failure(study, trial, f"the trial's result cannot be recorded: {problem}", "")
     result = {Attribute.RESULT: described}
-    for metric in metrics:
-        score = measured.get(metric)
-        if score is None or not math.isfinite(score):
-            error = f"the objective {metric} is {'missing' if score is None else score}"
-            return _tell_with(study, trial, {**result, Attribute.ERROR: error}, TrialState.FAIL)
-    return _tell_with(study, trial, result, TrialState.COMPLETE, [measured[metric] for metric in metrics])
+    for what, names in (("objective", metrics), ("constrained metric", [c.metric for c in constraints])):
+        for name in names:
+            score = measured.get(name)
+            if score is None or not math.isfinite(score):
+                error = f"the {what} {name} is {'missing' if score is None else score}"
+                return _tell_with(study, trial, {**result, Attribute.ERROR: error}, TrialState.FAIL)
+    violations = {str(constraint): constraint.violation(measured[constraint.metric]) for constraint in constraints}
+    return _tell_with(study, trial, result, TrialState.COMPLETE, [measured[metric] for metric in metrics], violations)
 
 
 def tell_failure(
@@ -143,9 +159,16 @@ def tell_failure(
 
 
 def _tell_with(
-    study: Study, trial: Trial, attributes: Mapping[str, Any], state: TrialState, values: Sequence[float] | None = None
+    study: Study,
+    trial: Trial,
+    attributes: Mapping[str, Any],
+    state: TrialState,
+    values: Sequence[float] | None = None,
+    violations: Mapping[str, float] | None = None,
 ) -> FrozenTrial | None:
     try:
+        for name, violation in (violations or {}).items():
+            trial.set_constraint(name, violation)
         for name, content in attributes.items():
             trial.set_user_attr(name, content)
         return study.tell(trial, values, state=state)

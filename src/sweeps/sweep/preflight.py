@@ -86,6 +86,12 @@ def check_study(plan: StudyPlan, *, several_studies: bool) -> CheckedStudy:
         pruner = build_pruner(_mapping(plan, "pruner", "median"))
         samplers = _samplers(plan, settings)
         objective = kind(plan, settings)
+    for constraint in settings.constraints:
+        if objective.measured is not None and constraint.metric not in objective.measured:
+            raise ConfigError(
+                f"{settings.prefix}constraints: nothing measures {constraint.metric}. Choose from: "
+                f"{', '.join(objective.measured)}."
+            )
     if settings.repeat is not None:
         _check_repeat(plan, *settings.repeat)
     if len(objective.directions) > 1:

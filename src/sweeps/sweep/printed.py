@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 from sweeps.base.errors import first_line
 from sweeps.base.say import say
 from sweeps.study.attribute import Attribute, is_counted
+from sweeps.study.best import is_feasible, least_violated
 from sweeps.study.folder import StudyFolder
 from sweeps.study.result import StudyResult
 from sweeps.study.stopping import EVERY_POINT
@@ -54,7 +55,10 @@ def report(study: Study, metrics: Sequence[str], result: StudyResult, names: Map
         say(f"{n_failed} trials failed; their tracebacks are artifacts of their runs. {first_error(study)}")
     for line in _warnings(study):
         say(line)
-    if len(study.directions) > 1:
+    if (nearest := least_violated(study)) is not None and not is_feasible(nearest):
+        broken = ", ".join(f"{name} by {by:.4g}" for name, by in nearest.constraints.items() if by > 0)
+        say(f"No trial keeps to the constraints, so none wins; trial {nearest.number} is nearest: it breaks {broken}.")
+    elif len(study.directions) > 1:
         say(f"\n{front_table(study, metrics, names)}\n")
     elif result.best is not None:
         say(f"\n{summary_table(study, metrics[0], names)}\n")

@@ -21,6 +21,7 @@ from sweeps.figures.of_objective import figures_of
 from sweeps.study.asking import TrialQueue
 from sweeps.study.command_file import Command
 from sweeps.study.folder import StudyFolder
+from sweeps.study.lease import Lease
 from sweeps.study.loop import StudyLoop, no_environment
 from sweeps.study.result import Callback, StudyResult
 from sweeps.study.starting_points import STARTING_POINTS
@@ -60,13 +61,22 @@ def run_study(checked: CheckedStudy, workers: Workers, command: Command) -> Stud
         with _saying_how_to_resume(folder):
             runs = StudyRuns(client, experiment, study, folder)
         seen: list[Callback] = [Progress(study, settings.n_trials, metrics[0]), StudyFiles(folder, metrics[0], names)]
-        describe, more = partial(_describe, objective), custom_space(settings.custom_search_space, plan)
-        starts = study.user_attrs.get(STARTING_POINTS, [])
-        queue = TrialQueue(study, plan.space, checked.samplers, lease.holder, describe, more, starts)
+        queue = _queue(checked, study, lease)
         with _saying_how_to_resume(folder):
             environment = runs.environment if settings.mlflow is AppLogs.inside else no_environment
             budget, listeners, n_reports = _budget(settings), [*seen, runs], objective.n_reports
-            loop = StudyLoop(study, queue, workers, budget, metrics, listeners, lease, environment, n_reports)
+            loop = StudyLoop(
+                study,
+                queue,
+                workers,
+                budget,
+                metrics,
+                listeners,
+                lease,
+                environment,
+                n_reports,
+                settings.constraints,
+            )
             result = loop.run()
         with suppress(StorageError):
             study.set_user_attr(END, [result.outcome.value, result.reason])
@@ -88,6 +98,13 @@ def run_study(checked: CheckedStudy, workers: Workers, command: Command) -> Stud
     if result.outcome is Outcome.FAILED:
         raise SweepFailedError(f"The study {study.study_name} failed: {result.reason}. {first_error(study)}")
     return result
+
+
+def _queue(checked: CheckedStudy, study: Study, lease: Lease) -> TrialQueue:
+    describe = partial(_describe, checked.objective)
+    more = custom_space(checked.settings.custom_search_space, checked.plan)
+    starts = study.user_attrs.get(STARTING_POINTS, [])
+    return TrialQueue(study, checked.plan.space, checked.samplers, lease.holder, describe, more, starts)
 
 
 @contextmanager

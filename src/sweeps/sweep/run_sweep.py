@@ -61,6 +61,8 @@ def run_sweep(
             say(describe_space(study.plan.space, study.plan.title))
             if line := data_line(study.objective.describe_data()):
                 say(line)
+            for constraint in study.settings.constraints:
+                say(f"Constraint: {constraint}")
             for point in study.starting_points:
                 say(f"Starts with: {', '.join(f'{name}={as_yaml(value)}' for name, value in point.items())}")
         return []

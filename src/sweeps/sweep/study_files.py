@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial
 
 from sweeps.base.atomic_file import write_text, write_yaml
 from sweeps.study.attribute import is_counted
+from sweeps.study.best import is_feasible
 from sweeps.study.folder import StudyFolder
 from sweeps.study.result import StudyResult
 from sweeps.study.trial_record import Record
@@ -108,6 +109,7 @@ def _row(trial: FrozenTrial, names: Mapping[str, str]) -> dict[str, Any]:
         "number": trial.number,
         "state": "INTERRUPTED" if record.interrupted else trial.state.name,
         **_values(trial),
+        **({"feasible": is_feasible(trial)} if trial.constraints else {}),
         **record.choices,
     }
     taken = {*row, *record.metrics, *_LAST}

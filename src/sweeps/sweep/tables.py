@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.compose.leaf import as_yaml
 from sweeps.compose.scope import package_of
-from sweeps.study.best import sign_of
+from sweeps.study.best import is_feasible, sign_of
 from sweeps.study.trial_record import Record
 
 _SEARCHED = "searched values"
@@ -27,11 +27,11 @@ def table(rows: Iterable[Sequence[str]], header: Sequence[str]) -> str:
 
 
 def best_of_each_option(study: Study, group: str) -> list[FrozenTrial]:
-    """The best completed trial of each option of a group, the best first."""
+    """The best completed trial of each option of a group that keeps to the constraints, the best first."""
     sign = sign_of(study.direction)
     best: dict[str, FrozenTrial] = {}
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    for trial in sorted(complete, key=lambda t: (sign * t.values[0], t.number)):
+    for trial in sorted(filter(is_feasible, complete), key=lambda t: (sign * t.values[0], t.number)):
         best.setdefault(Record.of(trial).choices.get(group, ""), trial)
     return list(best.values())
 

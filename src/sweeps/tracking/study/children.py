@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.base.errors import whole_text
 from sweeps.study.attribute import Attribute
+from sweeps.study.best import is_feasible
 from sweeps.study.trial_record import Record
 from sweeps.tracking.client import is_refusal
 from sweeps.tracking.entries import (
@@ -257,6 +258,7 @@ class ChildRuns:
         optional = {
             "sweeps.error": record.error,
             "sweeps.warnings": "; ".join(record.warnings),
+            "sweeps.feasible": str(is_feasible(trial)).lower() if trial.constraints else "",
             "sweeps.retry_of": str(trial.user_attrs.get(Attribute.RETRY_OF, "")),
         }
         return tags | {key: value for key, value in optional.items() if value}
