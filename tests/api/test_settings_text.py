@@ -15,6 +15,8 @@ def test_they_are_the_overrides_that_one_would_type() -> None:
         "study_name": "it's mine",
         "timeout": None,
         "repeat": {"seed": [1, 2]},
+        "start_with": [{"x": 1.5}, "study:s"],
+        "constraints": {"size": [">= 1", "<= 2"]},
         "sampler": "random",
         "sampler.multivariate": False,
     }
@@ -24,6 +26,8 @@ def test_they_are_the_overrides_that_one_would_type() -> None:
         "hydra.sweeper.study_name='it\\'s mine'",
         "hydra.sweeper.timeout=null",
         "hydra.sweeper.repeat={seed:[1,2]}",
+        "hydra.sweeper.start_with=[{x:1.5},'study:s']",
+        "hydra.sweeper.constraints={size:['>= 1','<= 2']}",
         "hydra/sweeper/sampler=random",
         "hydra.sweeper.sampler.multivariate=false",
     ]

@@ -22,11 +22,13 @@ def rows(bench: Workbench, name: str) -> list[dict[str, str]]:
 
 def test_the_winner_is_the_best_of_those_that_keep_to_them(bench: Workbench, texts: Path) -> None:
     where = [*text_csv(texts), "model=svm,logistic", "n_trials=8", "study_name=s"]
-    bench.sweep(*where, "metric=val_precision", BOUNDS)
+    swept = bench.sweep(*where, "metric=val_precision", BOUNDS)
     found = rows(bench, "s")
     keeps = [float(row["val_recall"]) >= 0.7 and 0.5 <= float(row["val_precision"]) <= 0.91 for row in found]
     assert 0 < sum(keeps) < len(found), "the bound divides them"
     assert [row["feasible"] for row in found] == [str(one) for one in keeps]
+    lines = [line for line in swept.out.splitlines() if line.startswith("trial ")]
+    assert [", breaks val_" not in line for line in lines] == keeps
     best = max((float(row["value"]), -int(row["number"])) for row, one in zip(found, keeps, strict=True) if one)
     assert max(float(row["value"]) for row in found) > best[0], "without the bound another would win"
     result = yaml.safe_load((bench.folder / "multirun" / "s" / "sweep_result.yaml").read_text())

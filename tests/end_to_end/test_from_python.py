@@ -379,3 +379,29 @@ def test_the_callers_own_hydra_and_log_are_as_they_were(here: Workbench) -> None
     assert ConfigStore.instance() is store
     assert store.load("function.yaml").node == {"theirs": 1}
     assert (logging.root.handlers, logging.root.level) == (handlers, level)
+
+
+def squared(x: float = 1.0) -> dict[str, float]:
+    return {"loss": x * x, "size": x}
+
+
+def test_bounds_and_starting_points_are_plain_data(here: Workbench) -> None:
+    space = {"x": {"type": "float", "low": 0.0, "high": 2.0}}
+    study = sweeps.optimize(
+        squared,
+        space,
+        metric="loss",
+        n_trials=5,
+        n_jobs=0,
+        constraints={"size": ">= 1.2"},
+        start_with=[{"x": 1.5}],
+        study_name="bounded",
+    )
+    trials = study.trials()
+    assert trials["x"][1] == 1.5
+    assert trials["feasible"].tolist() == [x >= 1.2 for x in trials["x"]]
+    assert study.best.value == trials["value"][trials["feasible"]].min()
+    none = sweeps.optimize(squared, space, metric="loss", n_trials=2, n_jobs=0, constraints={"size": ">= 9"})
+    assert "none keeps to the constraints" in repr(none)
+    with pytest.raises(SweepFailedError, match="no completed trial keeps to the constraints"):
+        _ = none.best

@@ -44,4 +44,6 @@ def overrides_of(settings: Mapping[str, Any], prefix: str) -> list[str]:
 def _text(value: Any) -> str:
     if isinstance(value, Mapping):
         return f"{{{','.join(f'{key}:{_text(inner)}' for key, inner in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_text, value))}]"
     return to_text(value)

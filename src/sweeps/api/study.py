@@ -25,7 +25,7 @@ from sweeps.base.errors import ConfigError, SweepFailedError, SweepsError
 from sweeps.base.say import say
 from sweeps.compose.override_text import to_text
 from sweeps.study.attribute import is_counted
-from sweeps.study.best import best_trial
+from sweeps.study.best import best_trial, least_violated
 from sweeps.study.command_file import STORAGE, arguments_again, recall, storage_of
 from sweeps.study.folder import StudyFolder
 from sweeps.study.identity import METRICS
@@ -109,11 +109,11 @@ class Study:
 
     @property
     def best(self) -> FinishedTrial:
-        """The completed trial with the best value, the earliest of equals.
+        """The completed trial with the best value that keeps to the constraints, the earliest of equals.
 
         Raises:
             ConfigError: several metrics are optimised, so that no trial is better than all others.
-            SweepFailedError: no trial has completed.
+            SweepFailedError: no trial has completed, or none keeps to the constraints.
         """
         if len(self.metrics) > 1:
             raise ConfigError(
@@ -122,7 +122,9 @@ class Study:
             )
         best = best_trial(self._study)
         if best is None:
-            raise SweepFailedError(f"{self.name}: no trial has completed yet.")
+            nearest = least_violated(self._study)
+            why = "no trial has completed yet" if nearest is None else "no completed trial keeps to the constraints"
+            raise SweepFailedError(f"{self.name}: {why}.")
         return self._finished(best)
 
     @property
@@ -224,7 +226,8 @@ class Study:
             aims = ", ".join(f"{way} {name}" for name, way in zip(self.metrics, self.directions, strict=True))
             return f"{n_trials}, {aims}, {len(self.front)} on the front"
         if best_trial(self._study) is None:
-            return f"{n_trials}, none complete, {self.direction} {self.metric}"
+            none = "none complete" if least_violated(self._study) is None else "none keeps to the constraints"
+            return f"{n_trials}, {none}, {self.direction} {self.metric}"
         best = self.best
         params = ", ".join(f"{key}={as_shown(value)}" for key, value in best.params.items())
         return f"{n_trials}, {self.direction} {self.metric}, best {best.value:g} (trial {best.number}: {params})"

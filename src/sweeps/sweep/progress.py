@@ -60,7 +60,9 @@ def _describe(trial: FrozenTrial, metric: str) -> str:
 def _end_of(trial: FrozenTrial, metric: str) -> str:
     if trial.state == TrialState.COMPLETE:
         values = " ".join(f"{value:.4f}" for value in trial.values)
-        return f"{metric if len(trial.values) == 1 else 'values'} {values}"
+        broken = [name for name, violation in trial.constraints.items() if violation > 0]
+        breaks = f", breaks {' and '.join(broken)}" if broken else ""
+        return f"{metric if len(trial.values) == 1 else 'values'} {values}{breaks}"
     if trial.state == TrialState.PRUNED:
         return f"pruned after step {trial.last_step}" if trial.intermediate_values else "pruned"
     record = Record.of(trial)
