@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from .conftest import Workbench, text_csv, write_texts, write_yaml
-from .nursery import user_environment
 
 SECRET = "hunter2-s3cret"
 
@@ -120,20 +117,6 @@ def test_null_and_lists_in_an_experiments_params_stay_what_they_are(
     (child,) = bench.runs("trial")
     assert child.data.params["class_weight"] == "None"
     assert child.data.params["ngram_range"] == "[1, 2]"
-
-
-@pytest.mark.slow
-def test_simultaneous_first_sweeps_in_one_folder_all_finish(tmp_path: Path) -> None:
-    texts = write_texts(tmp_path / "texts.csv", rows=60)
-    command = [sys.executable, "-m", "sweeps.run", "-m", *text_csv(texts), "model=logistic", "n_trials=1"]
-    processes = [
-        subprocess.Popen(
-            command, cwd=tmp_path, env=user_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        for _ in range(3)
-    ]
-    ends = [(process.communicate(), process.returncode) for process in processes]
-    assert [code for _, code in ends] == [0, 0, 0], ends
 
 
 @pytest.fixture(scope="module")

@@ -206,7 +206,7 @@ def test_four_sweeps_at_once_open_an_empty_database(site: Site, database: Databa
         check_whole(site, 3, name, database.optuna_url)
 
 
-@pytest.mark.parametrize("password", ["p@ss:w/rd", "5%q%40", "a b?c#d", "ü€'\\"])
+@pytest.mark.parametrize("password", ["p@ss:w/rd 5%q%40?c#d", "ü€'\\"])
 def test_a_password_of_any_characters_works_when_it_is_encoded(site: Site, database: Database, password: str) -> None:
     role = new_role(database, password.replace("'", "''"))
     encoded = quote(password, safe="")

@@ -31,7 +31,7 @@ def check_interrupted(site: Site, out: str, name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "n_jobs"),
-    [(signal.SIGINT, 2), (signal.SIGTERM, 2), (signal.SIGINT, 1), (signal.SIGINT, 0), (signal.SIGTERM, 0)],
+    [(signal.SIGINT, 2), (signal.SIGTERM, 1), (signal.SIGINT, 0)],
 )
 def test_one_signal_ends_the_sweep_when_the_trials_in_flight_have_ended(
     site: Site, number: signal.Signals, n_jobs: int
