@@ -85,12 +85,18 @@ def serving(
             stdout=stream,
             stderr=stream,
             text=True,
+            preexec_fn=_hear_ctrl_c,
         )
     try:
         yield Serving(bench, process, log)
     finally:
         process.kill()
         process.wait()
+
+
+def _hear_ctrl_c() -> None:
+    """As in a terminal: what a shell starts in the background ignores it, and so does all that is started there."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager

@@ -188,7 +188,8 @@ def test_sweeps_that_join_share_the_budget(site: Site, kill_the_first: bool) -> 
 
 @pytest.mark.slow
 def test_what_a_joined_sweep_logs_after_it_has_departed_is_there_once(site: Site) -> None:
-    together = [site.start("n_trials=6", "join=true", mischief="sleep:0.7@*") for _ in range(2)]
+    # One is much slower, so that they do not depart at the same moment.
+    together = [site.start("n_trials=6", "join=true", mischief=f"sleep:{pause}@*") for pause in (0.7, 4)]
     site.wait_until_begun(4)
 
     def departed() -> list[int]:
