@@ -107,6 +107,7 @@ def test_a_worker_that_dies_while_its_app_logs_costs_one_attempt_and_leaves_noth
     assert statuses(app_site)["RUNNING"] == 0
 
 
+@pytest.mark.slow
 def test_runs_in_another_experiment_or_store_stay_there_and_the_next_trial_is_where_it_was(app_site: Site) -> None:
     hows = ["sets_experiment", "plain", "sets_store", "asks_a_dead_server"]
     command = sweep(app_site, f"how={','.join(hows)}", "x=1.0,2.0")

@@ -99,6 +99,7 @@ def test_each_trial_of_an_app_that_misbehaves_ends_as_what_it_is_and_the_next_se
     assert command.out.count("x" * 1_000_000) == 20
 
 
+@pytest.mark.slow
 def test_in_the_coordinators_own_process_it_is_the_same(app_site: Site) -> None:
     deeds = [deed for deed in RUNNING_IN_A_WORKER if deed not in IN_A_WORKER_ALONE]
     sweep(app_site, "misbehaves.py", f"how={','.join(deeds)}", "x=1.0,2.0", "hydra.sweeper.n_jobs=0", *THRESHOLD)
@@ -189,6 +190,7 @@ def test_a_trial_that_hangs_is_ended_and_the_time_that_a_worker_imports_is_no_tr
     check_projection(app_site, metric="score", x=None)
 
 
+@pytest.mark.slow
 def test_each_worker_is_given_one_device_before_it_imports_the_app(app_site: Site) -> None:
     overrides = ("how=meets_another_worker", "x=1,2", "hydra.sweeper.n_jobs=2")
     sweep(app_site, "misbehaves.py", *overrides, CUDA_VISIBLE_DEVICES="GPU-1f,MIG-2e")

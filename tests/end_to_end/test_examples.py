@@ -131,6 +131,7 @@ def test_without_m_an_example_is_a_plain_run(tried: Tried, script: Path) -> None
     assert not (tried.bench.folder / "multirun").exists()
 
 
+@pytest.mark.slow
 def test_sphere(tried: Tried) -> None:
     tried.type(the_line("examples/sphere.py"), "hydra.sweeper.n_trials=6", "hydra.sweeper.n_jobs=2")
     study = check_tracked(tried, 6)
@@ -157,6 +158,7 @@ def test_a_conf_tree(tried: Tried) -> None:
         assert ("model/linear.gamma" in own) == (trial.params.get("model/linear.kernel") == "rbf")
 
 
+@pytest.mark.slow
 def test_a_structured_config(tried: Tried) -> None:
     """The app asks whether its config is of its own class; where it is not, ridge's arguments reach the trees."""
     tried.type(the_line("examples/structured.py"), "hydra.sweeper.n_trials=4", "hydra.sweeper.n_jobs=1", "n_folds=2")

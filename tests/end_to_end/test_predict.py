@@ -266,6 +266,7 @@ def test_a_model_that_would_open_the_file_a_text_names_is_refused(promoted: Prom
     assert len(finished.err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_model_that_does_not_come_to_an_end_is_one_message(promoted: Promoted, tampered: Path) -> None:
     put_vectorizer(tampered, token_pattern=ENDLESS)
     source, target = promoted.write("in.csv", f"text\n{HOPELESS}\n"), promoted.bench.folder / "never.csv"

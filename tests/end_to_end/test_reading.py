@@ -106,6 +106,7 @@ def test_texts_that_stand_twice_do_not_help(bench: Workbench, tmp_path: Path) ->
     assert (kept, grouped) == ("60", "0")
 
 
+@pytest.mark.slow
 def test_what_the_messages_tell_to_type_works(bench: Workbench, texts: Path, tmp_path: Path) -> None:
     """Each file is refused, and read once what its message says has been typed."""
     rows = list(csv.reader(io.StringIO(texts.read_text())))[1:]

@@ -170,6 +170,7 @@ def test_an_answer_that_takes_too_long_is_given_up(two_versions: Workbench) -> N
         assert (answer.status_code, answer.json()["error"]) in ((504, "timeout"), (408, "body_timeout"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("route", ["/predict", "/predict/batch"])
 def test_a_model_that_hangs_is_given_up_and_the_service_serves_on(
     two_versions: Workbench, tmp_path: Path, route: str

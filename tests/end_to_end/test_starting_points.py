@@ -61,6 +61,7 @@ def test_typed_points_are_tried_after_the_defaults_and_count(swept: Workbench, t
     assert (svm["model"], svm["model/svm.C"], svm["model/svm.kernel"]) == ("svm", 1.0, "rbf")
 
 
+@pytest.mark.slow
 def test_the_best_five_of_a_study_are_the_same_from_its_database_and_its_file(swept: Workbench, texts: Path) -> None:
     earlier = sorted(trials(swept, "first"), key=lambda trial: (-(trial.value or 0), trial.number))
     best = [trial.params for trial in earlier if trial.user_attrs.get(Attribute.DEFAULT) is None]
@@ -118,6 +119,7 @@ def test_points_that_cannot_be_are_one_message_and_nothing_is_written(
     assert files(swept) == before
 
 
+@pytest.mark.slow
 def test_a_study_keeps_its_starting_points_whatever_becomes_of_their_file(swept: Workbench, texts: Path) -> None:
     file = swept.folder / "earlier.csv"
     shutil.copy(swept.folder / "multirun" / "first" / "trials.csv", file)

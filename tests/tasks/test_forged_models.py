@@ -11,7 +11,7 @@ import pytest
 
 from stored_models import KINDS
 
-QUICK = ("logistic", "knn", "svd", "baseline")
+QUICK = ("knn", "baseline")
 TESTS = Path(__file__).parents[1]
 
 
