@@ -60,7 +60,6 @@ class Bench:
         MlflowClient(f"sqlite:///{self.store}").search_experiments()
         self.texts = write_texts(folder / "comments.csv")
         self.nursery = Nursery(self.new_folder(), [PACKAGE])
-        self._seeds = iter(range(seed, seed + 1_000_000))
 
     def new_folder(self) -> Path:
         return Path(tempfile.mkdtemp(dir=self.folder))

@@ -20,7 +20,6 @@ from sweeps.tasks.text.csv import load_text_csv
 
 from .trial_and_error import WrongError, check_message
 
-Damage = Callable[[random.Random, bytes], bytes]
 CELLS = [
     "", " ", '"', '""', '"a', "a,b", "a\tb", "a;b", "\r", "\n", "\0", "NA", "nan", "inf", "-1", "01", "1e400",
     "9" * 400,

@@ -44,7 +44,7 @@ def check_single(config: DictConfig, runtime: Any, overrides: Sequence[str] = ()
     if idle:
         has, it = ("have", "them") if len(idle) > 1 else ("has", "it")
         say(f"Note: {', '.join(idle)} {has} no effect on a single run; -m makes a sweep with {it}.")
-    for key in switched_off(config) & keys.keys():
+    for key in sorted(switched_off(config) & keys.keys()):
         say(f"Note: {key} is not used, since its condition (`when`) does not hold.")
 
 

@@ -22,7 +22,7 @@ from sweeps.tasks.table import LONGEST_LINE, UNIT_SEPARATOR, Layout, Table
 from sweeps.tasks.values import is_missing, whole_number
 
 ROWS_AT_A_TIME = 1_000_000
-_EXACT = 2**53  # whole numbers below it are floats
+_EXACT = 2**53  # up to here every whole number is a float of its own
 
 
 def load_ratings_csv(
