@@ -70,6 +70,7 @@ def test_where_none_keeps_to_them_none_wins_and_the_nearest_is_said(bench: Workb
         ("{val_recall: '> 0.5'}", "val_recall must be <= or >= and a number"),
         ("{val_recall: '>= nan'}", "val_recall must be <= or >= and a number"),
         ("{val_recall: []}", "val_recall has no comparison"),
+        ("{val_recall: ['>= 0.12345678', '<= 0.12345677']}", ">= 0.12345678 and val_recall <= 0.12345677 contradict"),
         ("{val_recall: ['>= 0.8', '<= 0.5']}", "val_recall >= 0.8 and val_recall <= 0.5 contradict each other"),
     ],
 )

@@ -96,6 +96,9 @@ def test_what_does_not_fit_is_said(swept: Workbench, texts: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "parts"),
     [
+        ("start_with=[]", ["names no point"]),
+        ("start_with=latin.csv", ["start_with=latin.csv cannot be read", "utf-8", "Is it a trials.csv?"]),
+        ("start_with=numbers.csv", ["start_with=numbers.csv cannot be read", "x1"]),
         ("start_with=3", ["must be a list of points", "study:NAME"]),
         ("start_with=[[1]]", ["must be a list of points"]),
         ("start_with=[{model: tree}]", ["model=tree, which is none of svm, logistic"]),
@@ -111,6 +114,8 @@ def test_points_that_cannot_be_are_one_message_and_nothing_is_written(
     swept: Workbench, texts: Path, setting: str, parts: list[str]
 ) -> None:
     shutil.copy(texts, swept.folder / "other.csv")
+    (swept.folder / "latin.csv").write_bytes(b"number,state,val_f1\n0,COMPLETE,\xfc\n")
+    (swept.folder / "numbers.csv").write_text("number,state,val_f1\nx1,COMPLETE,0.5\n")
     before = files(swept)
     done = start(swept, texts, setting, "refused")
     assert done.code == 1

@@ -11,7 +11,7 @@ from typing import Any
 from sweeps.base.errors import ConfigError
 
 _COMPARISON = re.compile(r"\s*(?P<operator><=|>=)\s*(?P<bound>[^\s<>=]+)\s*")
-_NOT_BEFORE = ("test_", "overfitting")  # measured outside the training part, or from what is
+_FROM_TEST = "overfitting"  # what our tasks derive from a test_ metric
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Constraint:
         return value - self.bound if self.operator == "<=" else self.bound - value
 
     def __str__(self) -> str:
-        return f"{self.metric} {self.operator} {self.bound:g}"
+        return f"{self.metric} {self.operator} {repr(self.bound).removesuffix('.0')}"
 
 
 def read_constraints(written: Any, key: str) -> tuple[Constraint, ...]:
@@ -53,7 +53,7 @@ def read_constraints(written: Any, key: str) -> tuple[Constraint, ...]:
         raise ConfigError(f"{key} must be comparisons by metric, {example}; it is {written}.")
     found: list[Constraint] = []
     for metric, comparisons in written.items():
-        if str(metric).startswith(_NOT_BEFORE):
+        if str(metric).startswith("test_") or metric == _FROM_TEST:
             raise ConfigError(
                 f"{key}: {metric} is reported, and cannot be constrained: models are chosen by what is measured inside "
                 f"the training part, such as val_ metrics."

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ast
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from optuna.trial import TrialState
 
-from sweeps.base.errors import ConfigError
+from sweeps.base.errors import ConfigError, first_line
 from sweeps.base.say import say
 from sweeps.compose.search_space import SearchSpace
 from sweeps.execution.objective import Objective
@@ -67,6 +67,8 @@ class StartingPoints:
         """
         is_list = isinstance(written, Sequence) and not isinstance(written, str)
         sources = [] if written is None else written if is_list else [written]
+        if written is not None and not sources:
+            raise ConfigError(f"{self._key}={written} names no point. It must be {_FORMS}.")
         found: list[dict[str, Any]] = []
         for source in sources:
             if isinstance(source, Mapping):
@@ -110,14 +112,19 @@ class StartingPoints:
         say(f"{line}.")
         return taken
 
-    def _tried(self, source: str) -> Iterator[_Tried]:
+    def _tried(self, source: str) -> Iterable[_Tried]:
         if source.startswith(_STUDY):
             return self._of_study(source)
         path = Path(source).expanduser()
         file = StudyFolder(path).trials if path.is_dir() else path
         if not file.is_file():
             raise ConfigError(f"{self._key}={source}: there is no such file. It must be {_FORMS}.")
-        return self._of_file(file)
+        try:
+            return list(self._of_file(file))
+        except (OSError, UnicodeError, csv.Error, ValueError) as error:
+            raise ConfigError(
+                f"{self._key}={source} cannot be read: {first_line(error)}. Is it a trials.csv?"
+            ) from error
 
     def _of_study(self, source: str) -> Iterator[_Tried]:
         name = source.removeprefix(_STUDY)
@@ -163,7 +170,7 @@ def _value(cell: str) -> Any:
         return None
     try:
         return ast.literal_eval(cell)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, RecursionError, MemoryError):  # the last two of what is nested too deep
         return cell
 
 
