@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -188,21 +189,25 @@ def test_sweeps_that_join_share_the_budget(site: Site, kill_the_first: bool) -> 
 
 @pytest.mark.slow
 def test_what_a_joined_sweep_logs_after_it_has_departed_is_there_once(site: Site) -> None:
-    # One is much slower, so that they do not depart at the same moment.
-    together = [site.start("n_trials=6", "join=true", mischief=f"sleep:{pause}@*") for pause in (0.7, 4)]
+    lets_first, lets_second = (site.folder / name for name in ("lets_first", "lets_second"))
+    first = site.start("n_trials=6", "join=true", mischief=f"await:{lets_first}@0")
+    site.wait_until_begun(1)
+    second = site.start("n_trials=6", "join=true", mischief=f"await:{lets_second}@3")
     site.wait_until_begun(4)
 
-    def departed() -> list[int]:
+    def has_departed() -> bool:
         leases = [lease for name, lease in site.study().user_attrs.items() if name.startswith("sweeps.coordinator.")]
-        return [lease["pid"] for lease in leases if lease is not None and lease["has_departed"]]
+        return any(lease is not None and lease["has_departed"] for lease in leases)
 
     with lock(site.folder / "mlflow.db", 15):
-        wait_until(lambda: bool(departed()))
-        pid = departed()[0]
-        os.kill(pid, signal.SIGSTOP)  # it has trials that MLflow lacks
-    (last,) = [command for command in together if command.pid != pid]
-    wait_until(lambda: f"Waiting for process {pid}" in last.out)
-    os.kill(pid, signal.SIGCONT)
+        lets_second.touch()
+        wait_until(has_departed)
+        time.sleep(1)  # until it has let go of the study's lock
+        second.send(signal.SIGSTOP)  # it has trials that MLflow lacks
+    lets_first.touch()
+    wait_until(lambda: f"Waiting for process {second.pid}" in first.out)
+    second.send(signal.SIGCONT)
+    together = [first, second]
     for command in together:
         assert command.wait() == 0, command.out + command.err
     check_whole(site)

@@ -1,7 +1,8 @@
 """The task: a score that follows from the parameters alone, and mischief on demand.
 
 `MISCHIEF=die@3 hang@default` in the environment: trial 3 kills its process, and every trial of the defaults hangs.
-`MISCHIEF=sleep:0.5@*` holds for every trial. `PLACE` names a folder where each trial leaves a file when it begins.
+`MISCHIEF=sleep:0.5@*` holds for every trial, and `await:FILE@3` makes trial 3 wait for a file. `PLACE` names a folder
+where each trial leaves a file when it begins.
 """
 
 from __future__ import annotations
@@ -139,12 +140,18 @@ def _hold_the_interpreter(_: str) -> None:
     ctypes.PyDLL(None).sleep(3600)
 
 
+def _await(file: str) -> None:
+    while not Path(file).exists():
+        time.sleep(0.05)
+
+
 def _spawn(_: str) -> None:
     child = subprocess.Popen(["sleep", "3600"])
     (Path(os.environ["PLACE"]) / f"child-{child.pid}").touch()
 
 
 _DEEDS = {
+    "await": _await,
     "abort": lambda _: os.abort(),
     "spawn": _spawn,
     "die": lambda _: os.kill(os.getpid(), signal.SIGKILL),
