@@ -25,7 +25,7 @@ from sweeps.base.errors import ConfigError, SweepFailedError, SweepsError
 from sweeps.base.say import say
 from sweeps.compose.override_text import to_text
 from sweeps.study.attribute import is_counted
-from sweeps.study.best import best_trial, least_violated
+from sweeps.study.best import best_trial, front_of, least_violated
 from sweeps.study.command_file import STORAGE, arguments_again, recall, storage_of
 from sweeps.study.folder import StudyFolder
 from sweeps.study.identity import METRICS
@@ -111,15 +111,11 @@ class Study:
     def best(self) -> FinishedTrial:
         """The completed trial with the best value that keeps to the constraints, the earliest of equals.
 
+        Where several metrics are optimised, the one of `front` that the setting `choose` chooses.
+
         Raises:
-            ConfigError: several metrics are optimised, so that no trial is better than all others.
             SweepFailedError: no trial has completed, or none keeps to the constraints.
         """
-        if len(self.metrics) > 1:
-            raise ConfigError(
-                f"{self.name} optimises {', '.join(self.metrics)}, so no trial is the best; see `front`, the trials "
-                f"that no other beats in all of them."
-            )
         best = best_trial(self._study)
         if best is None:
             nearest = least_violated(self._study)
@@ -130,7 +126,7 @@ class Study:
     @property
     def front(self) -> list[FinishedTrial]:
         """The completed trials that no other beats in every metric: the Pareto front, in their order."""
-        return [self._finished(trial) for trial in self._study.best_trials]
+        return [self._finished(trial) for trial in front_of(self._study)]
 
     def trials(self) -> pd.DataFrame:
         """Every finished trial, a row for each: `number`, `state`, `value` (with several metrics `value_0` and so on),

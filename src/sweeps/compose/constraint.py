@@ -11,7 +11,8 @@ from typing import Any
 from sweeps.base.errors import ConfigError
 
 _COMPARISON = re.compile(r"\s*(?P<operator><=|>=)\s*(?P<bound>[^\s<>=]+)\s*")
-_FROM_TEST = "overfitting"  # what our tasks derive from a test_ metric
+FROM_TEST = "overfitting"
+"""What our tasks derive from a `test_` metric."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def read_constraints(written: Any, key: str) -> tuple[Constraint, ...]:
         raise ConfigError(f"{key} must be comparisons by metric, {example}; it is {written}.")
     found: list[Constraint] = []
     for metric, comparisons in written.items():
-        if str(metric).startswith("test_") or metric == _FROM_TEST:
+        if str(metric).startswith("test_") or metric == FROM_TEST:
             raise ConfigError(
                 f"{key}: {metric} is reported, and cannot be constrained: models are chosen by what is measured inside "
                 f"the training part, such as val_ metrics."

@@ -40,7 +40,7 @@ class RootConfig(CommonConfig):
     pruner: dict[str, Any] = field(default_factory=dict)
     n_trials: int = 1
     seed: int = 0
-    metric: str | None = None
+    metric: Any = None
     storage: str | None = None
     experiment_name: str | None = None
     registered_model_name: str = "sweeps"

@@ -11,7 +11,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from sweeps.base.errors import ConfigError
+from sweeps.compose.choice import Choice, read_choice
 from sweeps.compose.constraint import Constraint, read_constraints
+from sweeps.compose.target import Target, read_target
 
 _LONGEST_EXPERIMENT, _LONGEST_MODEL = 500, 256  # characters, in MLflow
 
@@ -44,7 +46,7 @@ class CommonConfig:
 
     timeout: float | None = None
     patience: int | None = None
-    target: float | None = None
+    target: Any = None
     n_jobs: int | None = None
     trial_timeout: float | None = None
     max_retries: int = 1
@@ -52,6 +54,7 @@ class CommonConfig:
     study_name: str | None = None
     start_with: Any = None
     constraints: Any = None
+    choose: Any = None
     join: bool = False
     promote: Promote = Promote.auto
     max_failure_rate: float = 0.5
@@ -110,7 +113,9 @@ class Settings:
         metric: the name of what is optimised, several, or None for the objective's own.
         experiment_name: None for what MLflow's variables name, else the subject's.
         repeat: a config key and the values under which each configuration runs; None for once.
+        target: the value at which the sweep stops, or several by metric; None for none.
         constraints: that the winner keeps to.
+        choose: how the winner is chosen where several metrics are optimised.
         start_with: points to run after the defaults, or where their best come from, as plain data; None for none.
         prefix: what stands before a setting's name on the command line.
         The others stand in `conf/config.yaml`.
@@ -119,7 +124,7 @@ class Settings:
     n_trials: int
     timeout: float | None
     patience: int | None
-    target: float | None
+    target: Target | None
     n_jobs: int | None
     trial_timeout: float | None
     max_retries: int
@@ -131,6 +136,7 @@ class Settings:
     storage: str | None
     start_with: Any
     constraints: tuple[Constraint, ...]
+    choose: Choice
     join: bool
     experiment_name: str | None
     registered_model_name: str | None
@@ -166,7 +172,8 @@ class Settings:
         values["cache"] = CacheBounds(**config.cache)
         values["repeat"] = _repeat(_plain(values["repeat"]))
         values["start_with"] = _plain(values["start_with"])
-        values["constraints"] = read_constraints(_plain(values["constraints"]), f"{prefix}constraints")
+        readers = {"constraints": read_constraints, "choose": read_choice, "target": read_target}
+        values |= {name: read(_plain(values[name]), f"{prefix}{name}") for name, read in readers.items()}
         for name in ("direction", "metric"):
             found = _plain(values[name])
             values[name] = tuple(map(str, found)) if isinstance(found, list) else found if found is None else str(found)

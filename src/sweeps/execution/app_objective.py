@@ -74,16 +74,17 @@ class AppObjective(Objective):
 
     def winner(self, config: DictConfig, metrics: Mapping[str, float], evaluation_id: str) -> Winner:
         """See `Objective`: the model that the app has logged, gated where it returns `val_x` and `test_x`."""
-        test = f"test_{self.metric.removeprefix('val_')}"
+        gated = [name for name in self.directions if name.startswith("val_") and _test_of(name) in metrics]
+        metric = gated[0] if gated else self.metric
         lacks = []
-        if not self.metric.startswith("val_") or test not in metrics:
+        if not gated:
             lacks.append("the app does not return val_NAME and test_NAME with hydra.sweeper.metric=val_NAME")
         if not evaluation_id:
             lacks.append("it does not say what test_NAME is measured on (sweeps.evaluation_id or mlflow.log_input)")
         return Winner(
             scores=metrics,
-            metric=test if test in metrics else self.metric,
-            direction=self.directions[self.metric],
+            metric=_test_of(metric) if _test_of(metric) in metrics else metric,
+            direction=self.directions[metric],
             evaluation_id=evaluation_id,
             lacks=", and ".join(lacks),
         )
@@ -91,6 +92,11 @@ class AppObjective(Objective):
     def reader(self) -> Callable[[Any], TrialResult]:
         """See `Objective`."""
         return ReturnedValue(tuple(self.directions), is_named=self.settings.metric is not None)
+
+
+def _test_of(metric: str) -> str:
+    """What a metric is called that is measured on the test part."""
+    return f"test_{metric.removeprefix('val_')}"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -10,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 from hydra.types import HydraContext, TaskFunction
@@ -21,6 +20,7 @@ from sweeps.compose.override_text import to_text
 from sweeps.compose.plan import StudyPlan
 from sweeps.compose.search_space import Proposal
 from sweeps.execution.outcome import TrialResult
+from sweeps.tasks.metrics import is_stderr, standard_error, stderr_of
 
 
 @dataclass(frozen=True)
@@ -88,16 +88,15 @@ class TrialJob:
 
 
 def mean_of(runs: Sequence[TrialResult]) -> TrialResult:
-    """Several runs of one configuration as one: every metric's mean, and its standard error as `<metric>_stderr`.
-
-    The standard error of a mean of n is s / sqrt(n), with the sample's standard deviation s.
-    """
+    """Several runs of one configuration as one: every metric's mean, and its standard error as `<metric>_stderr`."""
     metrics: dict[str, float] = {}
     for name in runs[0].metrics:
+        if is_stderr(name, runs[0].metrics):
+            continue  # of one run; that of them all takes its place
         values = [run.metrics[name] for run in runs if name in run.metrics]
         metrics[name] = fmean(values)
         if len(values) > 1:
-            metrics[f"{name}_stderr"] = stdev(values) / math.sqrt(len(values))
+            metrics[stderr_of(name)] = standard_error(values)
     return TrialResult(metrics, warnings=tuple(dict.fromkeys(text for run in runs for text in run.warnings)))
 
 

@@ -15,6 +15,7 @@ from sweeps.base.errors import ConfigError, ModelError, TrackingError, first_lin
 from sweeps.base.say import say
 from sweeps.compose import space_yaml
 from sweeps.compose._hydra_compat import hydra_config_of
+from sweeps.compose.constraint import FROM_TEST
 from sweeps.compose.option_file import naming_its_file
 from sweeps.compose.override_text import as_typed
 from sweeps.compose.plan import StudyPlan, names_of
@@ -41,11 +42,11 @@ class TaskObjective(Objective):
         super().__init__(plan, settings)
         _refuse_long_spelling(plan.config)
         self.task = load_task(plan.config)
-        metric = _choose_metric(self.task, settings)
-        self.directions = {metric: self.task.directions[metric]}
+        may_be = {**self.task.directions, **self.task.on_demand}
+        self.directions = {metric: may_be[metric] for metric in _metrics(self.task, settings.metric)}
         self.dataset = str(plan.config.dataset.name)
         self.n_reports = self.task.n_reports
-        self.measured = tuple(self.task.directions)
+        self.measured = tuple(may_be)
         self.choice_params = {group: f"{group}_type" for group in GROUPS}
 
     def check(self) -> None:
@@ -127,9 +128,12 @@ class TaskObjective(Objective):
             warnings.simplefilter("ignore")  # the trial has recorded what its fit warned of
             predictor = task.refit(candidate)
             scores = task.test_scores(predictor)
-        metric = self.metric.replace("val_", "test_", 1)
-        if metric not in scores:
-            raise TrackingError(f"the gate needs {metric}, and {type(task).__name__} measures {', '.join(scores)}")
+        compared = [*self.directions, task.default_metric]
+        counterparts = {name: f"test_{name.removeprefix('val_')}" for name in compared if name.startswith("val_")}
+        metric = next((name for name, counterpart in counterparts.items() if counterpart in scores), None)
+        if metric is None:
+            needed = " or ".join(counterparts.values())
+            raise TrackingError(f"the gate needs {needed}, and {type(task).__name__} measures {', '.join(scores)}")
         positive = task.split_options().get("positive_label")
         tags = {**self.tags(), **({} if positive is None else {"sweeps.positive_label": str(positive)})}
         return FittedWinner(
@@ -138,8 +142,8 @@ class TaskObjective(Objective):
             example=task.example(),
             trusted_types=candidate.trusted_types,
             scores=scores,
-            metric=metric,
-            direction=self.directions[self.metric],
+            metric=counterparts[metric],
+            direction={**task.on_demand, **task.directions}[metric],
             evaluation_id=task.evaluation_id(),
             tags=tags,
         )
@@ -160,14 +164,21 @@ def _resolve(config: DictConfig) -> None:
                 raise ConfigError(f"{error.full_key or key} does not resolve: {first_line(error)}.") from error
 
 
-def _choose_metric(task: Task, settings: Settings) -> str:
+def _metrics(task: Task, named: str | Sequence[str] | None) -> Sequence[str]:
     """`metric=`, or the task's default."""
-    metric = settings.metric or task.default_metric
-    if metric not in task.directions:
-        is_test = str(metric).startswith("test_")
-        why = "test_ metrics are reported, and cannot be optimised" if is_test else "this is not a metric of the task"
-        raise ConfigError(f"metric={metric}: {why}. Choose one of: {', '.join(task.directions)}.")
-    return str(metric)
+    if named is None:
+        return [task.default_metric]
+    metrics = [named] if isinstance(named, str) else named
+    may_be = [*task.directions, *task.on_demand]
+    typed = f"metric={named}" if isinstance(named, str) else f"metric=[{','.join(named)}]"
+    if not metrics or len(set(metrics)) < len(metrics):
+        raise ConfigError(f"{typed} must name one metric or several, each once. Choose from: {', '.join(may_be)}.")
+    for metric in metrics:
+        if metric not in may_be:
+            is_reported = metric.startswith("test_") or metric == FROM_TEST
+            why = "it is measured on the test part, and reported" if is_reported else "nothing measures it"
+            raise ConfigError(f"{typed}: {metric} cannot be optimised: {why}. Choose from: {', '.join(may_be)}.")
+    return metrics
 
 
 def _refuse_long_spelling(config: DictConfig) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sweeps.base.build import TARGET, build, construct, locate, locate_class, parameters_of
@@ -31,21 +31,32 @@ def run_trial(config: DictConfig) -> TrialResult:
     loading = time.perf_counter() - start
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        evaluation = task.evaluate(candidate_of(config), report_scores)
+        candidate = candidate_of(config)
+        evaluation = task.evaluate(candidate, report_scores)
+        metrics = dict(evaluation.metrics)
+        if wanted := _asked_for(config) & set(task.on_demand):
+            metrics |= task.measure(candidate, evaluation, wanted)
     also = config.get("also_log") or {}
-    metrics = dict(evaluation.metrics)
     more = dict(also.get("metrics") or {})
-    metrics |= {name: metrics[of] for name, of in more.items() if of in evaluation.metrics}
     messages = dict.fromkeys(map(_shown, caught))
-    measured = ", ".join(evaluation.metrics)
+    measured = ", ".join([*metrics, *(name for name in task.on_demand if name not in metrics)])
     messages |= dict.fromkeys(
         f"also_log.metrics.{name}: nothing measures {of}; there are {measured}"
         for name, of in more.items()
-        if of not in evaluation.metrics
+        if of not in metrics
     )
+    metrics |= {name: metrics[of] for name, of in more.items() if of in metrics}
     params = {str(name): OmegaConf.select(config, key) for name, key in (also.get("params") or {}).items()}
     seconds = {**evaluation.seconds, "load": evaluation.seconds.get("load", 0.0) + loading}
     return TrialResult(metrics, seconds, tuple(messages), params)
+
+
+def _asked_for(config: DictConfig) -> set[str]:
+    """The metrics that a config names: to optimise, to keep to, or to log by another name."""
+    metric = config.get("metric")
+    named = metric if isinstance(metric, ListConfig) else [metric]
+    also = (config.get("also_log") or {}).get("metrics") or {}
+    return {str(name) for name in (*named, *(config.get("constraints") or {}), *also.values())}
 
 
 def _shown(warning: warnings.WarningMessage) -> str:

@@ -21,7 +21,7 @@ from sweeps.execution.outcome import Failure, TrialOutcome
 from sweeps.execution.workers import TrialTimeoutError, WorkerDiedError, WorkerLostError, Workers
 from sweeps.study.asking import Asked, TrialQueue
 from sweeps.study.attribute import Attribute
-from sweeps.study.best import best_trial
+from sweeps.study.best import Best, best_of
 from sweeps.study.lease import Lease
 from sweeps.study.others import SURPLUS, OtherProcesses
 from sweeps.study.pruning import pruning_check
@@ -83,7 +83,7 @@ class StudyLoop:
         self._n_reports = n_reports
         self._constraints = constraints
         self._others = OtherProcesses(study, lease, budget.n_trials)
-        self._tally = Tally(study.directions, budget)
+        self._tally = Tally(study.directions, metrics, budget)
         self._events: SimpleQueue[Future[TrialOutcome] | None] = SimpleQueue()  # None: look at the signals
         self._interrupts = Interrupts(lambda: self._events.put(None))
         self._in_flight: dict[Future[TrialOutcome], Asked] = {}
@@ -251,7 +251,8 @@ class StudyLoop:
         """Leave nothing RUNNING, and tell every callback, even where one of them raises."""
         outcome, reason = end
         errors: list[Exception] = []
-        best, is_last = None, True
+        best: Best | None = None
+        is_last = True
         try:
             for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 asked = self._unheard.get(trial.number)
@@ -260,7 +261,7 @@ class StudyLoop:
             self._queue.requeue_orphans(self._others.ids())  # one cut off while it was drawn
             trials = self._study.get_trials(deepcopy=False)
             unheard = [trials[number] for number in sorted(self._unheard) if trials[number].state.is_finished()]
-            best = best_trial(self._study)
+            best = best_of(self._study)
             is_last = self._others.leave_the_end_to_us()
         except StorageError as error:  # whoever takes the study up again tells them
             errors.append(error)
@@ -273,7 +274,8 @@ class StudyLoop:
         interrupt = cause if isinstance(cause, KeyboardInterrupt) else None
         if interrupt is None and outcome is Outcome.INTERRUPTED and self._interrupts.received is not None:
             interrupt = Interrupted(self._interrupts.received)
-        result = StudyResult(outcome, reason, best, interrupt, is_last)
+        winner, why = (best.trial, best.why) if best else (None, "")
+        result = StudyResult(outcome, reason, winner, interrupt, is_last, why)
         calls: list[Callable[[], object]] = [
             partial(callback.on_trial, self._study, told) for told in unheard for callback in self._callbacks
         ]

@@ -18,7 +18,8 @@ class StudyResult:
     Attributes:
         outcome: how.
         reason: why it ended early, empty otherwise.
-        best: the best trial, if any completed.
+        best: the best trial, if any may be it.
+        why: it is the best, where several metrics are optimised; empty otherwise.
         interrupt: what interrupted it, for the caller to raise when it has cleaned up.
         is_last: whether no other process is at work on the study, so that its end is up to this one.
     """
@@ -28,6 +29,7 @@ class StudyResult:
     best: FrozenTrial | None
     interrupt: KeyboardInterrupt | None = None
     is_last: bool = True
+    why: str = ""
 
 
 class Callback(Protocol):

@@ -17,6 +17,8 @@ from optuna.samplers import (
     CmaEsSampler,
     GPSampler,
     GridSampler,
+    NSGAIIISampler,
+    NSGAIISampler,
     QMCSampler,
     RandomSampler,
     TPESampler,
@@ -30,8 +32,10 @@ from sweeps.study.grid import ConditionalGrid, build_grid
 
 GRID = f"{ConditionalGrid.__module__}.{ConditionalGrid.__qualname__}"
 _NEEDS = {CmaEsSampler: "cmaes", GPSampler: "torch"}
-_STATELESS = (RandomSampler, TPESampler)  # all that carries over from trial to trial is the random state
+# All that carries over from trial to trial is the random state, or stands in the study.
+_STATELESS = (RandomSampler, TPESampler, NSGAIISampler)
 _NUMBERS_ONLY = (CmaEsSampler, QMCSampler)
+_GENETIC = (NSGAIISampler, NSGAIIISampler)
 
 
 class SamplerFactory:
@@ -98,7 +102,7 @@ class SamplerFactory:
 def _check_space(sampler: type, space: SearchSpace) -> str | None:
     if sampler in (GridSampler, BruteForceSampler):
         raise ConfigError(f"sampler: {sampler.__name__} does not work with conditional spaces; use sampler=grid.")
-    if sampler not in (*_NUMBERS_ONLY, GPSampler):
+    if sampler not in (*_NUMBERS_ONLY, *_GENETIC, GPSampler):
         return None
     swept = space.swept_groups()
     numbers_only = sampler in _NUMBERS_ONLY
@@ -113,7 +117,7 @@ def _check_space(sampler: type, space: SearchSpace) -> str | None:
     if not blind and not (sampler is CmaEsSampler and len(modelled) == 1):
         return None
     what = "conditional or categorical" if numbers_only else "conditional"
-    if not modelled or (sampler is CmaEsSampler and len(modelled) == 1):
+    if (not modelled and sampler not in _GENETIC) or (sampler is CmaEsSampler and len(modelled) == 1):
         at_least = "two unconditional numbers" if sampler is CmaEsSampler else "an unconditional parameter"
         raise ConfigError(
             f"sampler: {sampler.__name__} needs {at_least} with a default inside the range; it cannot model {what} "

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 
 from optuna.study import StudyDirection
@@ -37,7 +37,7 @@ class Budget:
         timeout: seconds after which no new trial starts, or None.
         max_failure_rate: share of failed trials, judged after five, above which the sweep stops.
         patience: trials without a better value after which the sweep stops, or None.
-        target: the value at which the sweep stops, or None.
+        target: the values, by metric, at which the sweep stops when one trial has reached them all; empty for none.
         max_retries: how often the parameters of a trial whose process died are tried again.
         grace_period: seconds that an interrupted sweep gives the trials in flight.
     """
@@ -46,24 +46,26 @@ class Budget:
     timeout: float | None = None
     max_failure_rate: float = 1.0
     patience: int | None = None
-    target: float | None = None
+    target: Mapping[str, float] = field(default_factory=dict)
     max_retries: int = 1
     grace_period: float = 30.0
 
 
 class Tally:
-    """Finished trials that count, those that failed, and the best value.
+    """Finished trials that count, those that failed, the best value, and whether the target was reached.
 
     Args:
-        directions: of the study; where there are several, no value is the best.
+        directions: of each metric; where there are several, no value is the best.
+        metrics: that are optimised.
         budget: when to stop.
 
     Attributes:
         accepted: how many trials count.
     """
 
-    def __init__(self, directions: Sequence[StudyDirection], budget: Budget) -> None:
-        self._sign = sign_of(directions[0]) if len(directions) == 1 else None
+    def __init__(self, directions: Sequence[StudyDirection], metrics: Sequence[str], budget: Budget) -> None:
+        self._signs = [sign_of(direction) for direction in directions]
+        self._target = [budget.target.get(metric) for metric in metrics]
         self._budget = budget
         self._deadline = None if budget.timeout is None else time.monotonic() + budget.timeout
         self.recount(())
@@ -74,6 +76,7 @@ class Tally:
         self._failed = 0
         self._best: float | None = None
         self._since_best = 0
+        self._has_reached_target = False
         finished = [trial for trial in trials if trial.datetime_complete is not None]
         for trial in sorted(finished, key=lambda trial: (trial.datetime_complete, trial.number)):
             self.add(trial)
@@ -85,11 +88,16 @@ class Tally:
         self.accepted += 1
         self._failed += trial.state == TrialState.FAIL
         self._since_best += 1
-        if self._sign is None or trial.state != TrialState.COMPLETE or not is_feasible(trial):
+        if trial.state != TrialState.COMPLETE or not is_feasible(trial):
             return
-        value = self._sign * trial.values[0]
-        if self._best is None or value < self._best:
+        self._has_reached_target |= bool(self._budget.target) and self._reaches_target(trial)
+        value = self._signs[0] * trial.values[0]
+        if len(self._signs) == 1 and (self._best is None or value < self._best):
             self._best, self._since_best = value, 0
+
+    def _reaches_target(self, trial: FrozenTrial) -> bool:
+        reached = zip(self._signs, trial.values, self._target, strict=True)
+        return all(bound is None or sign * value <= sign * bound for sign, value, bound in reached)
 
     def reason_to_stop(self, n_in_flight: int) -> Stop | None:
         """Why no further trial may start, None if one may."""
@@ -99,15 +107,15 @@ class Tally:
             return Outcome.FAILED, rate
         if accepted + n_in_flight >= budget.n_trials:
             return Outcome.COMPLETED, ""
-        if (
-            budget.target is not None
-            and self._sign is not None
-            and self._best is not None
-            and self._best <= self._sign * budget.target
-        ):
-            return Outcome.COMPLETED, f"target={budget.target:g} was reached"
+        if self._has_reached_target:
+            return Outcome.COMPLETED, f"target={self._shown_target()} was reached"
         if budget.patience is not None and self._best is not None and self._since_best >= budget.patience:
             return Outcome.COMPLETED, f"the last {self._since_best} trials were no better (patience)"
         if self._deadline is not None and time.monotonic() >= self._deadline:
             return Outcome.COMPLETED, f"timeout={budget.timeout:g} s has passed"
         return None
+
+    def _shown_target(self) -> str:
+        if len(self._signs) == 1:
+            return f"{self._target[0]:g}"
+        return f"{{{', '.join(f'{metric}: {bound:g}' for metric, bound in self._budget.target.items())}}}"

@@ -15,6 +15,7 @@ from sweeps.base.atomic_file import write_text
 from sweeps.base.errors import StorageError
 from sweeps.base.redact import without_passwords
 from sweeps.base.waiting import wait_for
+from sweeps.study.best import remember_choice
 from sweeps.study.command_file import Command, remember
 from sweeps.study.identity import IDENTITY, METRICS, check_same
 from sweeps.study.lease import Lease
@@ -67,6 +68,7 @@ def open_study(checked: CheckedStudy, experiment: str, command: Command) -> Iter
             if checked.starting_points:
                 study.set_user_attr(STARTING_POINTS, list(checked.starting_points))
             study.set_user_attr(IDENTITY, dict(checked.identity))  # last: now everything is there to resume it
+        remember_choice(study, settings.choose)
         yield study, lease
     finally:
         with suppress(StorageError):  # a lease of a dead process holds nobody up

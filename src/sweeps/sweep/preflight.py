@@ -17,10 +17,12 @@ from sweeps.base.build import TARGET
 from sweeps.base.errors import ConfigError
 from sweeps.base.say import say
 from sweeps.base.working_directory import is_writable
+from sweeps.compose.choice import Choice
 from sweeps.compose.composed_space import check_values, has_key
 from sweeps.compose.option_file import naming_its_file
 from sweeps.compose.plan import StudyPlan
 from sweeps.compose.settings import Settings
+from sweeps.compose.target import by_metric
 from sweeps.execution.objective import Objective, objective_class
 from sweeps.study.folder import StudyFolder, new_study_name
 from sweeps.study.identity import check_same, identity_of
@@ -94,8 +96,7 @@ def check_study(plan: StudyPlan, *, several_studies: bool) -> CheckedStudy:
             )
     if settings.repeat is not None:
         _check_repeat(plan, *settings.repeat)
-    if len(objective.directions) > 1:
-        _check_several(settings, pruner, samplers)
+    _check_several(objective, settings, pruner, samplers)
     objective.check()
     name = settings.study_name or new_study_name(plan.subject)
     if settings.study_name and several_studies:
@@ -140,11 +141,24 @@ def _check_repeat(plan: StudyPlan, key: str, values: Sequence[Any]) -> None:
         check_values(copy.deepcopy(combination.config), key, values, "hydra.sweeper.repeat")
 
 
-def _check_several(settings: Settings, pruner: BasePruner, samplers: SamplerFactory) -> None:
-    """Refuse what needs one value to compare trials by."""
+def _check_several(objective: Objective, settings: Settings, pruner: BasePruner, samplers: SamplerFactory) -> None:
+    """Refuse what needs one value to compare trials by where there are several, and the reverse."""
+    metrics = tuple(objective.directions)
+    by_metric(settings.target, metrics, f"{settings.prefix}target")
+    if len(metrics) == 1:
+        if settings.choose != Choice():
+            raise ConfigError(
+                f"{settings.prefix}choose says how the winner is chosen where several metrics are optimised, and there "
+                f"is one, {metrics[0]}: the best wins. Leave it out, or name more with {settings.prefix}metric."
+            )
+        return
+    if settings.choose.metric is not None and settings.choose.metric not in metrics:
+        raise ConfigError(
+            f"{settings.prefix}choose={settings.choose.metric}: this is not optimised. Choose one of: "
+            f"{', '.join(metrics)}."
+        )
     unfit = {
         "patience": settings.patience is not None,
-        "target": settings.target is not None,
         "pruner": not isinstance(pruner, NopPruner),
         "sampler (CmaEsSampler)": samplers.is_for_one_value,
     }

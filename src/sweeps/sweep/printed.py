@@ -19,6 +19,7 @@ from sweeps.study.trial_record import Record
 from sweeps.sweep.data_line import data_line
 from sweeps.sweep.preflight import CheckedStudy
 from sweeps.sweep.tables import front_table, summary_table
+from sweeps.tasks.metrics import TIMINGS
 from sweeps.tracking import client as tracking
 
 _SHOWN = 10  # trials of a warning
@@ -36,6 +37,12 @@ def announce(checked: CheckedStudy, study: Study) -> None:
         say(f"Resuming: {n_before} of {n_trials} trials are done.")
     if checked.samplers.warning:
         say(f"Note: {checked.samplers.warning}")
+    timings = [metric for metric in checked.objective.directions if metric in TIMINGS]
+    if timings:
+        say(
+            f"Note: {' and '.join(timings)} {'is' if len(timings) == 1 else 'are'} measured anew each time: run again, "
+            f"or resumed, the same seed may search other configurations."
+        )
 
 
 def report(study: Study, metrics: Sequence[str], result: StudyResult, names: Mapping[str, str]) -> None:
@@ -60,6 +67,8 @@ def report(study: Study, metrics: Sequence[str], result: StudyResult, names: Map
         say(f"No trial keeps to the constraints, so none wins; trial {nearest.number} is nearest: it breaks {broken}.")
     elif len(study.directions) > 1:
         say(f"\n{front_table(study, metrics, names)}\n")
+        if result.best is not None:
+            say(f"Winner:  trial {result.best.number}: {result.why}")
     elif result.best is not None:
         say(f"\n{summary_table(study, metrics[0], names)}\n")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from sweeps.base.errors import ClusterError, StorageError, SweepFailedError, Tra
 from sweeps.base.say import say
 from sweeps.compose.search_space import Proposal
 from sweeps.compose.settings import AppLogs, Settings
+from sweeps.compose.target import by_metric
 from sweeps.execution.custom_space import custom_space
 from sweeps.execution.objective import Objective
 from sweeps.execution.workers import Workers
@@ -60,11 +61,11 @@ def run_study(checked: CheckedStudy, workers: Workers, command: Command) -> Stud
         announce(checked, study)
         with _saying_how_to_resume(folder):
             runs = StudyRuns(client, experiment, study, folder)
-        seen: list[Callback] = [Progress(study, settings.n_trials, metrics[0]), StudyFiles(folder, metrics[0], names)]
+        seen: list[Callback] = [Progress(study, settings.n_trials, metrics), StudyFiles(folder, metrics, names)]
         queue = _queue(checked, study, lease)
         with _saying_how_to_resume(folder):
             environment = runs.environment if settings.mlflow is AppLogs.inside else no_environment
-            budget, listeners, n_reports = _budget(settings), [*seen, runs], objective.n_reports
+            budget, listeners, n_reports = _budget(settings, metrics), [*seen, runs], objective.n_reports
             loop = StudyLoop(
                 study,
                 queue,
@@ -124,13 +125,13 @@ def _describe(objective: Objective, proposal: Proposal) -> dict[str, Any]:
     return described
 
 
-def _budget(settings: Settings) -> Budget:
+def _budget(settings: Settings, metrics: Sequence[str]) -> Budget:
     return Budget(
         settings.n_trials,
         settings.timeout,
         settings.max_failure_rate,
         settings.patience,
-        settings.target,
+        by_metric(settings.target, metrics, f"{settings.prefix}target"),
         settings.max_retries,
         settings.grace_period,
     )

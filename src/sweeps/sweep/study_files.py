@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 
 from sweeps.base.atomic_file import write_text, write_yaml
 from sweeps.study.attribute import is_counted
-from sweeps.study.best import is_feasible
+from sweeps.study.best import front_of, is_feasible
 from sweeps.study.folder import StudyFolder
 from sweeps.study.result import StudyResult
 from sweeps.study.trial_record import Record
@@ -25,13 +25,13 @@ class StudyFiles:
 
     Args:
         folder: the study's.
-        metric: the objective's name.
+        metrics: that are optimised.
         names: how a hyperparameter is called, by config key.
     """
 
-    def __init__(self, folder: StudyFolder, metric: str, names: Mapping[str, str]) -> None:
+    def __init__(self, folder: StudyFolder, metrics: Sequence[str], names: Mapping[str, str]) -> None:
         self._folder = folder
-        self._metric = metric
+        self._metrics = metrics
         self._names = names
 
     def on_trial(self, study: Study, trial: FrozenTrial) -> None:
@@ -40,7 +40,7 @@ class StudyFiles:
     def on_end(self, study: Study, result: StudyResult) -> None:
         """Write both files."""
         write_trials(study, self._folder.trials, self._names)
-        write_yaml(self._folder.result, describe_result(study, result, self._metric))
+        write_yaml(self._folder.result, describe_result(study, result, self._metrics))
 
 
 def write_trials(study: Study, path: Path, names: Mapping[str, str]) -> None:
@@ -67,30 +67,40 @@ def trial_rows(study: Study, names: Mapping[str, str]) -> list[dict[str, Any]]:
         study: the study.
         names: how a hyperparameter is called, by config key; by default as the key.
     """
-    rows = [_row(trial, names) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+    front = {trial.number for trial in front_of(study)} if len(study.directions) > 1 else None
+    rows = [_row(trial, names, front) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
     columns = list(dict.fromkeys(column for row in rows for column in row if column not in _LAST)) + list(_LAST)
     return [{column: row.get(column) for column in columns} for row in rows]
 
 
-def describe_result(study: Study, result: StudyResult, metric: str) -> dict[str, Any]:
-    """The end of a sweep as plain data."""
+def describe_result(study: Study, result: StudyResult, metrics: Sequence[str]) -> dict[str, Any]:
+    """The end of a sweep as plain data, of several metrics with the Pareto front, by the trials' numbers."""
+    is_one = len(metrics) == 1
     described: dict[str, Any] = {
         "study_name": study.study_name,
         "outcome": result.outcome.value,
         "reason": result.reason,
-        "metric": metric,
+        "metric": metrics[0] if is_one else list(metrics),
         "n_trials": sum(is_counted(trial) for trial in study.get_trials(deepcopy=False)),
     }
     if result.best is not None:
-        record = Record.of(result.best)
-        described["best"] = {
-            "trial": result.best.number,
-            "value": result.best.values[0],
-            "choices": record.choices,
-            "overrides": record.overrides,
-            "metrics": record.metrics,
-        }
+        described["best"] = _described(result.best, metrics)
+    if not is_one:
+        described["why_best"] = result.why
+        described["front"] = [_described(trial, metrics) for trial in front_of(study)]
     return described
+
+
+def _described(trial: FrozenTrial, metrics: Sequence[str]) -> dict[str, Any]:
+    record = Record.of(trial)
+    values = dict(zip(metrics, trial.values, strict=True))
+    return {
+        "trial": trial.number,
+        **({"values": values} if len(metrics) > 1 else {"value": trial.values[0]}),
+        "choices": record.choices,
+        "overrides": record.overrides,
+        "metrics": record.metrics,
+    }
 
 
 _LAST = ("start", "end", "warnings", "error")
@@ -103,12 +113,13 @@ def _values(trial: FrozenTrial) -> dict[str, Any]:
     return {f"value_{index}": value for index, value in enumerate(trial.values)}
 
 
-def _row(trial: FrozenTrial, names: Mapping[str, str]) -> dict[str, Any]:
+def _row(trial: FrozenTrial, names: Mapping[str, str], front: Collection[int] | None) -> dict[str, Any]:
     record = Record.of(trial)
     row: dict[str, Any] = {
         "number": trial.number,
         "state": "INTERRUPTED" if record.interrupted else trial.state.name,
         **_values(trial),
+        **({} if front is None else {"pareto": trial.number in front}),
         **({"feasible": is_feasible(trial)} if trial.constraints else {}),
         **record.choices,
     }

@@ -11,10 +11,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.compose.leaf import as_yaml
 from sweeps.compose.scope import package_of
-from sweeps.study.best import is_feasible, sign_of
+from sweeps.study.best import front_of, is_feasible, sign_of
 from sweeps.study.trial_record import Record
 
 _SEARCHED = "searched values"
+_WHOLE_FROM = 10_000
+_MOST_SHOWN = 20  # trials of a Pareto front
 
 
 def table(rows: Iterable[Sequence[str]], header: Sequence[str]) -> str:
@@ -74,11 +76,14 @@ def front_table(study: Study, metrics: Sequence[str], names: Mapping[str, str]) 
     """
     sign = sign_of(study.directions[0])
     rows = []
-    for trial in sorted(study.best_trials, key=lambda trial: (sign * trial.values[0], trial.number)):
+    front = sorted(front_of(study), key=lambda trial: (sign * trial.values[0], trial.number))
+    for trial in front[:_MOST_SHOWN]:
         choices = [f"{group}={choice}" for group, choice in Record.of(trial).choices.items()]
         searched = ", ".join([*choices, *_searched_values(trial, names)])
-        rows.append([str(trial.number), *(f"{value:.4g}" for value in trial.values), searched])
-    return table(rows, ["trial", *metrics, _SEARCHED])
+        rows.append([str(trial.number), *map(as_measured, trial.values), searched])
+    more = len(front) - _MOST_SHOWN
+    shown = table(rows, ["trial", *metrics, _SEARCHED])
+    return shown if more <= 0 else f"{shown}\nand {more} more, with pareto=True in trials.csv"
 
 
 def profile_table(study: Study, also: Mapping[str, float]) -> str:
@@ -100,6 +105,11 @@ def _is_drawn(trial: FrozenTrial, key: str) -> bool:
     choices = Record.of(trial).choices
     names = (f"{group}/{choice}.{key.removeprefix(f'{package_of(group)}.')}" for group, choice in choices.items())
     return key in trial.params or any(name in trial.params for name in names)
+
+
+def as_measured(value: float) -> str:
+    """A value of any size: a score, seconds or bytes."""
+    return f"{value:,.0f}" if abs(value) >= _WHOLE_FROM else f"{value:.4g}"
 
 
 def as_shown(value: Any) -> str:

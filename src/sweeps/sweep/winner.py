@@ -77,6 +77,8 @@ def _tags(checked: CheckedStudy, best: FrozenTrial) -> dict[str, str]:
     return {
         "sweeps.study": checked.name,
         "sweeps.trial.number": str(best.number),
-        f"sweeps.{checked.objective.metric}": repr(best.values[0]),
+        **{
+            f"sweeps.{name}": repr(value) for name, value in zip(checked.objective.directions, best.values, strict=True)
+        },
         **{f"sweeps.{group}": choice for group, choice in choices.items()},
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -14,9 +14,13 @@ import pandas as pd
 
 from sweeps.base.reporting import Report, no_report
 from sweeps.tasks.metrics import Direction
+from sweeps.tasks.serving_cost import model_bytes, predict_ms
 
 if TYPE_CHECKING:  # it is slow to import, and only plots need it
     from matplotlib.figure import Figure
+
+N_INPUTS = 30
+"""How many inputs predictions are timed by, where there are so many."""
 
 
 @dataclass(frozen=True)
@@ -137,15 +141,18 @@ class Task(ABC):
     False
 
     Attributes:
-        directions: the metrics that may be an objective, and which way each is better. For the gate, `val_x` needs a
-            `test_x` among the metrics.
+        directions: the metrics that may be an objective, and which way each is better: what `evaluate` measures inside
+            the training part. For the gate, `val_x` needs a `test_x` among the metrics; where the objective has none,
+            that of the default metric is compared.
         default_metric: the objective where `metric=` is not given.
+        on_demand: more of them, that `measure` measures where they are asked for.
         n_reports: how often `evaluate` reports, as after each fold: no pruner is asked after the last. None where
             it may vary.
     """
 
     directions: ClassVar[Mapping[str, Direction]]
     default_metric: ClassVar[str]
+    on_demand: ClassVar[Mapping[str, Direction]] = {"predict_ms": "minimize", "model_bytes": "minimize"}
     n_reports: int | None = None
 
     @property
@@ -185,6 +192,26 @@ class Task(ABC):
             Pruned: from `report`.
         """
 
+    def measure(self, candidate: Candidate, evaluation: Evaluation, names: Collection[str]) -> Mapping[str, float]:
+        """Metrics of `on_demand`: those of the model that would be served, which is fitted for them.
+
+        `predict_ms` is the median time of one prediction, `model_bytes` the size of what is stored.
+
+        Args:
+            candidate: checked.
+            evaluation: of it.
+            names: at least one.
+        """
+        return self._measure(self.refit(candidate), candidate, names)
+
+    def _measure(self, predictor: Predictor, candidate: Candidate, names: Collection[str]) -> dict[str, float]:
+        found: dict[str, float] = {}
+        if "predict_ms" in names:
+            found["predict_ms"] = predict_ms(predictor, self.inputs())
+        if "model_bytes" in names:
+            found["model_bytes"] = model_bytes(predictor, candidate.trusted_types)
+        return found
+
     @abstractmethod
     def refit(self, candidate: Candidate) -> Predictor:
         """Fit a candidate on the whole training part."""
@@ -204,6 +231,10 @@ class Task(ABC):
     @abstractmethod
     def example(self) -> pd.DataFrame:
         """A small input for the model's signature; made up, so that no data leaves with the model."""
+
+    def inputs(self) -> pd.DataFrame:
+        """A few inputs as they will come, to time predictions by; the example, unless the task knows better."""
+        return self.example()
 
     @classmethod
     @abstractmethod

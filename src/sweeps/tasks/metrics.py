@@ -2,17 +2,56 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
+from statistics import stdev
 from typing import Any, Literal
 
 import numpy as np
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 Direction = Literal["maximize", "minimize"]
+SCORES = ("f1", "accuracy", "precision", "recall")
+"""Those of `classification_scores`."""
+TIMINGS = frozenset({"fit_seconds", "predict_ms"})
+"""Metrics that differ each time they are measured."""
+_STDERR = "_stderr"
 
 
 def is_better(score: float, than: float, direction: Direction) -> bool:
     """Whether a score beats another strictly."""
     return score > than if direction == "maximize" else score < than
+
+
+def over_folds(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Scores of folds as a trial's metrics: every mean as `val_<name>`, its standard error as `val_<name>_stderr`.
+
+    >>> over_folds([{"f1": 0.8}, {"f1": 0.9}])
+    {'val_f1': 0.8500000000000001, 'val_f1_stderr': 0.04999999999999999}
+
+    Args:
+        scores: of each fold, by name; of one fold no standard error is known.
+    """
+    by_name = {f"val_{name}": [of_fold[name] for of_fold in scores] for name in scores[0]}
+    means = {name: float(np.mean(values)) for name, values in by_name.items()}
+    if len(scores) == 1:
+        return means
+    return means | {stderr_of(name): standard_error(values) for name, values in by_name.items()}
+
+
+def standard_error(values: Sequence[float]) -> float:
+    """Of the mean of n values, at least 2: s / sqrt(n), with the sample's standard deviation s."""
+    return stdev(values) / math.sqrt(len(values))
+
+
+def stderr_of(metric: str) -> str:
+    """The name of a metric's standard error."""
+    return f"{metric}{_STDERR}"
+
+
+def is_stderr(name: str, metrics: Mapping[str, float]) -> bool:
+    """Whether a name is that of another metric's standard error."""
+    return name.endswith(_STDERR) and name.removesuffix(_STDERR) in metrics
 
 
 def classification_scores(truth: np.ndarray, predicted: np.ndarray, positive_label: Any) -> dict[str, float]:

@@ -6,8 +6,9 @@ computes something worth keeping asks `SHARED` for it, under a key that stands f
 
 from __future__ import annotations
 
+from sweeps.base.cache.cost import SPENT
 from sweeps.base.cache.folder import sweep_folder
 from sweeps.base.cache.memory import Cache
 from sweeps.base.cache.shared import SHARED, Key, SharedCache, share
 
-__all__ = ["SHARED", "Cache", "Key", "SharedCache", "share", "sweep_folder"]
+__all__ = ["SHARED", "SPENT", "Cache", "Key", "SharedCache", "share", "sweep_folder"]

@@ -12,12 +12,14 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from scipy import sparse
 
+from sweeps.base.cache.cost import SPENT
 from sweeps.base.cache.folder import MappedFile, SharedFolder
 from sweeps.base.cache.memory import Cache
 from sweeps.base.cache.packing import pack, unpack
 
 _T = TypeVar("_T")
 _MEMORY_BYTES = 2 * 2**30
+_COST = ".cost"  # an array of a file, beside the result's fields
 
 Key = tuple[str | int | float | bool | None, ...]
 
@@ -53,10 +55,11 @@ class SharedCache(Cache):
         """
         name = hashlib.blake2b(json.dumps([kind.__qualname__, *key]).encode(), digest_size=16).hexdigest()
         held: _Held[_T] | None = self.get(name)
-        if held is not None and (held.file is None or held.file.is_intact()):
-            return held.result
-        held = self._from_files(name, kind, compute) or _Held(compute())
-        self.put(name, held, _n_bytes(held.result))
+        if held is None or not held.is_intact():
+            held = self._from_files(name, kind, compute) or _Held(*SPENT.make(compute))
+            self.put(name, held, _n_bytes(held.result))
+        else:
+            SPENT.use(held.cost)
         return held.result
 
     def _from_files(self, name: str, kind: type[_T], compute: Callable[[], _T]) -> _Held[_T] | None:
@@ -71,18 +74,29 @@ class SharedCache(Cache):
             found = _read(folder, name, kind)
             if found is not None:
                 return found
-            computed = compute()
+            computed, cost = SPENT.make(compute)
             arrays = pack(computed)
-            file = None if arrays is None else folder.write(name, arrays)
-        return _Held(computed) if file is None else _Held(unpack(kind, file.arrays), file)
+            file = None if arrays is None else folder.write(name, {**arrays, _COST: np.asarray(cost)})
+        return _Held(computed, cost) if file is None else _unpacked(kind, file)
 
 
 @dataclass(frozen=True)
 class _Held(Generic[_T]):
-    """A result in memory, and the file that it is mapped from, if it is."""
+    """A result in memory.
+
+    Attributes:
+        result: what was computed.
+        cost: the CPU seconds of its making.
+        file: that it is mapped from; None where it is not.
+    """
 
     result: _T
+    cost: float
     file: MappedFile | None = None
+
+    def is_intact(self) -> bool:
+        """Whether it is as it was made; counts as a use of its file."""
+        return self.file is None or self.file.is_intact()
 
 
 def _read(folder: SharedFolder, name: str, kind: type[_T]) -> _Held[_T] | None:
@@ -90,9 +104,17 @@ def _read(folder: SharedFolder, name: str, kind: type[_T]) -> _Held[_T] | None:
     if file is None:
         return None
     try:
-        return _Held(unpack(kind, file.arrays), file)
+        held = _unpacked(kind, file)
     except (TypeError, ValueError, KeyError):  # the arrays of something else
         return None
+    SPENT.use(held.cost)
+    return held
+
+
+def _unpacked(kind: type[_T], file: MappedFile) -> _Held[_T]:
+    arrays = dict(file.arrays)
+    cost = float(arrays.pop(_COST))
+    return _Held(unpack(kind, arrays), cost, file)
 
 
 def _n_bytes(result: Any) -> int:

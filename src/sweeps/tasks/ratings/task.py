@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,9 +17,9 @@ from surprise import AlgoBase
 from sweeps.base.build import TARGET, BuildError, build, class_of, parameters_of
 from sweeps.base.errors import ConfigError, DataError
 from sweeps.base.reporting import Report, no_report
-from sweeps.tasks.base import Candidate, Evaluation, Predictor, Task, Tried
+from sweeps.tasks.base import N_INPUTS, Candidate, Evaluation, Predictor, Task, Tried
 from sweeps.tasks.clock import Clock
-from sweeps.tasks.metrics import Direction, rating_errors
+from sweeps.tasks.metrics import Direction, over_folds, rating_errors
 from sweeps.tasks.ratings.curves import draw_curves
 from sweeps.tasks.ratings.data import RatingsData
 from sweeps.tasks.ratings.knn.algorithm import KNN
@@ -33,6 +33,7 @@ _CHECK_ROWS = 500
 _KNN = f"{KNN.__module__}.{KNN.__qualname__}"
 _CURVE_KS = [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100]
 _CURVE_PAIRS = 200_000
+_OVERFITTING_ROWS = 200_000
 
 
 class Recommendation(Task):
@@ -54,8 +55,13 @@ class Recommendation(Task):
         DataError: too few ratings for the split and the folds.
     """
 
-    directions: ClassVar[Mapping[str, Direction]] = {"val_rmse": "minimize", "val_mae": "minimize"}
+    directions: ClassVar[Mapping[str, Direction]] = {
+        "val_rmse": "minimize",
+        "val_mae": "minimize",
+        "fit_seconds": "minimize",
+    }
     default_metric: ClassVar[str] = "val_rmse"
+    on_demand: ClassVar[Mapping[str, Direction]] = {"val_overfitting": "minimize", **Task.on_demand}
 
     def __init__(
         self,
@@ -114,15 +120,32 @@ class Recommendation(Task):
             self._recommender(algorithm).save(Path(directory) / "model", candidate.trusted_types)
 
     def evaluate(self, candidate: Candidate, report: Report = no_report) -> Evaluation:
-        """Score every fold for `val_` (the mean over folds), then a fit on the whole training part for `test_`."""
+        """Score every fold for `val_` (the mean over folds), then a fit on the whole training part for `test_`.
+
+        `fit_seconds` is what all fits cost, see `Clock`; of k-NN with the search for neighbours.
+        """
         clock = Clock()
         fold_scores = []
         for fold in self._folds:
             fold_scores.append(self._score(candidate, fold, clock))
             report({f"val_{name}": value for name, value in fold_scores[-1].items()})
-        metrics = {f"val_{name}": float(np.mean([scores[name] for scores in fold_scores])) for name in fold_scores[0]}
-        test = self._score(candidate, self._whole, clock)
-        return Evaluation(metrics | {f"test_{name}": value for name, value in test.items()}, clock.seconds)
+        metrics = over_folds(fold_scores)
+        metrics |= {f"test_{name}": value for name, value in self._score(candidate, self._whole, clock).items()}
+        return Evaluation({**metrics, "fit_seconds": clock.fit_seconds}, clock.seconds)
+
+    def measure(self, candidate: Candidate, evaluation: Evaluation, names: Collection[str]) -> Mapping[str, float]:
+        """See `Task`; `val_overfitting` is `val_rmse` less the error on the ratings of the training part.
+
+        Of a large one, that of the first in the order of the split, which is a random one unless `split: time`.
+        """
+        recommender = self.refit(candidate)
+        found = self._measure(recommender, candidate, names)
+        if "val_overfitting" in names:
+            rows = self._whole.fit[:_OVERFITTING_ROWS]
+            predicted = recommender.predict(self._pairs(rows))["prediction"].to_numpy()
+            train_rmse = rating_errors(self.data.ratings[rows], predicted)["rmse"]
+            found["val_overfitting"] = evaluation.metrics["val_rmse"] - train_rmse
+        return found
 
     def refit(self, candidate: Candidate) -> Recommender:
         """Fit on the whole training part."""
@@ -131,16 +154,16 @@ class Recommendation(Task):
     def test_scores(self, predictor: Predictor) -> dict[str, float]:
         """The `test_` metrics of a fitted recommender."""
         rows = self._whole.score
-        columns = {self.data.user_column: self.data.users[rows], self.data.item_column: self.data.items[rows]}
-        predicted = predictor.predict(pd.DataFrame(columns))["prediction"].to_numpy()
+        predicted = predictor.predict(self._pairs(rows))["prediction"].to_numpy()
         return {f"test_{name}": value for name, value in rating_errors(self.data.ratings[rows], predicted).items()}
 
     def example(self) -> pd.DataFrame:
         """A known pair, without its rating."""
-        first = self._whole.fit[:1]
-        return pd.DataFrame(
-            {self.data.user_column: self.data.users[first], self.data.item_column: self.data.items[first]}
-        )
+        return self._pairs(self._whole.fit[:1])
+
+    def inputs(self) -> pd.DataFrame:
+        """The first pairs of the training part."""
+        return self._pairs(self._whole.fit[:N_INPUTS])
 
     @classmethod
     def load(cls, directory: Path, trusted: Sequence[str] = ()) -> Recommender:
@@ -161,6 +184,11 @@ class Recommendation(Task):
             return {}
         lines = {similarity: self._curve(one.candidate) for similarity, one in best.items()}
         return {"rmse_by_k.png": draw_curves(lines, _CURVE_KS, "neighbours k", "val_rmse")}
+
+    def _pairs(self, rows: np.ndarray) -> pd.DataFrame:
+        return pd.DataFrame(
+            {self.data.user_column: self.data.users[rows], self.data.item_column: self.data.items[rows]}
+        )
 
     def _curve(self, candidate: Candidate) -> np.ndarray:
         """Mean `val_rmse` over folds for each of `_CURVE_KS`; NaN below `min_k`, where no neighbour counts."""
@@ -219,7 +247,7 @@ class Recommendation(Task):
         algorithm = self._build(candidate)
         with clock.phase("load"):
             trainset = part.trainset
-        with clock.phase("fit"):
+        with clock.phase("fit", fits=True):
             algorithm.fit(trainset)
         with clock.phase("score"):
             return rating_errors(self.data.ratings[part.score], part.predict(algorithm))

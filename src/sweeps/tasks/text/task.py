@@ -17,16 +17,16 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, clone, is_classifier
-from threadpoolctl import threadpool_limits
 
 from sweeps.base.build import TARGET, BuildError, build, class_of
 from sweeps.base.cache import SHARED, Key
 from sweeps.base.errors import ConfigError, DataError, ModelError, first_line
 from sweeps.base.reporting import Report, no_report
-from sweeps.tasks.base import Candidate, Evaluation, Predictor, Task
+from sweeps.tasks.base import N_INPUTS, Candidate, Evaluation, Predictor, Task
 from sweeps.tasks.clock import Clock
-from sweeps.tasks.metrics import Direction, classification_scores
+from sweeps.tasks.metrics import SCORES, Direction, classification_scores, over_folds
 from sweeps.tasks.rows import SHOWN_CHARACTERS
+from sweeps.tasks.serving_cost import one_thread
 from sweeps.tasks.text.data import SHOWN_LABELS, TextData
 from sweeps.tasks.text.duplicates import RULES, Grouping, first_of_each, n_with_two_labels, same_texts
 from sweeps.tasks.text.model import TextModel
@@ -68,10 +68,10 @@ class TextClassification(Task):
     """
 
     directions: ClassVar[Mapping[str, Direction]] = {
-        "val_f1": "maximize",
-        "val_accuracy": "maximize",
-        "val_precision": "maximize",
-        "val_recall": "maximize",
+        **{f"val_{name}": "maximize" for name in SCORES},
+        "val_overfitting": "minimize",
+        "fit_seconds": "minimize",
+        **{f"train_{name}": "maximize" for name in SCORES},
     }
     default_metric: ClassVar[str] = "val_f1"
 
@@ -162,10 +162,14 @@ class TextClassification(Task):
                 raise ModelError(f"model {candidate.model.get('_target_')}: {error}") from error
 
     def evaluate(self, candidate: Candidate, report: Report = no_report) -> Evaluation:
-        """Score every fold for `val_` (the mean over folds), then a fit on the whole training part for the others."""
+        """Score every fold for `val_` (the mean over folds), then a fit on the whole training part for the others.
+
+        `val_overfitting` is `train_f1` less `val_f1`, and `fit_seconds` what all fits cost, see `Clock`.
+        """
         clock = Clock()
-        with _one_blas_thread():
-            return Evaluation(self._metrics(candidate, report, clock), clock.seconds)
+        with one_thread():
+            metrics = self._metrics(candidate, report, clock)
+        return Evaluation({**metrics, "fit_seconds": clock.fit_seconds}, clock.seconds)
 
     def _metrics(self, candidate: Candidate, report: Report, clock: Clock) -> dict[str, float]:
         fold_scores = []
@@ -174,20 +178,21 @@ class TextClassification(Task):
             with clock.phase("score"):
                 fold_scores.append(self._scores(score, fitted.predict(features.x_score.copy())))
             report({f"val_{name}": value for name, value in fold_scores[-1].items()})
-        metrics = {f"val_{name}": float(np.mean([scores[name] for scores in fold_scores])) for name in fold_scores[0]}
+        metrics = over_folds(fold_scores)
         fitted, features = self._fit(candidate, self.n_folds, clock)
         with clock.phase("score"):
             parts = {"train": (self._train, features.x_fit), "test": (self._test, features.x_score)}
             for part, (rows, x) in parts.items():
                 scores = self._scores(rows, fitted.predict(x.copy()))
                 metrics |= {f"{part}_{name}": value for name, value in scores.items()}
+        metrics["val_overfitting"] = metrics["train_f1"] - metrics["val_f1"]
         metrics["overfitting"] = metrics["train_f1"] - metrics["test_f1"]
         return metrics
 
     def refit(self, candidate: Candidate) -> Predictor:
         """Fit vectorizer and model, and a calibration where the model has no probabilities, on the training part."""
         vectorizer, model = self._build(candidate)
-        with _one_blas_thread():
+        with one_thread():
             return TextModel.fit(
                 vectorizer,
                 model,
@@ -208,6 +213,10 @@ class TextClassification(Task):
     def example(self) -> pd.DataFrame:
         """Two made-up texts."""
         return pd.DataFrame({self.data.text_column: ["A first text.", "Another, somewhat longer text."]})
+
+    def inputs(self) -> pd.DataFrame:
+        """The first texts of the training part."""
+        return pd.DataFrame({self.data.text_column: self.data.texts[self._train[:N_INPUTS]]})
 
     @classmethod
     def load(cls, directory: Path, trusted: Sequence[str] = ()) -> Predictor:
@@ -270,11 +279,11 @@ class TextClassification(Task):
             What predicts labels from features, and the part's features.
         """
         _, model = self._build(candidate)
-        with clock.phase("vectorize"):
+        with clock.phase("vectorize", fits=True):
             features = self._features(candidate, index)
         if sparse_svc.fits(model, features.x_fit):
             model = SparseSVC(model)
-        with clock.phase("fit"):
+        with clock.phase("fit", fits=True):
             # A copy, since a model may change its input in place, and the features are other trials', too.
             return model.fit(features.x_fit.copy(), self.data.labels[self._parts[index][0]]), features
 
@@ -325,12 +334,6 @@ def _not_a_classifier(candidate: Candidate) -> BuildError:
         f"model: {candidate.model.get(TARGET, 'a model without _target_')} is not a classifier in scikit-learn's "
         f"sense; text classification needs one such as model=svm."
     )
-
-
-def _one_blas_thread() -> threadpool_limits:
-    """While solvers on sparse text call BLAS on short vectors: threads cost more than they bring, and with one the sums
-    and metrics do not depend on the number of processors."""
-    return threadpool_limits(1, user_api="blas")
 
 
 def _check_options(test_size: Any, split_seed: Any, n_folds: Any, on_duplicates: Any) -> None:

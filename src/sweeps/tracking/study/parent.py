@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial
 from sweeps.base.errors import SweepsError, TrackingError, whole_text
 from sweeps.base.say import say
 from sweeps.compose.search_space import Proposal
+from sweeps.study.best import front_of
 from sweeps.study.folder import StudyFolder
 from sweeps.study.result import StudyResult
 from sweeps.study.stopping import Outcome
@@ -37,6 +38,7 @@ END = "sweeps.end"  # outcome and reason
 
 STUDY_ID = "sweeps.study.id"  # tag of the parent run: finds the one of a sweep that died before its study knew it
 
+_MOST_MARKED = 50_000  # runs in one answer of MLflow
 _PARENT_STATUS = {Outcome.COMPLETED: "FINISHED", Outcome.INTERRUPTED: "KILLED", Outcome.FAILED: "FAILED"}
 
 
@@ -117,7 +119,12 @@ class StudyRuns:
             steps += [self._children.find]
         if is_missing:
             steps += [partial(self._log.log, trial) for trial in finished]
-        steps += [partial(self._log_best, result), self._log_files, partial(self._log_outcome, result)]
+        steps += [
+            partial(self._log_best, result),
+            partial(self._log_front, study),
+            self._log_files,
+            partial(self._log_outcome, result),
+        ]
         for step in steps if self.is_answered else ():
             try:
                 step()
@@ -197,19 +204,30 @@ class StudyRuns:
         best = result.best
         if best is None:
             return
-        marked = self.client.search_runs(
-            [self._experiment], f"tags.mlflow.parentRunId = '{self.parent_id}' and tags.`sweeps.best` = 'true'"
-        )
-        for run in marked:  # the best of this study before it was resumed
-            if run.info.run_id != self._children.run_ids[best.number]:
-                self.client.delete_tag(run.info.run_id, "sweeps.best")
-        self.client.set_tag(self._children.run_ids[best.number], "sweeps.best", "true")
+        self._mark("sweeps.best", [best])
         record = Record.of(best)
         parent = self._parent
         params = params_of(record.choices, parent.choice_params, parent.dataset, record.hyperparameters, parent.names)
         tags = {"sweeps.best.trial": str(best.number)} | {f"sweeps.best.{key}": value for key, value in params.items()}
         metrics = metrics_of(record.metrics, milliseconds(None))
         self.client.log_batch(self.parent_id, metrics=metrics, tags=tags_of(tags))
+
+    def _mark(self, tag: str, trials: Sequence[FrozenTrial]) -> None:
+        """Have the runs of these trials say so, and no others, which may have before the study was resumed."""
+        of_parent = f"tags.mlflow.parentRunId = '{self.parent_id}'"
+        marked = self.client.search_runs(
+            [self._experiment], f"{of_parent} and tags.`{tag}` = 'true'", max_results=_MOST_MARKED
+        )
+        now = {self._children.run_ids[trial.number] for trial in trials}
+        before = {run.info.run_id for run in marked}
+        for run_id in before - now:
+            self.client.delete_tag(run_id, tag)
+        for run_id in sorted(now - before):
+            self.client.set_tag(run_id, tag, "true")
+
+    def _log_front(self, study: Study) -> None:
+        if len(study.directions) > 1:
+            self._mark("sweeps.pareto", front_of(study))
 
     def _log_outcome(self, result: StudyResult) -> None:
         self.set_parent_tags({"sweeps.outcome": result.outcome.value, "sweeps.reason": result.reason})
