@@ -51,8 +51,10 @@ WORDS = {
 COMMON = ["the", "a", "this", "that", "very", "really", "some", "one"]
 
 
-def write_texts(file: Path, *, rows: int = 90, labels: Sequence[str] = ("fair", "hate"), seed: int = 1) -> Path:
-    """A CSV file with the columns text and label; words of another class are among them."""
+def write_texts(
+    file: Path, *, rows: int = 90, labels: Sequence[str] = ("fair", "hate"), seed: int = 1, own: float = 0.6
+) -> Path:
+    """A CSV file with the columns text and label; words of another class are among them, but for a share of `own`."""
     rng = random.Random(seed)
     everything = [word for label in labels for word in WORDS[label]]
     with file.open("w", newline="", encoding="utf-8") as stream:
@@ -60,7 +62,7 @@ def write_texts(file: Path, *, rows: int = 90, labels: Sequence[str] = ("fair", 
         writer.writerow(["text", "label"])
         for number in range(rows):
             label = labels[number % len(labels)]
-            words = [rng.choice(WORDS[label] if rng.random() < 0.6 else everything) for _ in range(3)]
+            words = [rng.choice(WORDS[label] if rng.random() < own else everything) for _ in range(3)]
             writer.writerow([" ".join([*words, *rng.choices(COMMON, k=4)]), label])
     return file
 

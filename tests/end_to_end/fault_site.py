@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,13 +113,17 @@ def counted(study: Study) -> list[FrozenTrial]:
     return [trial for trial in study.get_trials() if is_counted(trial)]
 
 
-def sequence(study: Study) -> list[tuple[Mapping[str, Any], float | None]]:
+def sequence(study: Study) -> list[tuple[Mapping[str, Any], Sequence[float] | None]]:
     """Parameters and values of the trials that count."""
-    return [(trial.params, trial.value) for trial in counted(study)]
+    return [(trial.params, trial.values) for trial in counted(study)]
 
 
 def check_projection(
-    site: Site, name: str = "s", storage: str | None = None, metric: str = "val_score", x: str | None = "model/cog.x"
+    site: Site,
+    name: str = "s",
+    storage: str | None = None,
+    metric: str | Sequence[str] = "val_score",
+    x: str | None = "model/cog.x",
 ) -> None:
     """Nothing is RUNNING in the study or in MLflow, and MLflow shows each trial once, as it was.
 
@@ -127,7 +131,7 @@ def check_projection(
         site: where the study ran.
         name: of the study.
         storage: of the study; None for the file in its folder.
-        metric: that is optimised.
+        metric: that is optimised, or several.
         x: what Optuna calls the number that is searched, whose param is `x`; None for none.
     """
     trials = site.study(name, storage).get_trials()
@@ -142,7 +146,8 @@ def check_projection(
         state = "INTERRUPTED" if was_cut_off(trial) else trial.state.name
         assert run.data.tags["sweeps.trial.state"] == state
         if trial.state == TrialState.COMPLETE:
-            assert run.data.metrics[metric] == trial.value
+            metrics = [metric] if isinstance(metric, str) else metric
+            assert [run.data.metrics[name] for name in metrics] == trial.values
             assert x is None or float(run.data.params["x"]) == trial.params[x]
     assert site.parent(name).info.status != "RUNNING"
 

@@ -311,7 +311,7 @@ SECONDS_EACH = "0.3"
 
 
 @pytest.fixture(scope="module")
-def undisturbed(new_site: Callable[[], Site]) -> Sequence[tuple[Mapping[str, Any], float | None]]:
+def undisturbed(new_site: Callable[[], Site]) -> Sequence[tuple[Mapping[str, Any], Sequence[float] | None]]:
     """What a sweep that nothing kills draws and finds."""
     site = new_site()
     shutil.copytree(APPS, site.folder, dirs_exist_ok=True)
@@ -322,7 +322,7 @@ def undisturbed(new_site: Callable[[], Site]) -> Sequence[tuple[Mapping[str, Any
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
 def test_an_app_killed_at_a_moment_is_resumed_as_if_nothing_had_been(
-    app_site: Site, undisturbed: Sequence[tuple[Mapping[str, Any], float | None]], seed: int
+    app_site: Site, undisturbed: Sequence[tuple[Mapping[str, Any], Sequence[float] | None]], seed: int
 ) -> None:
     rng = random.Random(seed)
     command = app_site.command("begins.py", "-m", *SEARCH, SECONDS_EACH=SECONDS_EACH)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from .fault_site import Site, check_whole, counted, sequence
 
-Sequence = list[tuple[Mapping[str, Any], float | None]]
+Trials = list[tuple[Mapping[str, Any], Sequence[float] | None]]
 MLFLOW = "mlflow:MlflowClient"
 MOMENTS = [
     "after sweeps.sweep.open_study:open_storage 1",
@@ -47,11 +47,11 @@ IN_THE_DEFAULT_RUN = "after optuna:Study.tell 3"
 
 
 @pytest.fixture(scope="module")
-def undisturbed(new_site: Callable[[], Site]) -> Callable[[str], Sequence]:
+def undisturbed(new_site: Callable[[], Site]) -> Callable[[str], Trials]:
     """What a sampler's sweep of six trials draws and finds when nothing kills it."""
-    known: dict[str, Sequence] = {}
+    known: dict[str, Trials] = {}
 
-    def of(sampler: str) -> Sequence:
+    def of(sampler: str) -> Trials:
         if sampler not in known:
             site = new_site()
             site.sweep(f"sampler={sampler}")
@@ -62,7 +62,7 @@ def undisturbed(new_site: Callable[[], Site]) -> Callable[[str], Sequence]:
     return of
 
 
-def check_as_undisturbed(site: Site, expected: Sequence) -> None:
+def check_as_undisturbed(site: Site, expected: Trials) -> None:
     check_whole(site)
     study = site.study()
     assert sequence(study) == expected
@@ -76,7 +76,7 @@ def check_as_undisturbed(site: Site, expected: Sequence) -> None:
     "moment", [pytest.param(m, marks=() if m == IN_THE_DEFAULT_RUN else pytest.mark.slow) for m in MOMENTS]
 )
 def test_a_sweep_killed_at_a_moment_goes_on_as_if_nothing_had_been(
-    site: Site, undisturbed: Callable[[str], Sequence], moment: str
+    site: Site, undisturbed: Callable[[str], Trials], moment: str
 ) -> None:
     killed = site.start(kill=moment)
     assert killed.wait() == -signal.SIGKILL, killed.out + killed.err
@@ -87,7 +87,7 @@ def test_a_sweep_killed_at_a_moment_goes_on_as_if_nothing_had_been(
 @pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_a_sweep_killed_again_and_again_in_every_phase_ends_as_if_nothing_had_been(
-    site: Site, undisturbed: Callable[[str], Sequence], sampler: str
+    site: Site, undisturbed: Callable[[str], Trials], sampler: str
 ) -> None:
     for moment in (
         "before optuna.trial:Trial._suggest 2",

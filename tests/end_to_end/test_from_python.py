@@ -123,7 +123,7 @@ def test_optunas_distributions_search_the_same_space(here: Workbench) -> None:
     assert drawn[0].equals(drawn[1])
 
 
-def test_several_metrics_have_a_front_and_no_best(here: Workbench) -> None:
+def test_several_metrics_have_a_front_and_a_best_by_the_rule(here: Workbench) -> None:
     def both(x: float = 0.5) -> dict[str, float]:
         return {"cost": x, "gain": x**2, "other": 1.0}
 
@@ -139,9 +139,13 @@ def test_several_metrics_have_a_front_and_no_best(here: Workbench) -> None:
     assert len(study.front) == 4
     assert study.front[0].values == {"cost": 0.5, "gain": 0.25}
     assert study.front[0].metrics["other"] == 1.0
-    with pytest.raises(ConfigError, match="optimises cost, gain, so no trial is the best; see `front`"):
-        study.best  # noqa: B018
     assert "minimize cost, maximize gain, 4 on the front" in repr(study)
+    costs = sorted(trial.values["cost"] for trial in study.front)
+    assert study.best.values["cost"] == costs[0]
+    study.resume(choose="gain")
+    assert study.best.values["cost"] == costs[-1]
+    study.resume(choose={"within": costs[1] - costs[0]})
+    assert study.best.values["cost"] == costs[1]
 
 
 def test_a_study_in_hand_resumes(here: Workbench) -> None:

@@ -39,7 +39,7 @@ def test_a_line_says_what_ran_and_how_it_ended(
         trial.set_user_attr(name, value)
     for step, value in steps.items():
         trial.report(value, step)
-    progress = Progress(study, 2, "val_f1")
+    progress = Progress(study, 2, ["val_f1"])
     progress.on_trial(study, study.tell(trial, **told))
     best = " (best 0.5000, trial 0)" if "values" in told else ""
     assert capsys.readouterr().out.splitlines()[-1] == f"trial 0: {said}{best}"

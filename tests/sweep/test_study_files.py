@@ -82,7 +82,7 @@ def test_the_result_file_holds_the_end_of_the_sweep(tmp_path: Path) -> None:
     study = finished_study()
     path = tmp_path / "sweep_result.yaml"
     best = study.trials[0]
-    described = describe_result(study, StudyResult(Outcome.COMPLETED, "", best), "val_f1")
+    described = describe_result(study, StudyResult(Outcome.COMPLETED, "", best), ["val_f1"])
     write_yaml(path, described)
     raw = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     assert raw == {
@@ -103,6 +103,6 @@ def test_the_result_file_holds_the_end_of_the_sweep(tmp_path: Path) -> None:
 
 
 def test_a_sweep_without_a_best_trial_has_none_in_its_result() -> None:
-    described = describe_result(optuna.create_study(), StudyResult(Outcome.FAILED, "no trial completed", None), "m")
+    described = describe_result(optuna.create_study(), StudyResult(Outcome.FAILED, "no trial completed", None), ["m"])
     assert (described["outcome"], described["reason"], described["n_trials"]) == ("FAILED", "no trial completed", 0)
     assert "best" not in described

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from sweeps.tasks.base import Candidate, Task
+from sweeps.tasks.base import Candidate, Evaluation, Task
 from sweeps.tasks.metrics import TIMINGS
 
 _PICKLES = {".pkl", ".pickle", ".joblib", ".dill"}
@@ -66,9 +66,15 @@ def check_task(task: Task, candidate: Candidate) -> None:
         "evaluate() gives the same metrics for the same candidate",
     )
 
+    _check_predictor(task, candidate, first)
+    more = task.measure(candidate, first, tuple(task.on_demand)) if task.on_demand else {}
+    _require(set(more) == set(task.on_demand), "measure() measures what on_demand names")
+
+
+def _check_predictor(task: Task, candidate: Candidate, evaluation: Evaluation) -> None:
     predictor = task.refit(candidate)
     scores = task.test_scores(predictor)
-    measured = {name: value for name, value in first.metrics.items() if name in scores}
+    measured = {name: value for name, value in evaluation.metrics.items() if name in scores}
     _require(bool(scores) and scores == measured, "test_scores() of the refitted model are the trial's test_ metrics")
     example = task.example()
     predicted = predictor.predict(example)
@@ -82,8 +88,6 @@ def check_task(task: Task, candidate: Candidate) -> None:
         _require(not any(file.suffix in _PICKLES for file in files), "save() writes no pickle")
         loaded = type(task).load(stored, candidate.trusted_types)
     pd.testing.assert_frame_equal(loaded.predict(example), predicted, obj="predictions after save() and load()")
-    more = task.measure(candidate, first, tuple(task.on_demand)) if task.on_demand else {}
-    _require(set(more) == set(task.on_demand), "measure() measures what on_demand names")
 
 
 def _without_timings(metrics: Mapping[str, float]) -> dict[str, float]:

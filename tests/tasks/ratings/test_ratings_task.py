@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import surprise
+from scipy.stats import sem
 from surprise import AlgoBase, Dataset, Reader, accuracy
 from surprise.model_selection import KFold, train_test_split
 
@@ -129,9 +130,10 @@ def test_the_scores_are_surprises(frame: pd.DataFrame, task: Recommendation, mod
     assert metrics["test_mae"] == pytest.approx(accuracy.mae(predicted, verbose=False), abs=1e-12)
     training = surprise_data(frame.iloc[task._whole.fit])
     folds = [reference().fit(fit).test(score) for fit, score in KFold(3, random_state=7).split(training)]
-    assert metrics["val_rmse"] == pytest.approx(
-        np.mean([accuracy.rmse(fold, verbose=False) for fold in folds]), abs=1e-12
-    )
+    errors = [accuracy.rmse(fold, verbose=False) for fold in folds]
+    assert metrics["val_rmse"] == pytest.approx(np.mean(errors), abs=1e-12)
+    assert metrics["val_rmse_stderr"] == pytest.approx(sem(errors), abs=1e-12)
+    assert metrics["fit_seconds"] > 0
 
 
 def test_a_temporal_split_tests_on_the_latest_and_validates_on_what_follows(frame: pd.DataFrame) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import sem
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
@@ -31,6 +32,7 @@ from sweeps.tasks.text.task import TextClassification
 REAL_DATA = Path(__file__).parents[4] / "shared" / "data"
 HERE = __name__
 METRICS = ("accuracy", "precision", "recall", "f1")
+OVERFITTING = (("", "test"), ("val_", "val"))
 TFIDF = {"_target_": "sklearn.feature_extraction.text.TfidfVectorizer", "max_features": 400, "ngram_range": [1, 2]}
 COUNT = {"_target_": "sklearn.feature_extraction.text.CountVectorizer", "min_df": 3}
 SVM = {"_target_": "sklearn.svm.SVC", "kernel": "linear", "class_weight": "balanced"}
@@ -84,6 +86,13 @@ def made_up(n_each: int = 20, classes: tuple[Any, ...] = ("a", "b"), **options: 
     return TextData(texts, labels, **given)
 
 
+def measured(task: TextClassification, of: Candidate) -> dict[str, float]:
+    """Its metrics, but for the one that differs each time."""
+    metrics = dict(task.evaluate(of).metrics)
+    assert metrics.pop("fit_seconds") > 0
+    return metrics
+
+
 def candidate(model: dict[str, Any], vectorizer: dict[str, Any] = TFIDF, seed: int = 7) -> Candidate:
     return Candidate(model, vectorizer, seed)
 
@@ -119,11 +128,13 @@ def reference(
     folds = StratifiedKFold(n_folds, shuffle=True, random_state=split_seed)
     found = cross_validate(pipeline, texts[train], labels[train], cv=folds, scoring=scores)
     metrics = {f"val_{name}": float(found[f"test_{name}"].mean()) for name in METRICS}
+    metrics |= {f"val_{name}_stderr": float(sem(found[f"test_{name}"])) for name in METRICS}
     pipeline.fit(texts[train], labels[train])
     for part, rows in {"train": train, "test": test}.items():
         measured = scores(pipeline, texts[rows], labels[rows])
         metrics |= {f"{part}_{name}": value for name, value in measured.items()}
-    return metrics | {"overfitting": metrics["train_f1"] - metrics["test_f1"]}
+    overfitting = {f"{part}overfitting": metrics["train_f1"] - metrics[f"{of}_f1"] for part, of in OVERFITTING}
+    return metrics | overfitting
 
 
 # The metrics
@@ -134,15 +145,16 @@ def reference(
 def test_metrics_equal_cross_validation_and_a_plain_fit_of_scikit_learn(reviews, three_classes, name, classes):
     data = reviews if classes == "two" else three_classes
     vectorizer, model, estimator = NODES[name]
-    metrics = TextClassification(data).evaluate(candidate(model, vectorizer)).metrics
+    metrics = measured(TextClassification(data), candidate(model, vectorizer))
     expected = reference(data, make_pipeline(reference_vectorizer(vectorizer), estimator()))
     assert metrics == pytest.approx(expected, abs=1e-12)
-    assert set(metrics) == {f"{part}_{m}" for part in ("train", "val", "test") for m in METRICS} | {"overfitting"}
+    parts = {f"{part}_{m}" for part in ("train", "val", "test") for m in METRICS}
+    assert set(metrics) == parts | {f"val_{m}_stderr" for m in METRICS} | {"overfitting", "val_overfitting"}
 
 
 @pytest.mark.parametrize("options", [{"test_size": 0.35}, {"split_seed": 3}, {"n_folds": 5}], ids=str)
 def test_size_seed_and_folds_are_those_of_scikit_learn(reviews, options):
-    metrics = TextClassification(reviews, **options).evaluate(candidate(BAYES)).metrics
+    metrics = measured(TextClassification(reviews, **options), candidate(BAYES))
     expected = reference(reviews, make_pipeline(reference_vectorizer(TFIDF), MultinomialNB(alpha=0.3)), **options)
     assert metrics == pytest.approx(expected, abs=1e-12)
 
@@ -150,7 +162,7 @@ def test_size_seed_and_folds_are_those_of_scikit_learn(reviews, options):
 @pytest.mark.parametrize("positive", ["great", "other"])
 def test_precision_recall_and_f1_are_of_the_positive_label(reviews, positive):
     data = replace(reviews, positive_label=positive)
-    metrics = TextClassification(data).evaluate(candidate(BAYES, COUNT)).metrics
+    metrics = measured(TextClassification(data), candidate(BAYES, COUNT))
     assert metrics == pytest.approx(
         reference(data, make_pipeline(CountVectorizer(min_df=3), MultinomialNB(alpha=0.3))), abs=1e-12
     )
@@ -164,7 +176,7 @@ def test_labels_may_be_numbers_booleans_or_words(classes, has_positive, name):
         classes = classes[1:]
     data = made_up(classes=classes, positive_label=classes[0] if has_positive else None)
     vectorizer, model, estimator = NODES[name]
-    metrics = TextClassification(data).evaluate(candidate(model, vectorizer)).metrics
+    metrics = measured(TextClassification(data), candidate(model, vectorizer))
     expected = reference(data, make_pipeline(reference_vectorizer(vectorizer), estimator()))
     assert metrics == pytest.approx(expected, abs=1e-12)
 
@@ -173,7 +185,7 @@ def test_a_ratio_without_denominator_is_zero_and_no_warning():
     data = made_up(positive_label="b", classes=("a", "b"))
     data = replace(data, labels=np.array(["a"] * 34 + ["b"] * 6, dtype=object))
     always = {"_target_": "sklearn.dummy.DummyClassifier", "strategy": "most_frequent"}
-    metrics = TextClassification(data, n_folds=2).evaluate(candidate(always)).metrics
+    metrics = measured(TextClassification(data, n_folds=2), candidate(always))
     assert metrics["val_f1"] == metrics["val_precision"] == metrics["test_recall"] == metrics["overfitting"] == 0
 
 
@@ -190,7 +202,7 @@ def test_metrics_on_real_tweets_of_three_classes_equal_scikit_learns():
         pytest.skip("no data folder beside the checkout")
     read = load_text_csv(file, text_column="tweet", label_column="class")
     data = replace(read, texts=read.texts[:1500], labels=read.labels[:1500])
-    metrics = TextClassification(data).evaluate(candidate(SVM)).metrics
+    metrics = measured(TextClassification(data), candidate(SVM))
     pipeline = make_pipeline(reference_vectorizer(TFIDF), SVC(kernel="linear", class_weight="balanced"))
     assert metrics == pytest.approx(reference(data, pipeline), abs=1e-12)
 
@@ -239,8 +251,8 @@ def test_a_word_of_the_test_part_alone_changes_nothing_in_val_and_train(reviews,
     texts = reviews.texts.copy()
     _, test = split(reviews)
     texts[test] = [f"zyzzyva quokka {text} zyzzyva" for text in texts[test]]
-    before = TextClassification(reviews).evaluate(candidate(model, vectorizer)).metrics
-    after = TextClassification(replace(reviews, texts=texts)).evaluate(candidate(model, vectorizer)).metrics
+    before = measured(TextClassification(reviews), candidate(model, vectorizer))
+    after = measured(TextClassification(replace(reviews, texts=texts)), candidate(model, vectorizer))
     selected = [metric for metric in before if not metric.startswith("test_") and metric != "overfitting"]
     assert [after[metric] for metric in selected] == [before[metric] for metric in selected]
 
@@ -248,13 +260,13 @@ def test_a_word_of_the_test_part_alone_changes_nothing_in_val_and_train(reviews,
 def test_labels_of_the_test_part_change_nothing_in_val_and_train(reviews):
     task = TextClassification(reviews)
     labels = reviews.labels.copy()
-    before = task.evaluate(candidate(LOGISTIC)).metrics
+    before = measured(task, candidate(LOGISTIC))
     _, test = split(reviews)
     # The same split with the test part's labels turned round, by a task whose data is exchanged after the split.
     labels[test] = np.where(labels[test] == "great", "other", "great")
     task = TextClassification(reviews)
     task.data = replace(reviews, labels=labels)
-    after = task.evaluate(candidate(LOGISTIC)).metrics
+    after = measured(task, candidate(LOGISTIC))
     assert after["test_accuracy"] == pytest.approx(1 - before["test_accuracy"])
     assert all(after[m] == before[m] for m in before if m.startswith(("val_", "train_")))
 
@@ -279,7 +291,7 @@ def shared():
 def test_cold_warm_too_small_and_stored_caches_give_the_same_scores(reviews, shared, tmp_path):
     def run(candidates=ALL):
         task = TextClassification(reviews)
-        return [task.evaluate(each).metrics for each in candidates]
+        return [measured(task, each) for each in candidates]
 
     first = run()
     assert run(ALL[::-1])[::-1] == first
@@ -314,21 +326,21 @@ IN_PLACE = {
 
 
 def test_a_model_that_changes_its_input_leaves_the_scores_of_other_trials_alone(reviews):
-    alone = [TextClassification(reviews).evaluate(candidate(model)).metrics for model in (IN_PLACE, LOGISTIC, SVM)]
+    alone = [measured(TextClassification(reviews), candidate(model)) for model in (IN_PLACE, LOGISTIC, SVM)]
     task = TextClassification(reviews)
-    shared = [task.evaluate(candidate(model)).metrics for model in (IN_PLACE, LOGISTIC, SVM, IN_PLACE)]
+    shared = [measured(task, candidate(model)) for model in (IN_PLACE, LOGISTIC, SVM, IN_PLACE)]
     assert shared == [*alone, alone[0]]
     copying = {**IN_PLACE, "steps": [["scale", {**IN_PLACE["steps"][0][1], "copy": True}], ["model", BAYES]]}
-    assert task.evaluate(candidate(copying)).metrics == alone[0]
+    assert measured(task, candidate(copying)) == alone[0]
 
 
 def test_settings_that_compare_equal_in_python_and_differ_do_not_share(reviews):
     task = TextClassification(reviews)
-    in_one_text = task.evaluate(candidate(BAYES, {**COUNT, "min_df": 1})).metrics
+    in_one_text = measured(task, candidate(BAYES, {**COUNT, "min_df": 1}))
     in_all_texts = {**COUNT, "min_df": 1.0}
     with pytest.raises(DataError, match=r"finds no term in 160 texts\. By .*min_df=1\.0, .* 0 of them are empty"):
         task.evaluate(candidate(BAYES, in_all_texts))
-    assert task.evaluate(candidate(BAYES, {**COUNT, "min_df": 1})).metrics == in_one_text
+    assert measured(task, candidate(BAYES, {**COUNT, "min_df": 1})) == in_one_text
 
 
 # Seeds
@@ -336,7 +348,7 @@ def test_settings_that_compare_equal_in_python_and_differ_do_not_share(reviews):
 
 def test_a_model_that_leaves_its_random_state_open_is_repeatable_and_follows_the_seed(reviews):
     def run(seed: int) -> dict[str, float]:
-        return dict(TextClassification(reviews).evaluate(candidate(FOREST, COUNT, seed)).metrics)
+        return dict(measured(TextClassification(reviews), candidate(FOREST, COUNT, seed)))
 
     assert run(1) == run(1)
     assert run(1) != run(2)
@@ -345,7 +357,7 @@ def test_a_model_that_leaves_its_random_state_open_is_repeatable_and_follows_the
 def test_a_random_state_written_in_the_yaml_stays(reviews):
     fixed = {**FOREST, "random_state": 4}
     task = TextClassification(reviews)
-    assert task.evaluate(candidate(fixed, COUNT, 1)).metrics == task.evaluate(candidate(fixed, COUNT, 2)).metrics
+    assert measured(task, candidate(fixed, COUNT, 1)) == measured(task, candidate(fixed, COUNT, 2))
 
 
 def test_the_seed_reaches_a_model_within_a_model(reviews):
@@ -354,8 +366,8 @@ def test_the_seed_reaches_a_model_within_a_model(reviews):
         "n_estimators": 3,
         "estimator": {"_target_": "sklearn.tree.DecisionTreeClassifier", "max_features": 5, "max_depth": 3},
     }
-    first = TextClassification(reviews).evaluate(candidate(bagged, COUNT)).metrics
-    assert TextClassification(reviews).evaluate(candidate(bagged, COUNT)).metrics == first
+    first = measured(TextClassification(reviews), candidate(bagged, COUNT))
+    assert measured(TextClassification(reviews), candidate(bagged, COUNT)) == first
 
 
 BALANCED = {**LOGISTIC, "class_weight": "balanced"}
@@ -372,7 +384,7 @@ def test_the_seed_reaches_a_vectorizer_with_a_random_state(reviews):
     def run(seed: int) -> dict[str, float]:
         np.random.seed(seed + len(runs))
         runs.append(seed)
-        return dict(TextClassification(reviews).evaluate(candidate(BALANCED, REDUCED, seed)).metrics)
+        return dict(measured(TextClassification(reviews), candidate(BALANCED, REDUCED, seed)))
 
     runs: list[int] = []
     assert run(1) == run(1)
@@ -380,7 +392,7 @@ def test_the_seed_reaches_a_vectorizer_with_a_random_state(reviews):
     task = TextClassification(reviews)
     predictor = task.refit(candidate(BALANCED, REDUCED, 3))
     assert predictor.pipeline.get_params()["vectorizer__components__random_state"] == 3
-    trial = task.evaluate(candidate(BALANCED, REDUCED, 3)).metrics
+    trial = measured(task, candidate(BALANCED, REDUCED, 3))
     assert task.test_scores(predictor) == {name: score for name, score in trial.items() if name.startswith("test_")}
 
 
@@ -396,15 +408,15 @@ def test_the_seed_of_the_split_and_that_of_the_model_do_not_mix(reviews):
     }
     for (split_seed, seed), metrics in expected.items():
         task = TextClassification(reviews, split_seed=split_seed)
-        assert task.evaluate(candidate(FOREST, COUNT, seed)).metrics == pytest.approx(metrics, abs=1e-12)
+        assert measured(task, candidate(FOREST, COUNT, seed)) == pytest.approx(metrics, abs=1e-12)
     assert len({str(metrics) for metrics in expected.values()}) == 4
 
 
 def test_what_numpy_drew_before_makes_no_difference(reviews):
     np.random.seed(1)
-    first = TextClassification(reviews).evaluate(candidate(FOREST, COUNT)).metrics
+    first = measured(TextClassification(reviews), candidate(FOREST, COUNT))
     np.random.seed(2)
-    assert TextClassification(reviews).evaluate(candidate(FOREST, COUNT)).metrics == first
+    assert measured(TextClassification(reviews), candidate(FOREST, COUNT)) == first
 
 
 # What is refused
@@ -529,7 +541,7 @@ def test_a_sound_candidate_whose_min_df_defeats_the_small_sample_is_not_refused(
     with pytest.raises(ValueError, match=r"max_df corresponds to < documents than min_df"):
         CountVectorizer(min_df=101).fit(reviews.texts[small])
     task.check(often)
-    assert 0 < task.evaluate(often).metrics["val_f1"] < 1
+    assert 0 < measured(task, often)["val_f1"] < 1
 
 
 @pytest.mark.parametrize("model", [BAYES, SVM])
@@ -616,7 +628,7 @@ def test_a_refitted_model_scores_what_its_trial_scored_on_the_test_part(reviews,
         # Calibration of a class by class sigmoid may not converge on so few rows; the labels do not depend on it.
         warnings.simplefilter("ignore")
         predictor = task.refit(candidate(model, vectorizer))
-    trial = task.evaluate(candidate(model, vectorizer)).metrics
+    trial = measured(task, candidate(model, vectorizer))
     assert task.test_scores(predictor) == {name: value for name, value in trial.items() if name.startswith("test_")}
 
 
