@@ -71,7 +71,7 @@ def load() -> None:
 class Trivial(Task):
     """Measures a formula."""
 
-    directions: ClassVar[Mapping[str, Direction]] = {"val_loss": "minimize"}
+    directions: ClassVar[Mapping[str, Direction]] = {"val_loss": "minimize", "val_gap": "minimize"}
     default_metric: ClassVar[str] = "val_loss"
 
     def __init__(self, data: None) -> None:
@@ -89,7 +89,8 @@ class Trivial(Task):
 
     def evaluate(self, candidate: Candidate, report: Report = no_report) -> Evaluation:
         loss = build(candidate.model, "model").loss()
-        return Evaluation({"val_loss": loss, "test_loss": loss}, {})
+        gap = abs(float(candidate.model.get("w", 0.0)) - 0.7)
+        return Evaluation({"val_loss": loss, "val_gap": gap, "test_loss": loss}, {})
 
     def refit(self, candidate: Candidate) -> Predictor:
         return Formula(build(candidate.model, "model"))

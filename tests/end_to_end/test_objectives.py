@@ -158,7 +158,7 @@ def test_a_sweep_stops_when_one_trial_reaches_all_targets(bench: Workbench, text
         (["metric=val_f2"], "metric=val_f2: val_f2 cannot be optimised: nothing measures it. Choose from: val_f1, "),
         (["metric=[val_f1,val_f1]"], "metric=[val_f1,val_f1] must name one metric or several, each once"),
         (["metric=[]"], "metric=[] must name one metric or several"),
-        (["metric=val_f1,predict_ms"], "metric"),
+        (["metric=val_f1,predict_ms"], "several at once are a list: 'metric=[val_f1,predict_ms]'"),
         (["metric=[val_f1,val_recall]", "choose=val_precision"], "choose=val_precision: this is not optimised"),
         (["metric=[val_f1,val_recall]", "choose={within: -1}"], 'or "choose={within: 0.01}"'),
         (["metric=[val_f1,val_recall]", "choose={within: 1, of: 2}"], 'or "choose={within: 0.01}"'),
@@ -182,6 +182,21 @@ def test_what_cannot_be_is_one_message(bench: Workbench, texts: Path, typed: lis
     assert part in done.err
     assert len(done.err.splitlines()) == 1
     assert bench.left() == []
+
+
+def test_a_dry_run_shows_what_is_optimised_and_how_the_winner_is_chosen(bench: Workbench, texts: Path) -> None:
+    typed = ["metric=[val_f1,predict_ms,model_bytes]", "target={val_f1: 0.8}", "choose={within: 0.02}"]
+    done = bench.run("-m", *text_csv(texts), "model=svm", *typed, "dry_run=true")
+    assert done.code == 0, done.err
+    for line in (
+        "Objective: maximize val_f1, minimize predict_ms, minimize model_bytes",
+        "Target: val_f1 0.8",
+        "Winner: the best predict_ms, then model_bytes on the Pareto front within 0.02 of the best val_f1",
+    ):
+        assert line in done.out.splitlines()
+    plain = bench.run("-m", *text_csv(texts), "model=svm", "dry_run=true").out.splitlines()
+    assert "Objective: maximize val_f1" in plain
+    assert not [line for line in plain if line.startswith(("Target", "Winner"))]
 
 
 # Kills

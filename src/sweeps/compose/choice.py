@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,20 @@ class Choice:
 
     within: float | None = None
     metric: str | None = None
+
+    def described(self, metrics: Sequence[str]) -> str:
+        """The rule in words, for these metrics, at least two.
+
+        >>> Choice().described(["val_f1", "predict_ms"])
+        'the best predict_ms on the Pareto front within one standard error of the best val_f1'
+        >>> Choice(metric="val_f1").described(["val_f1", "predict_ms"])
+        'the best val_f1 on the Pareto front'
+        """
+        if self.metric is not None:
+            return f"the best {self.metric} on the Pareto front"
+        margin = "one standard error" if self.within is None else f"{self.within:g}"
+        first, *others = metrics
+        return f"the best {', then '.join(others)} on the Pareto front within {margin} of the best {first}"
 
 
 def read_choice(written: Any, key: str) -> Choice:

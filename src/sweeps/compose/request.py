@@ -14,6 +14,8 @@ from sweeps.compose import override_text
 from sweeps.compose.leaf_sweep import LeafSweep, choices_of
 from sweeps.compose.scope import SEARCH_SPACE, Scope, package_of
 
+_MAY_BE_SEVERAL = ("hydra.sweeper.metric", "hydra.sweeper.direction")
+
 
 @dataclass(frozen=True)
 class Request:
@@ -159,7 +161,9 @@ def _adds(override: Override) -> bool:
 
 
 def _check_sweepable(override: Override, scope: Scope) -> None:
-    key = override.key_or_group
+    key, values = override.key_or_group, str(override.input_line).partition("=")[2]
+    if key in _MAY_BE_SEVERAL or (key == "metric" and scope.groups is not None):
+        raise ConfigError(f"{override.input_line}: several at once are a list: '{key}=[{values}]'")
     if scope.groups is not None and (scope.limits(key) or f".{SEARCH_SPACE}." in f"{key}."):
         named = [*scope.groups, *([scope.study_group] if scope.study_group else [])]
         raise ConfigError(
@@ -169,7 +173,6 @@ def _check_sweepable(override: Override, scope: Scope) -> None:
     if key.startswith(("hydra.", "hydra/")):
         raise ConfigError(f"{override.input_line}: {key} cannot be swept: it is the same for all trials of a sweep.")
     if key.rpartition(".")[2] == "seed":
-        values = str(override.input_line).partition("=")[2]
         raise ConfigError(
             f"{override.input_line}: a seed is not searched: the luckiest would win. To run each configuration under "
             f"several seeds, and optimise the mean: 'hydra.sweeper.repeat={{{key}: [{values}]}}'"

@@ -23,6 +23,7 @@ from sweeps.study.command_file import Command
 from sweeps.sweep.choose_workers import choose_workers
 from sweeps.sweep.data_line import data_line
 from sweeps.sweep.preflight import CheckedStudy, check_study
+from sweeps.sweep.printed import aims
 from sweeps.sweep.space_table import describe_space
 
 
@@ -61,8 +62,8 @@ def run_sweep(
             say(describe_space(study.plan.space, study.plan.title))
             if line := data_line(study.objective.describe_data()):
                 say(line)
-            for constraint in study.settings.constraints:
-                say(f"Constraint: {constraint}")
+            for line in aims(study):
+                say(line)
             for point in study.starting_points:
                 say(f"Starts with: {', '.join(f'{name}={as_yaml(value)}' for name, value in point.items())}")
         return []
