@@ -232,24 +232,36 @@ def test_a_sweep_killed_again_and_again_ends_as_if_nothing_had_been(new_site: Ca
         n_killed += killed.wait() == -signal.SIGKILL
     assert n_killed >= (3 if sampler == "grid" else 6)
     site.sweep(*overrides)
-    metrics = ("val_score", "model_bytes")
     assert sequence(site.study()) == sequence(undisturbed.study())
-    fronts = []
-    for one in (site, undisturbed):
-        check_projection(one, metric=metrics)
-        found = rows(one.folder / "multirun" / "s")
-        on_front = [row["number"] for row in found if row["pareto"] == "True"]
-        assert on_front == [
-            row["number"] for row in front([row for row in found if row["state"] == "COMPLETE"], metrics)
-        ]
-        by_number = {run.data.tags["sweeps.trial.number"]: run.data.tags for run in one.children()}
-        assert {n for n, tags in by_number.items() if tags.get("sweeps.pareto") == "true"} == set(on_front)
-        (best,) = [number for number, tags in by_number.items() if tags.get("sweeps.best") == "true"]
-        assert best in on_front
-        assert one.client.get_run(one.champion()).data.tags["sweeps.trial.number"] == best
-        values = {row["number"]: losses(row, metrics) for row in found if row["state"] == "COMPLETE"}
-        fronts.append((sorted(values[number] for number in on_front), values[best]))
-    assert fronts[0] == fronts[1]
+    assert check_marks(site) == check_marks(undisturbed)
+
+
+def check_marks(site: Site) -> tuple[list[list[float]], list[float]]:
+    """The front and the winner stand where they should; gives their values."""
+    metrics = ("val_score", "model_bytes")
+    check_projection(site, metric=metrics)
+    found = [row for row in rows(site.folder / "multirun" / "s") if row["state"] == "COMPLETE"]
+    on_front = [row["number"] for row in found if row["pareto"] == "True"]
+    assert on_front == [row["number"] for row in front(found, metrics)]
+    by_number = {run.data.tags["sweeps.trial.number"]: run.data.tags for run in site.children()}
+    assert {number for number, tags in by_number.items() if tags.get("sweeps.pareto") == "true"} == set(on_front)
+    (best,) = [number for number, tags in by_number.items() if tags.get("sweeps.best") == "true"]
+    assert best in on_front
+    assert site.client.get_run(site.champion()).data.tags["sweeps.trial.number"] == best
+    values = {row["number"]: losses(row, metrics) for row in found}
+    return sorted(values[number] for number in on_front), values[best]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", [(), ("hydra/launcher=sweeps_dask",)], ids=["two that join", "Dask"])
+def test_several_processes_and_trials_that_die_leave_the_same_marks(site: Site, where: tuple[str, ...]) -> None:
+    typed = [CLOCKWORK, "n_trials=12", *where, *([] if where else ["join=true"])]
+    together = [site.start(*typed, "n_jobs=2", mischief="die@5 sleep:0.3@*") for _ in range(1 if where else 2)]
+    for command in together:
+        assert command.wait() == 0, command.out + command.err
+    assert len(counted(site.study())) == 12
+    assert len(site.study().get_trials()) > 12, "what died was tried again"
+    check_marks(site)
 
 
 APP = """

@@ -76,6 +76,27 @@ def test_the_best_five_of_a_study_are_the_same_from_its_database_and_its_file(sw
     assert found[0] == best[: len(found[0])]
 
 
+@pytest.mark.slow
+def test_of_several_metrics_the_front_is_first(swept: Workbench, texts: Path) -> None:
+    metrics = ("train_recall", "val_recall")
+    done = start(swept, texts, "start_with=study:first", "several", "n_trials=7", f"metric=[{','.join(metrics)}]")
+    assert done.code == 0, done.err
+    scores = {
+        trial.number: tuple(trial.user_attrs[Attribute.RESULT]["metrics"][metric] for metric in metrics)
+        for trial in trials(swept, "first")
+    }
+
+    def is_beaten(of: tuple[float, ...]) -> bool:
+        return any(other != of and all(a >= b for a, b in zip(other, of, strict=True)) for other in scores.values())
+
+    order = sorted(scores, key=lambda number: (is_beaten(scores[number]), [-s for s in scores[number]], number))
+    assert any(is_beaten(scores[number]) for number in order[:5])
+    assert order != sorted(scores, key=lambda number: ([-s for s in scores[number]], number))
+    earlier = [trials(swept, "first")[number] for number in order[:5]]
+    best = [trial.params for trial in earlier if trial.user_attrs.get(Attribute.DEFAULT) is None]
+    assert started(trials(swept, "several")) == best
+
+
 def test_what_does_not_fit_is_said(swept: Workbench, texts: Path) -> None:
     dry = swept.run(
         "-m",

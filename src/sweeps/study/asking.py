@@ -108,6 +108,7 @@ class TrialQueue:
         elif self._samplers.exhausted(self._study):
             return None
         trial = self._study.ask()
+        self._samplers.take_in(trial)
         proposal = self._space.suggest(trial, is_default=Attribute.DEFAULT in trial.user_attrs)
         proposal = self._suggest_more(proposal, trial)
         overrides = self._space.override_texts(proposal)

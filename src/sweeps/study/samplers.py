@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from optuna import Study
+from optuna import Study, Trial
 from optuna.distributions import CategoricalDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import (
@@ -88,6 +88,14 @@ class SamplerFactory:
             seed = np.random.SeedSequence([self._config["seed"], n_accepted]).generate_state(1)[0]
             return self._build(int(seed))
         return self._sampler
+
+    def take_in(self, trial: Trial) -> None:
+        """Have a genetic sampler know a trial of which it draws nothing: it counts generations when it draws.
+
+        Otherwise defaults were no parents, and a trial that is tried again would belong to no generation.
+        """
+        if issubclass(self._class, _GENETIC):
+            _ = trial.relative_params
 
     def _build(self, seed: int | None) -> BaseSampler:
         arguments = self._config | ({} if seed is None else {"seed": seed})

@@ -32,12 +32,12 @@ class _Tried:
 
     Attributes:
         number: of the trial.
-        value: of the metric, the lowest is best.
+        values: of the metrics that it has, the lowest is best; of the first at least.
         point: options by group, and values by config key.
     """
 
     number: int
-    value: float
+    values: tuple[float, ...]
     point: Mapping[str, Any]
 
 
@@ -90,7 +90,7 @@ class StartingPoints:
         return parameters
 
     def _best_of(self, source: str) -> list[dict[str, Any]]:
-        tried = sorted(self._tried(source), key=lambda trial: (trial.value, trial.number))
+        tried = _best_first(list(self._tried(source)))
         if not tried:
             raise ConfigError(f"{self._key}={source}: no trial of it has completed.")
         taken: list[dict[str, Any]] = []
@@ -137,7 +137,7 @@ class StartingPoints:
         for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
             record = Record.of(trial)
             point = {**record.hyperparameters, **record.choices}
-            yield _Tried(trial.number, self._worth(record.metrics, source), point)
+            yield _Tried(trial.number, self._values(record.metrics, source), point)
 
     def _of_file(self, file: Path) -> Iterator[_Tried]:
         names = self._objective.names()
@@ -154,14 +154,33 @@ class StartingPoints:
                     continue
                 cells = {column: _value(cell) for column, cell in row.items()}
                 point = {keys.get(column, column): value for column, value in cells.items()}
-                yield _Tried(int(row["number"]), self._worth(cells, str(file)), point)
+                yield _Tried(int(row["number"]), self._values(cells, str(file)), point)
 
-    def _worth(self, metrics: Mapping[str, Any], source: str) -> float:
-        metric = self._objective.metric
-        value = metrics.get(metric)
-        if not isinstance(value, int | float):
-            raise ConfigError(f"{self._key}={source}: its trials have no {metric} to be ranked by.")
-        return -value if self._objective.directions[metric] == "maximize" else value
+    def _values(self, metrics: Mapping[str, Any], source: str) -> tuple[float, ...]:
+        directions = self._objective.directions
+        known = {metric: metrics.get(metric) for metric in directions}
+        if not isinstance(known[self._objective.metric], int | float):
+            raise ConfigError(f"{self._key}={source}: its trials have no {self._objective.metric} to be ranked by.")
+        return tuple(
+            -value if directions[metric] == "maximize" else value
+            for metric, value in known.items()
+            if isinstance(value, int | float)
+        )
+
+
+def _best_first(tried: Sequence[_Tried]) -> list[_Tried]:
+    """By the first value, those first that no other beats in all values that both have."""
+    order = sorted(tried, key=lambda trial: (trial.values, trial.number))
+    front: list[_Tried] = []
+    for trial in order:
+        if not any(_beats(other.values, trial.values) for other in front):
+            front.append(trial)
+    on_front = {trial.number for trial in front}
+    return [*front, *(trial for trial in order if trial.number not in on_front)]
+
+
+def _beats(values: Sequence[float], others: Sequence[float]) -> bool:
+    return values != others and all(value <= other for value, other in zip(values, others, strict=False))
 
 
 def _value(cell: str) -> Any:
