@@ -34,6 +34,7 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", ".*Any type hint", UserWarning)  # MLflow says so of its own types
     importlib.import_module("mlflow.pyfunc")
 
+import sweeps.cli.compare
 import sweeps.cli.predict
 import sweeps.cli.promote
 import sweeps.cli.rerun
@@ -116,6 +117,9 @@ class Workbench:
 
     def promote(self, *arguments: str) -> Finished:
         return self._in_process("promote", sweeps.cli.promote.main, arguments, None)
+
+    def compare(self, *arguments: str) -> Finished:
+        return self._in_process("compare", sweeps.cli.compare.main, arguments, None)
 
     def serve(self, *arguments: str) -> Finished:
         """`python -m sweeps.serve` with arguments that it refuses."""

@@ -239,7 +239,7 @@ def test_the_model_that_the_best_trial_logged_becomes_a_version_and_the_gate_com
         return next(line for line in command.out.splitlines() if line.startswith("Model:"))
 
     worse = another("worse", "hydra.sweeper.params={guess: '3.0,4.0'}")
-    assert "level version 2 registered; champion stays version 1, it is better" in worse
+    assert "level version 2 registered; champion stays version 1: it is better" in worse
     other_data = another("other", "truth=2.0")
     assert "version 3 registered; champion stays version 1: it was measured on other data" in other_data
     lacking = {"returns_test=false": "does not return val_NAME and test_NAME", "named_by=nobody": "does not say what"}

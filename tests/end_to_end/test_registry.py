@@ -86,7 +86,7 @@ def test_a_worse_winner_leaves_the_champion(history: History) -> None:
     step = history.steps["worse"]
     assert step.champion == 1
     assert step.version.tags["sweeps.promotion"] == "kept"
-    assert "champion stays version 1, it is better" in step.finished.out
+    assert "champion stays version 1: it is better inside the training part" in step.finished.out
 
 
 def test_an_equal_winner_leaves_the_champion(history: History) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,47 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 PARTS = ("val", "test")
+FOLDER = "predictions"
+"""Of a trial's folder, and of its run's artifacts."""
+_MOST_ROWS = 200_000  # of one model's predictions
+_SEED = 42  # of the sample of more
 
 
-def predictions_of(folder: Path) -> Sequence[Path]:
-    """The files of predictions in a trial's folder, those of a part in the order that they were written in."""
-    return sorted((folder / "predictions").glob("*.npz"), key=lambda file: (len(file.name), file.name))
+@dataclass(frozen=True)
+class Predictions:
+    """What a model predicted of one part, or of one fold of it.
+
+    Attributes:
+        part: `val` or `test`.
+        y_true: the truth, shape (n,); numbers or texts.
+        y_pred: the predictions, shape (n,).
+        groups: of the rows, shape (n,); None where each stands for itself.
+        is_sample: whether there were more rows.
+    """
+
+    part: str
+    y_true: np.ndarray
+    y_pred: np.ndarray
+    groups: np.ndarray | None = None
+    is_sample: bool = False
+
+
+def read_predictions(folder: Path) -> list[Predictions]:
+    """The predictions in a folder `predictions`: `val` in the order of the calls, then `test`.
+
+    Raises:
+        ValueError, OSError: a file is damaged.
+    """
+    import numpy as np
+
+    found = []
+    for part in PARTS:
+        for file in sorted(folder.glob(f"{part}-*.npz"), key=lambda file: (len(file.name), file.name)):
+            with np.load(file, allow_pickle=False) as arrays:
+                found.append(
+                    Predictions(part, arrays["y_true"], arrays["y_pred"], arrays.get("groups"), "is_sample" in arrays)
+                )
+    return found
 
 
 def log_predictions(part: str, y_true: ArrayLike, y_pred: ArrayLike, groups: ArrayLike | None = None) -> None:
@@ -39,18 +76,45 @@ def log_predictions(part: str, y_true: ArrayLike, y_pred: ArrayLike, groups: Arr
     """
     if part not in PARTS:
         raise ValueError(f"sweeps.log_predictions: part must be val or test; it is {part!r}.")
-    given = {"y_true": y_true, "y_pred": y_pred, **({} if groups is None else {"groups": groups})}
-    arrays = {name: _array(name, values) for name, values in given.items()}
+    arrays = _arrays(y_true, y_pred, groups)
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1 or 0 in lengths.values():
         listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
         raise ValueError(f"sweeps.log_predictions: the arrays must have the same number of rows, at least 1: {listed}.")
+    _keep(part, arrays)
+
+
+def keep_predictions(predictions: Sequence[Predictions]) -> None:
+    """Keep what a task's trial predicts, as `log_predictions` does; of more than 200,000 rows a fixed sample.
+
+    Args:
+        predictions: of each fold, and of the test part; none for a task that gives none.
+    """
+    import numpy as np
+
+    n_rows = sum(len(one.y_true) for one in predictions)
+    rng = np.random.default_rng(_SEED)
+    for one in predictions:
+        arrays = _arrays(one.y_true, one.y_pred, one.groups)
+        if n_rows > _MOST_ROWS:
+            size = max(1, len(one.y_true) * _MOST_ROWS // n_rows)
+            rows = np.sort(rng.choice(len(one.y_true), size, replace=False))
+            arrays = {name: array[rows] for name, array in arrays.items()} | {"is_sample": np.array(True)}
+        _keep(one.part, arrays)
+
+
+def _arrays(y_true: ArrayLike, y_pred: ArrayLike, groups: ArrayLike | None) -> dict[str, np.ndarray]:
+    given = {"y_true": y_true, "y_pred": y_pred, **({} if groups is None else {"groups": groups})}
+    return {name: _array(name, values) for name, values in given.items()}
+
+
+def _keep(part: str, arrays: Mapping[str, np.ndarray]) -> None:
     trial = current_trial()
     if trial is None:
         return
     import numpy as np
 
-    folder = trial.folder / "predictions"
+    folder = trial.folder / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     call = sum(1 for _ in folder.glob(f"{part}-*.npz"))
     np.savez_compressed(folder / f"{part}-{call}.npz", **arrays)  # type: ignore[arg-type]  # arrays by name

@@ -15,6 +15,7 @@ COMMANDS = {
     "rerun": "run one trial again, alone: sweeps rerun multirun/STUDY/3",
     "predict": "predict with a model: sweeps predict models:/NAME@champion in.csv",
     "promote": "make a version the champion by hand: sweeps promote NAME VERSION",
+    "compare": "compare two versions or trials: sweeps compare models:/NAME/2 models:/NAME@champion",
     "serve": "serve a model over HTTP: sweeps serve models:/NAME@champion",
 }
 _COMPLETION = "completion"

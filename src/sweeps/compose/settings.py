@@ -22,6 +22,7 @@ class Promote(Enum):
     """What happens to the alias `champion` at the end of a sweep."""
 
     auto = "auto"
+    evidence = "evidence"
     never = "never"
 
 

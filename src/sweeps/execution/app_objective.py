@@ -84,8 +84,10 @@ class AppObjective(Objective):
         return Winner(
             scores=metrics,
             metric=_test_of(metric) if _test_of(metric) in metrics else metric,
+            val_metric=metric if gated else "",
             direction=self.directions[metric],
             evaluation_id=evaluation_id,
+            selection_id=evaluation_id,
             lacks=", and ".join(lacks),
         )
 

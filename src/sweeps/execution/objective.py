@@ -30,16 +30,20 @@ class Winner:
     Attributes:
         scores: its metrics.
         metric: the one of them that the gate compares.
-        direction: which way that is better.
+        val_metric: its counterpart inside the training part, one of `scores` as well; empty where there is none.
+        direction: which way both are better.
         evaluation_id: equal for models whose `test_` scores compare; empty where the app does not say.
+        selection_id: equal for models whose `val_` scores compare, too.
         lacks: why the gate cannot judge it, empty where it can.
         tags: more tags for its version.
     """
 
     scores: Mapping[str, float]
     metric: str
+    val_metric: str
     direction: Direction
     evaluation_id: str
+    selection_id: str
     lacks: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
 

@@ -141,10 +141,12 @@ class TaskObjective(Objective):
             task=type(task),
             example=task.example(),
             trusted_types=candidate.trusted_types,
-            scores=scores,
+            scores={metric: metrics[metric], **scores},
             metric=counterparts[metric],
+            val_metric=metric,
             direction={**task.on_demand, **task.directions}[metric],
             evaluation_id=task.evaluation_id(),
+            selection_id=task.selection_id(),
             tags=tags,
         )
 

@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sweeps.base.build import TARGET, build, construct, locate, locate_class, parameters_of
 from sweeps.base.errors import ConfigError, first_line
+from sweeps.base.predictions import keep_predictions
 from sweeps.base.reporting import report_scores
 from sweeps.compose.scope import SEARCH_SPACE
 from sweeps.compose.space_yaml import TRUSTED_TYPES, flatten, inactive_keys
@@ -36,6 +37,7 @@ def run_trial(config: DictConfig) -> TrialResult:
         metrics = dict(evaluation.metrics)
         if wanted := _asked_for(config) & set(task.on_demand):
             metrics |= task.measure(candidate, evaluation, wanted)
+    keep_predictions(evaluation.predictions)
     also = config.get("also_log") or {}
     more = dict(also.get("metrics") or {})
     messages = dict.fromkeys(map(_shown, caught))

@@ -35,6 +35,7 @@ _NEEDS = {CmaEsSampler: "cmaes", GPSampler: "torch"}
 # All that carries over from trial to trial is the random state, or stands in the study.
 _STATELESS = (RandomSampler, TPESampler, NSGAIISampler)
 _NUMBERS_ONLY = (CmaEsSampler, QMCSampler)
+_JOINTLY = ("multivariate", "group")  # arguments of TPE
 _GENETIC = (NSGAIISampler, NSGAIIISampler)
 
 
@@ -44,6 +45,7 @@ class SamplerFactory:
     Args:
         config: the resolved `sampler` option: `_target_` and arguments, `seed` among them.
         space: what it is to sample.
+        n_objectives: how many metrics are optimised.
 
     Raises:
         ConfigError: an unknown sampler, a missing package, or a space that the sampler cannot model at all.
@@ -52,8 +54,11 @@ class SamplerFactory:
         warning: what of the space the sampler draws at random because it cannot model it, or None.
     """
 
-    def __init__(self, config: Mapping[str, Any], space: SearchSpace) -> None:
+    def __init__(self, config: Mapping[str, Any], space: SearchSpace, n_objectives: int = 1) -> None:
         self._config = dict(config)
+        for name in _JOINTLY:
+            if name in config and config[name] is None:
+                self._config[name] = n_objectives == 1
         self._class = locate_class(self._config.get(TARGET, ""), f"sampler.{TARGET}")
         if not issubclass(self._class, BaseSampler):
             raise BuildError(f"sampler.{TARGET}: {self._config[TARGET]} is not an Optuna sampler.")

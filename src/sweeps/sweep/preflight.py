@@ -86,8 +86,8 @@ def check_study(plan: StudyPlan, *, several_studies: bool) -> CheckedStudy:
     base = _base(plan, settings)
     with naming_its_file(plan.config.hydra.runtime):
         pruner = build_pruner(_mapping(plan, "pruner", "median"))
-        samplers = _samplers(plan, settings)
         objective = kind(plan, settings)
+        samplers = _samplers(plan, settings, len(objective.directions))
     for constraint in settings.constraints:
         if objective.measured is not None and constraint.metric not in objective.measured:
             raise ConfigError(
@@ -116,7 +116,7 @@ def check_study(plan: StudyPlan, *, several_studies: bool) -> CheckedStudy:
     return CheckedStudy(name, objective, settings, samplers, pruner, identity, folder, storage, starts)
 
 
-def _samplers(plan: StudyPlan, settings: Settings) -> SamplerFactory:
+def _samplers(plan: StudyPlan, settings: Settings, n_objectives: int) -> SamplerFactory:
     """The samplers that the config names; a space that is small enough is gone through instead."""
     config = in_our_words(_mapping(plan, "sampler", "tpe"), settings.seed)
     space = plan.space
@@ -125,7 +125,7 @@ def _samplers(plan: StudyPlan, settings: Settings) -> SamplerFactory:
         if n_points <= settings.n_trials and config.get(TARGET) != GRID:
             say(f"The search space has {n_points} configurations: each is run once, and no sampler is needed.")
             config = {TARGET: GRID, "seed": settings.seed}
-    return SamplerFactory(config, space)
+    return SamplerFactory(config, space, n_objectives)
 
 
 def _check_repeat(plan: StudyPlan, key: str, values: Sequence[Any]) -> None:

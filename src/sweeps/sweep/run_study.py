@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from optuna import Study
+from optuna.trial import TrialState
 
 from sweeps.base.errors import ClusterError, StorageError, SweepFailedError, TrackingError, whole_text
 from sweeps.base.say import say
@@ -27,6 +28,7 @@ from sweeps.study.loop import StudyLoop, no_environment
 from sweeps.study.result import Callback, StudyResult
 from sweeps.study.starting_points import STARTING_POINTS
 from sweeps.study.stopping import Budget, Outcome
+from sweeps.sweep.kept_predictions import KeptPredictions
 from sweeps.sweep.open_study import open_study
 from sweeps.sweep.preflight import CheckedStudy
 from sweeps.sweep.printed import announce, first_error, report, say_how_to_resume, say_where
@@ -61,23 +63,8 @@ def run_study(checked: CheckedStudy, workers: Workers, command: Command) -> Stud
         announce(checked, study)
         with _saying_how_to_resume(folder):
             runs = StudyRuns(client, experiment, study, folder)
-        seen: list[Callback] = [Progress(study, settings.n_trials, metrics), StudyFiles(folder, metrics, names)]
-        queue = _queue(checked, study, lease)
+        loop = _loop(checked, study, lease, workers, runs)
         with _saying_how_to_resume(folder):
-            environment = runs.environment if settings.mlflow is AppLogs.inside else no_environment
-            budget, listeners, n_reports = _budget(settings, metrics), [*seen, runs], objective.n_reports
-            loop = StudyLoop(
-                study,
-                queue,
-                workers,
-                budget,
-                metrics,
-                listeners,
-                lease,
-                environment,
-                n_reports,
-                settings.constraints,
-            )
             result = loop.run()
         with suppress(StorageError):
             study.set_user_attr(END, [result.outcome.value, result.reason])
@@ -91,7 +78,8 @@ def run_study(checked: CheckedStudy, workers: Workers, command: Command) -> Stud
             _log_figures(study, objective, runs)
         say_where(checked, experiment_name, runs.parent_id)
         if result.outcome is Outcome.COMPLETED and result.best is not None:
-            register_winner(checked, result.best, runs)
+            n_complete = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+            register_winner(checked, result.best, n_complete, runs)
     if result.outcome is not Outcome.COMPLETED:
         say_how_to_resume(folder)
     if result.interrupt is not None:
@@ -99,6 +87,29 @@ def run_study(checked: CheckedStudy, workers: Workers, command: Command) -> Stud
     if result.outcome is Outcome.FAILED:
         raise SweepFailedError(f"The study {study.study_name} failed: {result.reason}. {first_error(study)}")
     return result
+
+
+def _loop(checked: CheckedStudy, study: Study, lease: Lease, workers: Workers, runs: StudyRuns) -> StudyLoop:
+    objective, settings, folder = checked.objective, checked.settings, checked.folder
+    metrics = tuple(objective.directions)
+    listeners: list[Callback] = [
+        Progress(study, settings.n_trials, metrics),
+        StudyFiles(folder, metrics, objective.names()),
+        KeptPredictions(study, folder),
+        runs,
+    ]
+    return StudyLoop(
+        study,
+        _queue(checked, study, lease),
+        workers,
+        _budget(settings, metrics),
+        metrics,
+        listeners,
+        lease,
+        runs.environment if settings.mlflow is AppLogs.inside else no_environment,
+        objective.n_reports,
+        settings.constraints,
+    )
 
 
 def _queue(checked: CheckedStudy, study: Study, lease: Lease) -> TrialQueue:

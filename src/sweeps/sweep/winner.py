@@ -7,16 +7,23 @@ import shlex
 from optuna.trial import FrozenTrial
 
 from sweeps.base.errors import TrackingError
-from sweeps.base.predictions import predictions_of
+from sweeps.base.predictions import FOLDER, read_predictions
 from sweeps.base.say import say
 from sweeps.study.trial_record import Record
 from sweeps.sweep.preflight import CheckedStudy
 from sweeps.tracking.models import registry
+from sweeps.tracking.models.contenders import N_TRIALS
 from sweeps.tracking.study.parent import StudyRuns
 
 
-def register_winner(checked: CheckedStudy, best: FrozenTrial, runs: StudyRuns) -> None:
+def register_winner(checked: CheckedStudy, best: FrozenTrial, n_trials: int, runs: StudyRuns) -> None:
     """Refit the best trial, register it, and let the gate decide whether it becomes champion.
+
+    Args:
+        checked: the study.
+        best: its best trial.
+        n_trials: that completed, of which it is the best.
+        runs: of the study.
 
     A winner that is registered already, by a sweep that was cut off right then, is not registered again.
 
@@ -43,10 +50,14 @@ def register_winner(checked: CheckedStudy, best: FrozenTrial, runs: StudyRuns) -
             return
         child, record = _child_of(best, runs), Record.of(best)
         evaluation_id = record.evaluation_id or runs.data_digest(child)
-        for file in predictions_of(checked.folder.path / str(best.number)):
-            runs.client.log_artifact(child, str(file), "predictions")
+        folder = checked.folder.path / str(best.number) / FOLDER
+        predictions = read_predictions(folder)
+        for file in sorted(folder.glob("*.npz")):
+            runs.client.log_artifact(child, str(file), FOLDER)
         winner = checked.objective.winner(checked.plan.config_of(best), record.metrics, evaluation_id)
-        decision = registry.register(runs.client, winner, child, _tags(checked, best), name, checked.settings.promote)
+        tags = {**_tags(checked, best), N_TRIALS: str(n_trials)}
+        promote = checked.settings.promote
+        decision = registry.register(runs.client, winner, child, tags, name, promote, predictions)
         runs.set_parent_tags(
             {"sweeps.registered_model": f"{name}/{decision.version}", "sweeps.promotion.reason": decision.message}
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import pandas as pd
 
+from sweeps.base.predictions import Predictions
 from sweeps.base.reporting import Report, no_report
 from sweeps.tasks.metrics import Direction
 from sweeps.tasks.serving_cost import model_bytes, predict_ms
@@ -53,10 +54,12 @@ class Evaluation:
     Attributes:
         metrics: by name, `val_` from the training part alone, `test_` from the held-out part.
         seconds: wall time by phase, such as `vectorize`, `fit` and `score`.
+        predictions: of each fold and of the test part, in the rows' order, for the comparison of models; may be none.
     """
 
     metrics: Mapping[str, float]
     seconds: Mapping[str, float]
+    predictions: Sequence[Predictions] = ()
 
 
 @dataclass(frozen=True)
@@ -252,4 +255,16 @@ class Task(ABC):
             "task": f"{type(self).__module__}.{type(self).__qualname__}",
             "split": dict(self.split_options()),
         }
-        return hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()[:32]
+        return _digest(described)
+
+    def selection_id(self) -> str:
+        """Equal for two models if and only if their `val_` scores compare as well: the same folds, too."""
+        return _digest({"evaluation": self.evaluation_id(), "selection": dict(self.selection_options())})
+
+    def selection_options(self) -> Mapping[str, Any]:
+        """All that, beside what decides about `test_` scores, decides what `val_` scores are measured on."""
+        return {"n_reports": self.n_reports}
+
+
+def _digest(described: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()[:32]

@@ -51,9 +51,9 @@ def main(config: Config) -> dict[str, float]:
         if config.named_by == "input":
             data = pd.DataFrame({"y": truth})
             mlflow.log_input(mlflow.data.from_pandas(data, name="rows"), context="test")
-    sweeps.log_predictions("val", [2.0, 2.0], model.predict([[0.0]] * 2))
+    sweeps.log_predictions("val", [2.12, 2.12], model.predict([[0.0]] * 2))
     sweeps.log_predictions("test", truth, model.predict([[0.0]] * 3), groups=["a", "a", "b"])
-    error = {"val_error": abs(config.guess - 2.0)}
+    error = {"val_error": abs(config.guess - 2.12)}
     return error | ({"test_error": abs(config.guess - config.truth)} if config.returns_test else {})
 
 

@@ -16,6 +16,7 @@ from surprise import AlgoBase
 
 from sweeps.base.build import TARGET, BuildError, build, class_of, parameters_of
 from sweeps.base.errors import ConfigError, DataError
+from sweeps.base.predictions import Predictions
 from sweeps.base.reporting import Report, no_report
 from sweeps.tasks.base import N_INPUTS, Candidate, Evaluation, Predictor, Task, Tried
 from sweeps.tasks.clock import Clock
@@ -125,13 +126,15 @@ class Recommendation(Task):
         `fit_seconds` is what all fits cost, see `Clock`; of k-NN with the search for neighbours.
         """
         clock = Clock()
-        fold_scores = []
+        fold_scores, predictions = [], []
         for fold in self._folds:
-            fold_scores.append(self._score(candidate, fold, clock))
+            predictions.append(self._predictions("val", candidate, fold, clock))
+            fold_scores.append(rating_errors(predictions[-1].y_true, predictions[-1].y_pred))
             report({f"val_{name}": value for name, value in fold_scores[-1].items()})
         metrics = over_folds(fold_scores)
-        metrics |= {f"test_{name}": value for name, value in self._score(candidate, self._whole, clock).items()}
-        return Evaluation({**metrics, "fit_seconds": clock.fit_seconds}, clock.seconds)
+        test = self._predictions("test", candidate, self._whole, clock)
+        metrics |= {f"test_{name}": value for name, value in rating_errors(test.y_true, test.y_pred).items()}
+        return Evaluation({**metrics, "fit_seconds": clock.fit_seconds}, clock.seconds, [*predictions, test])
 
     def measure(self, candidate: Candidate, evaluation: Evaluation, names: Collection[str]) -> Mapping[str, float]:
         """See `Task`; `val_overfitting` is `val_rmse` less the error on the ratings of the training part.
@@ -228,6 +231,11 @@ class Recommendation(Task):
         assert self.data.timestamps is not None  # noqa: S101 - for mypy: checked on construction
         return rows[np.argsort(self.data.timestamps[rows], kind="stable")]
 
+    @cached_property
+    def _user_codes(self) -> np.ndarray:
+        """Users as numbers, by first appearance."""
+        return pd.factorize(self.data.users)[0].astype(np.int32)
+
     def _build(self, candidate: Candidate) -> AlgoBase:
         if candidate.vectorizer:
             raise ConfigError("vectorizer: recommendation has nothing to vectorize; leave it out, or vectorizer=none.")
@@ -243,14 +251,16 @@ class Recommendation(Task):
         algorithm: AlgoBase = build(config, "model")
         return algorithm
 
-    def _score(self, candidate: Candidate, part: _Part, clock: Clock) -> dict[str, float]:
+    def _predictions(self, name: str, candidate: Candidate, part: _Part, clock: Clock) -> Predictions:
+        """Fit on one part, and predict what it scores; rows of one user are in a group."""
         algorithm = self._build(candidate)
         with clock.phase("load"):
             trainset = part.trainset
         with clock.phase("fit", fits=True):
             algorithm.fit(trainset)
         with clock.phase("score"):
-            return rating_errors(self.data.ratings[part.score], part.predict(algorithm))
+            predicted = part.predict(algorithm)
+        return Predictions(name, self.data.ratings[part.score], predicted, self._user_codes[part.score])
 
     def _recommender(self, algorithm: AlgoBase) -> Recommender:
         return Recommender(algorithm, self.data.user_column, self.data.item_column)

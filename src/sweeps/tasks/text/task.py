@@ -21,6 +21,7 @@ from sklearn.base import BaseEstimator, clone, is_classifier
 from sweeps.base.build import TARGET, BuildError, build, class_of
 from sweeps.base.cache import SHARED, Key
 from sweeps.base.errors import ConfigError, DataError, ModelError, first_line
+from sweeps.base.predictions import Predictions
 from sweeps.base.reporting import Report, no_report
 from sweeps.tasks.base import N_INPUTS, Candidate, Evaluation, Predictor, Task
 from sweeps.tasks.clock import Clock
@@ -168,26 +169,31 @@ class TextClassification(Task):
         """
         clock = Clock()
         with one_thread():
-            metrics = self._metrics(candidate, report, clock)
-        return Evaluation({**metrics, "fit_seconds": clock.fit_seconds}, clock.seconds)
+            metrics, predictions = self._metrics(candidate, report, clock)
+        return Evaluation({**metrics, "fit_seconds": clock.fit_seconds}, clock.seconds, predictions)
 
-    def _metrics(self, candidate: Candidate, report: Report, clock: Clock) -> dict[str, float]:
-        fold_scores = []
+    def _metrics(
+        self, candidate: Candidate, report: Report, clock: Clock
+    ) -> tuple[dict[str, float], list[Predictions]]:
+        fold_scores, predictions = [], []
         for index, (_, score) in enumerate(self._parts[:-1]):
             fitted, features = self._fit(candidate, index, clock)
             with clock.phase("score"):
-                fold_scores.append(self._scores(score, fitted.predict(features.x_score.copy())))
+                predicted = fitted.predict(features.x_score.copy())
+                fold_scores.append(self._scores(score, predicted))
+            predictions.append(Predictions("val", self.data.labels[score], predicted))
             report({f"val_{name}": value for name, value in fold_scores[-1].items()})
         metrics = over_folds(fold_scores)
         fitted, features = self._fit(candidate, self.n_folds, clock)
         with clock.phase("score"):
             parts = {"train": (self._train, features.x_fit), "test": (self._test, features.x_score)}
             for part, (rows, x) in parts.items():
-                scores = self._scores(rows, fitted.predict(x.copy()))
-                metrics |= {f"{part}_{name}": value for name, value in scores.items()}
+                predicted = fitted.predict(x.copy())
+                metrics |= {f"{part}_{name}": value for name, value in self._scores(rows, predicted).items()}
+        predictions.append(Predictions("test", self.data.labels[self._test], predicted))
         metrics["val_overfitting"] = metrics["train_f1"] - metrics["val_f1"]
         metrics["overfitting"] = metrics["train_f1"] - metrics["test_f1"]
-        return metrics
+        return metrics, predictions
 
     def refit(self, candidate: Candidate) -> Predictor:
         """Fit vectorizer and model, and a calibration where the model has no probabilities, on the training part."""

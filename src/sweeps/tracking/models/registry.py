@@ -22,11 +22,13 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model, infer_signature
 
 from sweeps.base.errors import ModelError, TrackingError
+from sweeps.base.predictions import Predictions
 from sweeps.compose.settings import Promote
 from sweeps.execution.objective import FittedWinner, Winner
 from sweeps.tasks.base import Predictor, Task
-from sweeps.tasks.metrics import is_better
 from sweeps.tracking.client import filing_in, unreachable
+from sweeps.tracking.models.contenders import DIRECTION, VAL_METRIC, contender, gate_of, kept_predictions
+from sweeps.tracking.models.gate import figures_as_tags
 from sweeps.tracking.models.load import known_model
 from sweeps.tracking.models.pyfunc import load_predictor, save_predictor
 from sweeps.tracking.own_runs import OWN_RUN, OWN_RUN_ELSEWHERE
@@ -35,7 +37,7 @@ CHAMPION = "champion"
 CHALLENGER = "challenger"
 _REASON = "sweeps.promotion.reason"  # tag of a version, the last thing that is written when it is made
 PROMOTED_AT = "sweeps.promoted_at"
-POSITIVE_LABEL = "sweeps.positive_label"
+_OFTEN = 10  # comparisons on one test part
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,17 @@ class Decision:
 
 
 def register(
-    client: MlflowClient, winner: Winner, run_id: str, tags: Mapping[str, str], name: str, promote: Promote
+    client: MlflowClient,
+    winner: Winner,
+    run_id: str,
+    tags: Mapping[str, str],
+    name: str,
+    promote: Promote,
+    predictions: Sequence[Predictions] = (),
 ) -> Decision:
     """Log the winner's model unless its app has, register it, point `challenger` at it, and let the gate decide.
 
-    Same evaluation id as the incumbent: strictly better moves `champion`, a tie keeps it. Another id, or none:
-    `champion` stays. The first version of a name becomes champion.
+    The first version of a name becomes champion; for others see `Gate`.
     What an earlier call that was cut off has done is not done again.
 
     Args:
@@ -70,7 +77,8 @@ def register(
         run_id: the child run of the trial.
         tags: more tags for the version.
         name: of the registered model.
-        promote: whether `champion` may move by itself.
+        promote: whether `champion` may move by itself, and by which rule.
+        predictions: of the winner.
 
     Raises:
         ModelError: the model cannot be stored as plain data.
@@ -88,7 +96,7 @@ def register(
                 name, source=model_uri, run_id=run_id, model_id=model_id, tags={**tags, **_version_tags(winner)}
             )
         client.set_registered_model_alias(name, CHALLENGER, version.version)
-        decision = _gate(client, winner, name, str(version.version), promote)
+        decision = _gate(client, winner, name, version, promote, predictions)
         if decision.promoted:
             _promote(client, name, str(version.version))
         for key, value in (
@@ -133,11 +141,26 @@ def promote_by_hand(client: MlflowClient, name: str, version: str) -> str:
             f"{name} has no version {version!r}; it has: {', '.join(map(str, known)) or 'none'}."
         ) from error
     before = champion_of(client, name)
+    would = _what_the_gate_would_say(client, client.get_model_version(name, version), before)
     _promote(client, name, version)
     client.set_model_version_tag(name, version, "sweeps.promotion", "promoted by hand")
     client.set_model_version_tag(name, version, _REASON, "promoted by hand")
     was = f"it was version {before.version}" if before else "it was not set"
-    return f"champion of {name} is now version {version} ({was})."
+    return f"champion of {name} is now version {version} ({was}).{would}"
+
+
+def _what_the_gate_would_say(client: MlflowClient, version: ModelVersion, before: ModelVersion | None) -> str:
+    """A line for each rule, where there was another champion."""
+    if before is None or before.version == version.version:
+        return ""
+    lines = []
+    for rule in (Promote.auto, Promote.evidence):
+        gate = gate_of(version, rule)
+        mine = contender(version, gate, kept_predictions(client, version))
+        verdict = gate.decide(mine, contender(before, gate, kept_predictions(client, before)))
+        said = f"By promote={rule.value} it would {'be' if verdict.promoted else 'not be'} champion: {verdict.why}"
+        lines.append(". ".join([said, *([verdict.figures()] if verdict.figures() else [])]))
+    return "".join(f"\n{line}." for line in lines)
 
 
 def _promote(client: MlflowClient, name: str, version: str) -> None:
@@ -261,66 +284,71 @@ def _version_tags(winner: Winner) -> dict[str, str]:
         **winner.tags,
         **{f"sweeps.{metric}": repr(score) for metric, score in winner.scores.items()},
         "sweeps.metric": winner.metric,
+        VAL_METRIC: winner.val_metric,
+        DIRECTION: winner.direction,
         "sweeps.score": repr(winner.scores[winner.metric]),
         "sweeps.evaluation_id": winner.evaluation_id,
+        "sweeps.selection_id": winner.selection_id,
     }
 
 
-def _gate(client: MlflowClient, winner: Winner, name: str, version: str, promote: Promote) -> Decision:
-    score = winner.scores[winner.metric]
-    command = f"python -m sweeps.promote {shlex.quote(name)} {version}"
+def _gate(
+    client: MlflowClient,
+    winner: Winner,
+    name: str,
+    version: ModelVersion,
+    promote: Promote,
+    predictions: Sequence[Predictions],
+) -> Decision:
+    number = str(version.version)
+    command = f"python -m sweeps.promote {shlex.quote(name)} {number}"
     incumbent = champion_of(client, name)
-    mine = f"version {version} has {winner.metric} {score:.6g}"
+    mine = f"version {number} has {winner.metric} {winner.scores[winner.metric]:.6g}"
     if promote is Promote.never:
-        return Decision(
-            name, version, False, f"champion stays as it is (promote=never); {mine}. To promote it: {command}"
-        )
+        kept = f"champion stays as it is (promote=never); {mine}. To promote it: {command}"
+        return Decision(name, number, False, kept)
     if incumbent is None:
-        return Decision(name, version, True, f"champion is version {version}, the first; {mine}")
-    if str(incumbent.version) == version:
-        return Decision(name, version, True, f"champion is version {version}; {mine}")
+        return Decision(name, number, True, f"champion is version {number}, the first; {mine}")
+    if str(incumbent.version) == number:
+        return Decision(name, number, True, f"champion is version {number}; {mine}")
     if winner.lacks:
         return Decision(
             name,
-            version,
+            number,
             False,
-            f"champion stays version {incumbent.version}, and version {version} is challenger: the two cannot be "
+            f"champion stays version {incumbent.version}, and version {number} is challenger: the two cannot be "
             f"compared, as {winner.lacks}. To promote it: {command}",
         )
-    theirs = _number(incumbent.tags.get(f"sweeps.{winner.metric}"))
-    client.set_model_version_tag(name, version, "sweeps.incumbent.version", str(incumbent.version))
-    if theirs is not None:
-        client.set_model_version_tag(name, version, "sweeps.incumbent.score", repr(theirs))
-    if incumbent.tags.get("sweeps.evaluation_id") != winner.evaluation_id or theirs is None:
-        return Decision(
-            name,
-            version,
-            False,
-            f"champion stays version {incumbent.version}: it was measured on other data, another split or another "
-            f"metric, so the scores are not comparable ({mine}, version {incumbent.version} "
-            f"{'has none' if theirs is None else f'has {theirs:.6g}'}). To promote it anyway: {command}",
-        )
-    if is_better(score, theirs, winner.direction):
-        return Decision(
-            name,
-            version,
-            True,
-            f"champion is version {version}: {mine}, version {incumbent.version} had {theirs:.6g}",
-        )
-    why = "a tie keeps it" if score == theirs else "it is better"
-    return Decision(
-        name,
-        version,
-        False,
-        f"champion stays version {incumbent.version}, {why}: {mine}, version {incumbent.version} has {theirs:.6g}",
+    gate = gate_of(version, promote)
+    challenger = contender(version, gate, predictions)
+    champion = contender(incumbent, gate, kept_predictions(client, incumbent))
+    verdict = gate.decide(challenger, champion)
+    n_comparisons = 1 + _n_comparisons(client, name, number, winner.evaluation_id)
+    for key, value in figures_as_tags(verdict, challenger, champion, n_comparisons).items():
+        client.set_model_version_tag(name, number, key, value)
+    is_or_stays = f"is version {number}" if verdict.promoted else f"stays version {incumbent.version}"
+    sentences = [f"champion {is_or_stays}: {verdict.why}"]
+    if verdict.is_comparable:
+        sentences += [*([figures] if (figures := verdict.figures()) else []), _how_often_used(n_comparisons)]
+    if not verdict.promoted:
+        sentences.append(f"To promote it anyway: {command}")
+    return Decision(name, number, verdict.promoted, ". ".join(sentences))
+
+
+def _n_comparisons(client: MlflowClient, name: str, version: str, evaluation_id: str) -> int:
+    """How many other versions were compared with a champion on the same test part."""
+    others = [other for other in client.search_model_versions(_of_model(name)) if str(other.version) != version]
+    return sum(
+        other.tags.get("sweeps.evaluation_id") == evaluation_id and "sweeps.gate.comparisons" in other.tags
+        for other in others
     )
 
 
-def _number(text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:  # somebody else's tag
-        return None
+def _how_often_used(n_comparisons: int) -> str:
+    used = f"Comparison {n_comparisons} on this test part"
+    if n_comparisons < _OFTEN:
+        return used
+    return f"{used}; one that is used so often flatters the winner: choose another (dataset.split_seed, or new data)"
 
 
 def _of_model(name: str) -> str:

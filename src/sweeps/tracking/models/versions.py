@@ -12,8 +12,9 @@ from mlflow.exceptions import MlflowException
 from sweeps.base.errors import TrackingError
 from sweeps.tasks.base import Predictor
 from sweeps.tracking.client import unreachable
+from sweeps.tracking.models.contenders import POSITIVE_LABEL
 from sweeps.tracking.models.load import check_uri, load, split_uri
-from sweeps.tracking.models.registry import POSITIVE_LABEL, PROMOTED_AT
+from sweeps.tracking.models.registry import PROMOTED_AT
 
 _METRIC_TAGS = ("sweeps.train_", "sweeps.val_", "sweeps.test_")
 

@@ -1,0 +1,202 @@
+"""Two models on the same rows: the difference of a metric, its interval, and how sure it is, by a paired bootstrap.
+
+The difference is D = w D_val + (1 - w) D_test, where each is taken as the score itself is: on `val` the mean over
+folds, on `test` that of the refitted model; w is the share of the rows that are in the training part, at most 0.5.
+A draw takes as many rows as there are, with replacement, within each part, fold and class, the same ones for both
+models; where rows are in groups, such as those of one user, it takes whole groups within each part and fold (Efron
+and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 8 and 13). It describes these two fitted models,
+and not how they were trained.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sweeps.base.predictions import PARTS, Predictions
+from sweeps.tasks.metrics import Direction
+from sweeps.tasks.scores_of_sums import ErrorScore, ScoreOfSums, known_scores
+
+N_DRAWS = 2_000
+_SEED = 20_261_126
+_CHUNK = 2**22  # numbers of a draw that are held at once
+_SAME = 1e-6  # how far a score may be from the one that was reported
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How much better one model is than another, in the metric's units; above 0 it is better, whatever the direction.
+
+    Attributes:
+        difference: D.
+        low: of the 95 % interval of D.
+        high: of it.
+        p_better: the share of draws in which it is better, and half of those that tie.
+        p_better_on_test: the same of the test part alone.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p_better: float
+    p_better_on_test: float
+
+    def shown(self) -> str:
+        """In words."""
+        on_test = "" if math.isnan(self.p_better_on_test) else f" ({self.p_better_on_test:.3f} on test alone)"
+        return (
+            f"Difference {self.difference:+.4g} (95 % interval {self.low:+.4g} to {self.high:+.4g}), "
+            f"P(better) {self.p_better:.3f}{on_test}"
+        )
+
+
+def same_rows(ours: Sequence[Predictions], theirs: Sequence[Predictions]) -> bool:
+    """Whether two models predicted the same rows, in parts, folds and an order that are the same."""
+
+    def equal(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+        return (one is None) == (other is None) and (one is None or np.array_equal(one, np.asarray(other)))
+
+    return len(ours) == len(theirs) and all(
+        one.part == other.part and equal(one.y_true, other.y_true) and equal(one.groups, other.groups)
+        for one, other in zip(ours, theirs, strict=True)
+    )
+
+
+def mean_score(score: ScoreOfSums, predictions: Sequence[Predictions], part: str) -> float:
+    """A part's score: the mean over its folds."""
+    return float(np.mean([score.of(one.y_true, one.y_pred) for one in predictions if one.part == part]))
+
+
+def find_score(
+    reported: Sequence[tuple[Sequence[Predictions], Mapping[str, float]]],
+    metric: str,
+    direction: Direction,
+    positive: str | None = None,
+) -> ScoreOfSums | None:
+    """The metric by which predictions have the scores that were reported of them; None where none is known.
+
+    Of a sample of the rows the scores are others, so the metric's name decides, where one alone has it.
+
+    Args:
+        reported: of each model its predictions and its scores by part.
+        metric: its name, such as `test_f1`.
+        direction: which way it is better.
+        positive: the label, as text, that precision, recall and F1 are of, if it is known.
+    """
+    all_predictions = [one for predictions, _ in reported for one in predictions]
+    values = [array for one in all_predictions for array in (one.y_true, one.y_pred)]
+    known = [score for score in known_scores(values, _label(values, positive)) if score.direction == direction]
+    if any(one.is_sample for one in all_predictions):
+        named = [score for score in known if score.name == metric.partition("_")[2]]
+        return named[0] if named and (positive is not None or len(named) == 1) else None
+    for score in known:
+        if all(
+            abs(mean_score(score, predictions, part) - value) <= _SAME
+            for predictions, scores in reported
+            for part, value in scores.items()
+        ):
+            return score
+    return None
+
+
+def compare(ours: Sequence[Predictions], theirs: Sequence[Predictions], score: ScoreOfSums) -> Comparison:
+    """Compare two models.
+
+    Args:
+        ours: of each fold, and of the test part; at least one.
+        theirs: of the same rows, see `same_rows`.
+        score: the metric.
+    """
+    rng = np.random.default_rng(_SEED)
+    sign = 1.0 if score.direction == "maximize" else -1.0
+    drawn: dict[str, list[np.ndarray]] = {part: [] for part in PARTS}
+    observed: dict[str, list[float]] = {part: [] for part in PARTS}
+    for one, other in zip(ours, theirs, strict=True):
+        both = _both(one, other, score)
+        sums = sum(stratum.draw(rng, N_DRAWS) for stratum in both)
+        drawn[one.part].append(sign * _differences(score, np.asarray(sums)))
+        whole = sum(stratum.whole() for stratum in both)
+        observed[one.part].append(float(sign * _differences(score, np.asarray(whole))))
+    n_rows = {part: sum(len(one.y_true) for one in ours if one.part == part) for part in PARTS}
+    weight = min(0.5, n_rows["val"] / sum(n_rows.values())) if n_rows["test"] else 1.0
+    weights = {"val": weight if n_rows["val"] else 0.0, "test": (1.0 - weight) if n_rows["val"] else 1.0}
+    parts = [part for part in PARTS if n_rows[part]]
+    draws = sum(weights[part] * np.mean(drawn[part], axis=0) for part in parts)
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return Comparison(
+        difference=sum(weights[part] * float(np.mean(observed[part])) for part in parts),
+        low=float(low),
+        high=float(high),
+        p_better=_p_better(np.asarray(draws)),
+        p_better_on_test=_p_better(np.mean(drawn["test"], axis=0)) if n_rows["test"] else float("nan"),
+    )
+
+
+@dataclass(frozen=True)
+class _Stratum:
+    """Units of which as many are drawn as there are: kinds of rows with their numbers, or groups of rows.
+
+    Attributes:
+        terms: what one unit adds to the sums of both models, shape (n_kinds, m).
+        counts: units of each kind, shape (n_kinds,).
+    """
+
+    terms: np.ndarray
+    counts: np.ndarray
+
+    def whole(self) -> np.ndarray:
+        return np.asarray(self.counts @ self.terms)
+
+    def draw(self, rng: np.random.Generator, n_draws: int) -> np.ndarray:
+        """The sums of draws, shape (n_draws, m)."""
+        shares = self.counts / self.counts.sum()
+        at_once = max(1, _CHUNK // len(shares))
+        sums = [
+            rng.multinomial(self.counts.sum(), shares, size=min(at_once, n_draws - start)) @ self.terms
+            for start in range(0, n_draws, at_once)
+        ]
+        return np.concatenate(sums)
+
+
+def _both(one: Predictions, other: Predictions, score: ScoreOfSums) -> list[_Stratum]:
+    """The strata of a part or fold: its classes, or all its groups together."""
+    terms = np.concatenate([score.terms(one.y_true, one.y_pred), score.terms(other.y_true, other.y_pred)], axis=1)
+    if one.groups is not None:
+        _, codes = np.unique(one.groups, return_inverse=True)
+        of_groups = np.zeros((codes.max() + 1, terms.shape[1]))
+        np.add.at(of_groups, codes, terms)
+        return [_Stratum(of_groups, np.ones(len(of_groups), np.int64))]
+    return [_stratum(terms[rows]) for rows in _classes(one.y_true, score)]
+
+
+def _classes(truth: np.ndarray, score: ScoreOfSums) -> Iterator[np.ndarray]:
+    if isinstance(score, ErrorScore):  # numbers have no classes
+        yield np.arange(len(truth))
+        return
+    for label in np.unique(truth):
+        yield np.flatnonzero(truth == label)
+
+
+def _stratum(terms: np.ndarray) -> _Stratum:
+    kinds, counts = np.unique(terms, axis=0, return_counts=True)
+    return _Stratum(kinds, counts)
+
+
+def _differences(score: ScoreOfSums, sums: np.ndarray) -> np.ndarray:
+    ours, theirs = np.split(sums, 2, axis=-1)
+    return np.asarray(score.score(ours) - score.score(theirs))
+
+
+def _p_better(draws: np.ndarray) -> float:
+    return float(np.mean(draws > 0) + np.mean(draws == 0) / 2)
+
+
+def _label(values: Sequence[np.ndarray], text: str | None) -> Any:
+    """The label that a text stands for."""
+    if text is None:
+        return None
+    return next((label for array in values for label in np.unique(array).tolist() if str(label) == text), None)
