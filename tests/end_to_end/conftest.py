@@ -40,6 +40,7 @@ import sweeps.cli.promote
 import sweeps.cli.rerun
 import sweeps.cli.run
 import sweeps.serve.__main__
+from sweeps.tasks.metrics import TIMINGS
 
 from .fault_site import PACKAGE, Site
 from .nursery import Nursery, user_environment
@@ -194,7 +195,11 @@ class Workbench:
 
 def scores(run: Run) -> dict[str, float]:
     """The metrics of a run that are no times."""
-    return {name: value for name, value in run.data.metrics.items() if not name.startswith("seconds_")}
+    return {
+        name: value
+        for name, value in run.data.metrics.items()
+        if not name.startswith("seconds_") and name not in TIMINGS
+    }
 
 
 @contextlib.contextmanager

@@ -80,7 +80,7 @@ def assert_one_message(finished: Finished, *parts: str) -> None:
         (["model=[[1]]"], ["model=[[1]]"]),
         (["~dataset=0"], ["~dataset=0"]),
         (["hydra.verbose=nan"], ["cannot compose", "AssertionError"]),
-        (["target=" + "9" * 400], ["target: int too large to convert to float"]),
+        (["target=" + "9" * 400], ["target must be a finite number, the value at which the sweep stops; it is 999"]),
         (["model=" + "a" * 1000], ["model", "1,000"]),
         (["also_log=${nope}"], ["also_log", "nope"]),
         (["+also_log.params.k=${nope}"], ["also_log.params.k", "nope"]),

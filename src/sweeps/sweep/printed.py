@@ -10,7 +10,6 @@ from optuna.trial import TrialState
 
 from sweeps.base.errors import first_line
 from sweeps.base.say import say
-from sweeps.compose.target import by_metric
 from sweeps.study.attribute import Attribute, is_counted
 from sweeps.study.best import is_feasible, least_violated
 from sweeps.study.folder import StudyFolder
@@ -24,19 +23,6 @@ from sweeps.tasks.metrics import TIMINGS
 from sweeps.tracking import client as tracking
 
 _SHOWN = 10  # trials of a warning
-
-
-def aims(checked: CheckedStudy) -> Iterator[str]:
-    """What is optimised and how the winner is chosen, a line for each thing that was asked for."""
-    settings, directions = checked.settings, checked.objective.directions
-    yield f"Objective: {', '.join(f'{direction} {metric}' for metric, direction in directions.items())}"
-    for constraint in settings.constraints:
-        yield f"Constraint: {constraint}"
-    target = by_metric(settings.target, tuple(directions), f"{settings.prefix}target")
-    if target:
-        yield f"Target: {', '.join(f'{metric} {value:g}' for metric, value in target.items())}"
-    if len(directions) > 1:
-        yield f"Winner: {settings.choose.described(tuple(directions))}"
 
 
 def announce(checked: CheckedStudy, study: Study) -> None:

@@ -20,10 +20,10 @@ from sweeps.compose.request import Request
 from sweeps.execution.main_module import CalledInWorkerError, in_worker
 from sweeps.execution.objective import objective_class
 from sweeps.study.command_file import Command
+from sweeps.sweep.aims import aims
 from sweeps.sweep.choose_workers import choose_workers
 from sweeps.sweep.data_line import data_line
 from sweeps.sweep.preflight import CheckedStudy, check_study
-from sweeps.sweep.printed import aims
 from sweeps.sweep.space_table import describe_space
 
 

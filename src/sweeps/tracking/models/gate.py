@@ -87,12 +87,14 @@ class Gate:
 
     def decide(self, mine: Contender, theirs: Contender) -> Verdict:
         """Whether the new version, `mine`, becomes champion in the place of the incumbent, `theirs`."""
-        if not mine.evaluation_id or mine.evaluation_id != theirs.evaluation_id or theirs.test is None:
-            shown = "has none" if theirs.test is None else f"has {theirs.test:.6g}"
+        is_same = bool(mine.evaluation_id) and mine.evaluation_id == theirs.evaluation_id
+        if not is_same or mine.test is None or theirs.test is None:
+            metric = self.test_metric or "a test score"
+            mine_has, theirs_has = ("none" if one.test is None else f"{one.test:.6g}" for one in (mine, theirs))
             return Verdict(
                 promoted=False,
                 why=f"it was measured on other data, another split or another metric, so the scores are not comparable "
-                f"(version {mine.version} has {self.test_metric} {mine.test:.6g}, version {theirs.version} {shown})",
+                f"({metric}: version {mine.version} has {mine_has}, version {theirs.version} has {theirs_has})",
                 is_comparable=False,
             )
         if mine.selection_id != theirs.selection_id or mine.val is None or theirs.val is None:
