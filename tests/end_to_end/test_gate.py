@@ -73,6 +73,8 @@ def test_each_rule_decides_and_says_why(swept: Workbench) -> None:
     assert "on test alone, as the two were not selected on the same folds" in reasons["4"]
     for version, n in (("2", 1), ("3", 2), ("4", 3)):
         assert f"Comparison {n} on this test part" in reasons[version]
+        n_trials = tags(swept, version)["sweeps.n_trials"]
+        assert f"Chosen from {n_trials} trials, and the champion from {'1' if n == 1 else '3'}" in reasons[version]
         assert f"P(better) {float(tags(swept, version)['sweeps.gate.p_better']):.3f}" in reasons[version]
     assert tags(swept, "2")["sweeps.n_trials"] == "3"
     assert tags(swept, "3")["sweeps.incumbent.n_trials"] == "3"

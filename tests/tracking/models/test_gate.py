@@ -86,7 +86,7 @@ def test_evidence_wants_a_probability_of_95_percent(mine: Contender, promoted: b
     assert (verdict.comparison.p_better >= 0.95) is promoted
     assert f"P(better) is {'at least' if promoted else 'below'} 0.95" in verdict.why
     assert verdict.figures().startswith(f"Difference {verdict.comparison.difference:+.4g} (95 % interval ")
-    tags = figures_as_tags(verdict, mine, CHAMPION, 3)
+    tags = figures_as_tags(verdict, CHAMPION, 3)
     assert tags["sweeps.gate.p_better"] == repr(verdict.comparison.p_better)
     assert (tags["sweeps.gate.comparisons"], tags["sweeps.incumbent.n_trials"]) == ("3", "20")
 

@@ -10,6 +10,7 @@ from sweeps.compose.settings import Promote
 from sweeps.tasks.comparison import Comparison, compare, find_score, same_rows
 from sweeps.tasks.metrics import Direction, is_better
 
+N_COMPARISONS = "sweeps.gate.comparisons"  # tag of a version that was compared on its test part
 SURE = 0.95
 """P(better) from which the evidence decides."""
 
@@ -160,15 +161,21 @@ class Gate:
         return f"version {mine.version} has {metric} {my:.6g}, version {theirs.version} {their:.6g}"
 
 
-def figures_as_tags(verdict: Verdict, mine: Contender, theirs: Contender, n_comparisons: int) -> Mapping[str, str]:
-    """What a version keeps of the gate's decision about it."""
-    tags = {
-        "sweeps.incumbent.version": theirs.version,
-        "sweeps.incumbent.score": repr(theirs.test),
-        "sweeps.gate.comparisons": str(n_comparisons),
-    }
+def figures_as_tags(verdict: Verdict, theirs: Contender, n_comparisons: int) -> Mapping[str, str]:
+    """What a version keeps of the gate's decision about it.
+
+    Args:
+        verdict: on it.
+        theirs: the champion that it was compared with.
+        n_comparisons: that its test part has served, this one included.
+    """
+    tags = {"sweeps.incumbent.version": theirs.version}
+    if theirs.test is not None:
+        tags["sweeps.incumbent.score"] = repr(theirs.test)
     if theirs.n_trials is not None:
         tags["sweeps.incumbent.n_trials"] = str(theirs.n_trials)
+    if verdict.is_comparable:
+        tags[N_COMPARISONS] = str(n_comparisons)
     if verdict.comparison is not None:
         for name, value in vars(verdict.comparison).items():
             tags[f"sweeps.gate.{name}"] = repr(value)

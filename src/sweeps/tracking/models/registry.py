@@ -28,7 +28,7 @@ from sweeps.execution.objective import FittedWinner, Winner
 from sweeps.tasks.base import Predictor, Task
 from sweeps.tracking.client import filing_in, unreachable
 from sweeps.tracking.models.contenders import DIRECTION, VAL_METRIC, contender, gate_of, kept_predictions
-from sweeps.tracking.models.gate import figures_as_tags
+from sweeps.tracking.models.gate import N_COMPARISONS, figures_as_tags
 from sweeps.tracking.models.load import known_model
 from sweeps.tracking.models.pyfunc import load_predictor, save_predictor
 from sweeps.tracking.own_runs import OWN_RUN, OWN_RUN_ELSEWHERE
@@ -324,12 +324,15 @@ def _gate(
     champion = contender(incumbent, gate, kept_predictions(client, incumbent))
     verdict = gate.decide(challenger, champion)
     n_comparisons = 1 + _n_comparisons(client, name, number, winner.evaluation_id)
-    for key, value in figures_as_tags(verdict, challenger, champion, n_comparisons).items():
+    for key, value in figures_as_tags(verdict, champion, n_comparisons).items():
         client.set_model_version_tag(name, number, key, value)
     is_or_stays = f"is version {number}" if verdict.promoted else f"stays version {incumbent.version}"
     sentences = [f"champion {is_or_stays}: {verdict.why}"]
     if verdict.is_comparable:
-        sentences += [*([figures] if (figures := verdict.figures()) else []), _how_often_used(n_comparisons)]
+        sentences += [verdict.figures()] if verdict.comparison else []
+        if challenger.n_trials is not None and champion.n_trials is not None:
+            sentences.append(f"Chosen from {challenger.n_trials} trials, and the champion from {champion.n_trials}")
+        sentences.append(_how_often_used(n_comparisons))
     if not verdict.promoted:
         sentences.append(f"To promote it anyway: {command}")
     return Decision(name, number, verdict.promoted, ". ".join(sentences))
@@ -339,8 +342,7 @@ def _n_comparisons(client: MlflowClient, name: str, version: str, evaluation_id:
     """How many other versions were compared with a champion on the same test part."""
     others = [other for other in client.search_model_versions(_of_model(name)) if str(other.version) != version]
     return sum(
-        other.tags.get("sweeps.evaluation_id") == evaluation_id and "sweeps.gate.comparisons" in other.tags
-        for other in others
+        other.tags.get("sweeps.evaluation_id") == evaluation_id and N_COMPARISONS in other.tags for other in others
     )
 
 
