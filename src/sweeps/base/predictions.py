@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 from sweeps.base.reporting import current_trial
 
@@ -40,21 +42,22 @@ class Predictions:
 
 
 def read_predictions(folder: Path) -> list[Predictions]:
-    """The predictions in a folder `predictions`: `val` in the order of the calls, then `test`.
-
-    Raises:
-        ValueError, OSError: a file is damaged.
-    """
-    import numpy as np
-
+    """The predictions in a folder: `val` in the order of the calls, then `test`; none if a file is damaged."""
     found = []
     for part in PARTS:
         for file in sorted(folder.glob(f"{part}-*.npz"), key=lambda file: (len(file.name), file.name)):
-            with np.load(file, allow_pickle=False) as arrays:
-                found.append(
-                    Predictions(part, arrays["y_true"], arrays["y_pred"], arrays.get("groups"), "is_sample" in arrays)
-                )
+            try:
+                found.append(_read(file, part))
+            except (OSError, ValueError, LookupError, EOFError, BadZipFile, zlib.error):
+                return []  # a part of them would be taken for all
     return found
+
+
+def _read(file: Path, part: str) -> Predictions:
+    import numpy as np
+
+    with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:  # numpy would leave it open
+        return Predictions(part, arrays["y_true"], arrays["y_pred"], arrays.get("groups"), "is_sample" in arrays)
 
 
 def log_predictions(part: str, y_true: ArrayLike, y_pred: ArrayLike, groups: ArrayLike | None = None) -> None:

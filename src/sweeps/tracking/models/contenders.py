@@ -78,7 +78,7 @@ def kept_predictions(client: MlflowClient, version: ModelVersion) -> Sequence[Pr
             return ()
         with tempfile.TemporaryDirectory() as folder:
             return read_predictions(Path(client.download_artifacts(version.run_id, FOLDER, folder)))
-    except (MlflowException, OSError, ValueError):
+    except (MlflowException, OSError):
         return ()
 
 
