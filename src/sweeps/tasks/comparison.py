@@ -24,7 +24,7 @@ from sweeps.tasks.scores_of_sums import ErrorScore, ScoreOfSums, known_scores
 N_DRAWS = 2_000
 _SEED = 20_261_126
 _CHUNK = 2**22  # numbers of a draw that are held at once
-_SAME = 1e-6  # how far a score may be from the one that was reported
+_SAME = 1e-6  # how far a score may be from the one that was reported, of large ones as a share
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def find_score(
         return named[0] if named and (positive is not None or len(named) == 1) else None
     for score in known:
         if all(
-            abs(mean_score(score, predictions, part) - value) <= _SAME
+            abs(mean_score(score, predictions, part) - value) <= _SAME * max(1.0, abs(value))
             for predictions, scores in reported
             for part, value in scores.items()
         ):
