@@ -147,6 +147,7 @@ def test_a_key_of_a_sweep_without_m_is_said_to_have_no_effect(bench: Workbench, 
     assert "Note: n_trials, sampler, n_jobs have no effect on a single run; -m makes a sweep with them." in finished.out
 
 
+@pytest.mark.slow
 def test_a_value_that_no_trial_uses_is_said(bench: Workbench, texts: Path) -> None:
     note = "model.gamma=0.3 is never used, since its condition (`when`) does not hold in any trial."
     svm = [*text_csv(texts), "model=svm", "model.gamma=0.3"]

@@ -132,6 +132,7 @@ def test_what_is_measured_only_where_it_is_asked_for(bench: Workbench, texts: Pa
     assert run.data.metrics["size"] == run.data.metrics["model_bytes"] > 1000
 
 
+@pytest.mark.slow
 def test_a_sweep_stops_when_one_trial_reaches_all_targets(bench: Workbench, texts: Path) -> None:
     where = [*text_csv(texts), "model=logistic,naive_bayes", "sampler=random", f"metric=[{','.join(BOTH)}]"]
     bench.sweep(*where, "n_trials=10", "study_name=whole")

@@ -134,7 +134,8 @@ def test_a_hyperparameter_named_like_a_param_of_ours_keeps_its_group(client: Mlf
     assert child.data.params["model.dataset"] == "a"
 
 
-@pytest.mark.parametrize("is_killed", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["whole", "killed"])
+@pytest.mark.slow
+@pytest.mark.parametrize("is_killed", [False, True], ids=["whole", "killed"])
 def test_trials_that_come_quickly_are_logged_by_a_process_once_each(
     client: MlflowClient, tmp_path: Path, is_killed: bool
 ) -> None:
