@@ -20,7 +20,7 @@ from sklearn.metrics import (
 )
 
 from sweeps.base.predictions import Predictions
-from sweeps.tasks.comparison import compare, find_score, mean_score, same_rows
+from sweeps.tasks.comparison import Measured, compare, compare_measured, find_score, mean_score, same_rows
 from sweeps.tasks.scores_of_sums import ErrorScore, LabelScore, ScoreOfSums, known_scores
 
 THEIRS: dict[str, Callable[..., float]] = {"f1": f1_score, "precision": precision_score, "recall": recall_score}
@@ -165,22 +165,43 @@ def test_rows_are_the_same_only_in_order_parts_and_groups() -> None:
     assert not same_rows(ours, [*theirs[:-1], replace(theirs[-1], part="val")])
 
 
+def measured(predictions: list[Predictions], score: ScoreOfSums, name: str = "it") -> Measured:
+    return Measured(name, {part: mean_score(score, predictions, part) for part in ("val", "test")}, predictions)
+
+
 @pytest.mark.parametrize("score", list(known_scores([np.array(LABELS)], "b")), ids=str)
 def test_the_score_is_found_by_what_was_reported(score: LabelScore) -> None:
-    ours, theirs = made_up(0.7, 1), made_up(0.6, 2)
-    reported = [(of, {part: mean_score(score, of, part) for part in ("val", "test")}) for of in (ours, theirs)]
-    found = find_score(reported, "test_whatever", "maximize", "b")
+    models = [measured(made_up(0.7, 1), score), measured(made_up(0.6, 2), score)]
+    found = find_score(models, "test_whatever", "maximize", "b")
     assert found is not None
-    for of in (ours, theirs):
-        assert mean_score(found, of, "val") == pytest.approx(mean_score(score, of, "val"), abs=1e-9)
-    assert find_score(reported, "test_whatever", "minimize", "b") is None
-    reported[0][1]["test"] += 0.001
-    assert find_score(reported, "test_whatever", "maximize", "b") is None
+    for one in models:
+        assert mean_score(found, one.predictions, "val") == pytest.approx(one.scores["val"], abs=1e-9)
+    assert find_score(models, "test_whatever", "minimize", "b") is None
+    other = replace(models[0], scores={**models[0].scores, "test": models[0].scores["test"] + 0.001})
+    assert find_score([other, models[1]], "test_whatever", "maximize", "b") is None
+    assert find_score([replace(other, scores={}), models[1]], "test_whatever", "maximize", "b") is None
 
 
-def test_of_a_sample_the_name_says_which_score() -> None:
-    ours = [replace(one, is_sample=True) for one in made_up(0.7, 1)]
-    found = find_score([(ours, {"val": 0.1, "test": 0.2})], "test_recall", "maximize", "b")
-    assert found is not None
-    assert (found.name, found.positive) == ("recall", "b")  # type: ignore[attr-defined]
-    assert find_score([(ours, {"val": 0.1})], "test_quality", "maximize") is None
+@pytest.mark.parametrize("kind", ["macro", "weighted", "b"])
+def test_of_a_sample_the_name_says_which_score_and_the_closest_mean_is_taken(kind: str) -> None:
+    score = LabelScore("f1", LABELS, "one", "b") if kind == "b" else LabelScore("f1", LABELS, kind)  # type: ignore[arg-type] # a literal, by its parameter
+    sample = [replace(one, is_sample=True) for one in made_up(0.6, 1)]
+    whole = measured(sample, score)
+    close = replace(whole, scores={part: value + 0.003 for part, value in whole.scores.items()})
+    assert find_score([close], "test_f1", "maximize") == score
+    assert find_score([close], "test_quality", "maximize") is None
+    assert find_score([replace(close, scores={})], "test_f1", "maximize") is None
+
+
+def test_what_cannot_be_compared_is_said_in_words() -> None:
+    score = LabelScore("f1", LABELS)
+    ours, theirs = measured(made_up(0.8, 1), score, "ours"), measured(made_up(0.5, 2), score, "theirs")
+    found = compare_measured(ours, theirs, "test_f1", "maximize")
+    assert found == compare(ours.predictions, theirs.predictions, score)
+    none = replace(theirs, predictions=[])
+    assert compare_measured(ours, none, "test_f1", "maximize") == "no predictions of theirs are kept"
+    assert "of other rows" in str(compare_measured(ours, theirs.on_test(), "test_f1", "maximize"))
+    assert "test_x does not follow" in str(
+        compare_measured(ours, replace(theirs, scores={"val": 2}), "test_x", "maximize")
+    )
+    assert not isinstance(compare_measured(ours.on_test(), theirs.on_test(), "test_f1", "maximize"), str)

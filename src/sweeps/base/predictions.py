@@ -64,7 +64,8 @@ def log_predictions(part: str, y_true: ArrayLike, y_pred: ArrayLike, groups: Arr
     """Keep what the running trial's model predicts, as evidence for the comparison of models.
 
     They are written to `predictions/<part>-<call>.npz` in the trial's folder, as the arrays `y_true`, `y_pred` and
-    `groups`, and go into MLflow with the winner. Outside of a sweep it checks its arguments and keeps nothing.
+    `groups`, and go into MLflow with the winner. A trial that fails keeps none; above 200 MB in a study those of the
+    worst trials are removed. Outside of a sweep it checks its arguments and keeps nothing.
 
     Args:
         part: `val`, once for each fold, or `test`.

@@ -19,7 +19,7 @@ from sweeps.compose.scope import SEARCH_SPACE
 from sweeps.compose.settings import Settings
 from sweeps.execution.objective import Objective, Winner
 from sweeps.execution.outcome import TrialResult, UnusableResultError
-from sweeps.tasks.metrics import Direction
+from sweeps.tasks.metrics import Direction, gated_metric, on_test
 
 _DIRECTIONS = ("minimize", "maximize")
 _OBJECTIVE = "objective"  # what a value without a name is called
@@ -74,17 +74,17 @@ class AppObjective(Objective):
 
     def winner(self, config: DictConfig, metrics: Mapping[str, float], evaluation_id: str) -> Winner:
         """See `Objective`: the model that the app has logged, gated where it returns `val_x` and `test_x`."""
-        gated = [name for name in self.directions if name.startswith("val_") and _test_of(name) in metrics]
-        metric = gated[0] if gated else self.metric
+        gated = gated_metric(self.directions, metrics)
+        metric = gated or self.metric
         lacks = []
-        if not gated:
+        if gated is None:
             lacks.append("the app does not return val_NAME and test_NAME with hydra.sweeper.metric=val_NAME")
         if not evaluation_id:
             lacks.append("it does not say what test_NAME is measured on (sweeps.evaluation_id or mlflow.log_input)")
         return Winner(
             scores=metrics,
-            metric=_test_of(metric) if _test_of(metric) in metrics else metric,
-            val_metric=metric if gated else "",
+            metric=on_test(metric) if on_test(metric) in metrics else metric,
+            val_metric=gated or "",
             direction=self.directions[metric],
             evaluation_id=evaluation_id,
             selection_id=evaluation_id,
@@ -94,11 +94,6 @@ class AppObjective(Objective):
     def reader(self) -> Callable[[Any], TrialResult]:
         """See `Objective`."""
         return ReturnedValue(tuple(self.directions), is_named=self.settings.metric is not None)
-
-
-def _test_of(metric: str) -> str:
-    """What a metric is called that is measured on the test part."""
-    return f"test_{metric.removeprefix('val_')}"
 
 
 @dataclass(frozen=True)

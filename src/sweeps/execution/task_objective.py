@@ -25,6 +25,7 @@ from sweeps.execution.objective import FittedWinner, Objective
 from sweeps.execution.outcome import TrialResult
 from sweeps.execution.trial import GROUPS, candidate_of, hyperparameters, load_task, task_options
 from sweeps.tasks.base import Task, Tried
+from sweeps.tasks.metrics import gated_metric, on_test
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -128,11 +129,9 @@ class TaskObjective(Objective):
             warnings.simplefilter("ignore")  # the trial has recorded what its fit warned of
             predictor = task.refit(candidate)
             scores = task.test_scores(predictor)
-        compared = [*self.directions, task.default_metric]
-        counterparts = {name: f"test_{name.removeprefix('val_')}" for name in compared if name.startswith("val_")}
-        metric = next((name for name, counterpart in counterparts.items() if counterpart in scores), None)
+        metric = gated_metric([*self.directions, task.default_metric], scores)
         if metric is None:
-            needed = " or ".join(counterparts.values())
+            needed = on_test(task.default_metric)
             raise TrackingError(f"the gate needs {needed}, and {type(task).__name__} measures {', '.join(scores)}")
         positive = task.split_options().get("positive_label")
         tags = {**self.tags(), **({} if positive is None else {"sweeps.positive_label": str(positive)})}
@@ -142,9 +141,9 @@ class TaskObjective(Objective):
             example=task.example(),
             trusted_types=candidate.trusted_types,
             scores={metric: metrics[metric], **scores},
-            metric=counterparts[metric],
+            metric=on_test(metric),
             val_metric=metric,
-            direction={**task.on_demand, **task.directions}[metric],
+            direction=task.directions[metric],
             evaluation_id=task.evaluation_id(),
             selection_id=task.selection_id(),
             tags=tags,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sweeps.compose.target import by_metric
 from sweeps.sweep.preflight import CheckedStudy
 
 
@@ -14,8 +13,7 @@ def aims(checked: CheckedStudy) -> Iterator[str]:
     yield f"Objective: {', '.join(f'{direction} {metric}' for metric, direction in directions.items())}"
     for constraint in settings.constraints:
         yield f"Constraint: {constraint}"
-    target = by_metric(settings.target, tuple(directions), f"{settings.prefix}target")
-    if target:
-        yield f"Target: {', '.join(f'{metric} {value:g}' for metric, value in target.items())}"
+    if checked.target:
+        yield f"Target: {', '.join(f'{metric} {value:g}' for metric, value in checked.target.items())}"
     if len(directions) > 1:
         yield f"Winner: {settings.choose.described(tuple(directions))}"

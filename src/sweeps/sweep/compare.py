@@ -17,8 +17,8 @@ from sweeps.study.identity import METRICS
 from sweeps.study.storage import find_study
 from sweeps.study.trial_record import Record
 from sweeps.sweep.tables import table
-from sweeps.tasks.comparison import compare, find_score, same_rows
-from sweeps.tasks.metrics import Direction
+from sweeps.tasks.comparison import Measured, compare_measured, same_rows
+from sweeps.tasks.metrics import Direction, gated_metric, on_test
 
 _REGISTRY = "models:/"
 
@@ -44,6 +44,13 @@ class Side:
     predictions: Sequence[Predictions]
     positive_label: str | None = None
     n_trials: int | None = None
+
+    def measured(self, metrics: Sequence[str]) -> Measured:
+        """For a comparison of predictions, by these metrics."""
+        parts = {one.part for one in self.predictions}
+        by_part = {metric.partition("_")[0]: self.scores[metric] for metric in metrics}
+        scores = {part: score for part, score in by_part.items() if part in parts}
+        return Measured(self.name, scores, self.predictions)
 
 
 def compare_two(one: str, other: str, storage: str | None = None) -> str:
@@ -75,29 +82,18 @@ def compare_two(one: str, other: str, storage: str | None = None) -> str:
 
 def _evidence(ours: Side, theirs: Side, metrics: Sequence[str]) -> str:
     """The difference and how sure it is, or why that is not known."""
-    for side in (ours, theirs):
-        if not side.predictions:
-            return f"No predictions of {side.name} are kept, so how sure the difference is cannot be told."
-    mine, other, said = ours.predictions, theirs.predictions, ""
-    if not same_rows(mine, other):
-        mine, other = ([one for one in side.predictions if one.part == "test"] for side in (ours, theirs))
-        if not mine or not same_rows(mine, other):
-            return "The predictions that are kept are of other rows, so the two cannot be compared."
-        said = "On the test part alone, as the two were not selected on the same folds: "
-    kept = {one.part for one in mine}
-    by_part = {part: metric for metric in metrics if (part := metric.partition("_")[0]) in kept}
-    reported = [
-        (predictions, {part: side.scores[metric] for part, metric in by_part.items()})
-        for predictions, side in ((mine, ours), (other, theirs))
-    ]
-    score = find_score(reported, metrics[-1], ours.direction, ours.positive_label or theirs.positive_label)
-    if score is None:
-        return f"{metrics[-1]} does not follow from the predictions that are kept, so its difference has no interval."
-    found = compare(mine, other, score)
+    metric, positive = metrics[-1], ours.positive_label or theirs.positive_label
+    mine, other, where = ours.measured(metrics), theirs.measured(metrics), ""
+    if not same_rows(mine.predictions, other.predictions):
+        mine, other = mine.on_test(), other.on_test()
+        where = "On the test part alone, as the two were not selected on the same folds: "
+    found = compare_measured(mine, other, metric, ours.direction, positive)
+    if isinstance(found, str):
+        return f"How sure the difference is cannot be told: {found}."
     is_told = found.low > 0 or found.high < 0
     better = ours if found.difference > 0 else theirs
     verdict = f"{better.name} is better" if is_told else "the two are not told apart"
-    return f"{said}{found.shown()}: {verdict}."
+    return f"{where}{found.shown()}: {verdict}."
 
 
 def _shown(n_trials: int | None) -> str:
@@ -131,13 +127,15 @@ def _trial(path: Path, storage: str | None) -> Side:
     number = int(path.name)
     if study is None or number >= len(trials) or trials[number].state != TrialState.COMPLETE:
         raise ConfigError(f"{folder.path} has no trial {number} that completed.")
-    metric = str(study.user_attrs[METRICS][0])
-    is_maximized = study.directions[0] == StudyDirection.MAXIMIZE
+    metrics: list[str] = study.user_attrs[METRICS]
+    scores = Record.of(trials[number]).metrics
+    gated = gated_metric(metrics, scores)
+    metric = gated or metrics[0]
+    is_maximized = study.directions[metrics.index(metric)] == StudyDirection.MAXIMIZE
     return Side(
         name=f"trial {number} of {folder.path.name}",
-        scores=Record.of(trials[number]).metrics,
-        metrics=(metric, f"test_{metric.removeprefix('val_')}"),
+        scores=scores,
+        metrics=(metric, on_test(metric) if gated else ""),
         direction="maximize" if is_maximized else "minimize",
         predictions=read_predictions(path / FOLDER),
-        positive_label=None,
     )

@@ -50,6 +50,7 @@ class CheckedStudy:
         folder: its files.
         storage: the URL of its database.
         starting_points: what it tries after the defaults: parameters by Optuna name.
+        target: the values at which it stops, by metric.
     """
 
     name: str
@@ -61,6 +62,7 @@ class CheckedStudy:
     folder: StudyFolder
     storage: str
     starting_points: Sequence[Mapping[str, Any]]
+    target: Mapping[str, float]
 
     @property
     def plan(self) -> StudyPlan:
@@ -96,6 +98,7 @@ def check_study(plan: StudyPlan, *, several_studies: bool) -> CheckedStudy:
             )
     if settings.repeat is not None:
         _check_repeat(plan, *settings.repeat)
+    target = by_metric(settings.target, tuple(objective.directions), f"{settings.prefix}target")
     _check_several(objective, settings, pruner, samplers)
     objective.check()
     name = settings.study_name or new_study_name(plan.subject)
@@ -113,7 +116,7 @@ def check_study(plan: StudyPlan, *, several_studies: bool) -> CheckedStudy:
     else:
         check_same(study, identity)
         starts = study.user_attrs.get(STARTING_POINTS, [])
-    return CheckedStudy(name, objective, settings, samplers, pruner, identity, folder, storage, starts)
+    return CheckedStudy(name, objective, settings, samplers, pruner, identity, folder, storage, starts, target)
 
 
 def _samplers(plan: StudyPlan, settings: Settings, n_objectives: int) -> SamplerFactory:
@@ -144,7 +147,6 @@ def _check_repeat(plan: StudyPlan, key: str, values: Sequence[Any]) -> None:
 def _check_several(objective: Objective, settings: Settings, pruner: BasePruner, samplers: SamplerFactory) -> None:
     """Refuse what needs one value to compare trials by where there are several, and the reverse."""
     metrics = tuple(objective.directions)
-    by_metric(settings.target, metrics, f"{settings.prefix}target")
     if len(metrics) == 1:
         if settings.choose != Choice():
             raise ConfigError(

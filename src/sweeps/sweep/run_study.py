@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -15,7 +15,6 @@ from sweeps.base.errors import ClusterError, StorageError, SweepFailedError, Tra
 from sweeps.base.say import say
 from sweeps.compose.search_space import Proposal
 from sweeps.compose.settings import AppLogs, Settings
-from sweeps.compose.target import by_metric
 from sweeps.execution.custom_space import custom_space
 from sweeps.execution.objective import Objective
 from sweeps.execution.workers import Workers
@@ -102,7 +101,7 @@ def _loop(checked: CheckedStudy, study: Study, lease: Lease, workers: Workers, r
         study,
         _queue(checked, study, lease),
         workers,
-        _budget(settings, metrics),
+        _budget(settings, checked.target),
         metrics,
         listeners,
         lease,
@@ -136,13 +135,13 @@ def _describe(objective: Objective, proposal: Proposal) -> dict[str, Any]:
     return described
 
 
-def _budget(settings: Settings, metrics: Sequence[str]) -> Budget:
+def _budget(settings: Settings, target: Mapping[str, float]) -> Budget:
     return Budget(
         settings.n_trials,
         settings.timeout,
         settings.max_failure_rate,
         settings.patience,
-        by_metric(settings.target, metrics, f"{settings.prefix}target"),
+        target,
         settings.max_retries,
         settings.grace_period,
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from sweeps.base.errors import SweepFailedError, SweepsError
 from sweeps.base.say import say
@@ -40,12 +40,23 @@ def check_single(config: DictConfig, runtime: Any, overrides: Sequence[str] = ()
         task = load_task(config)
         task.check(candidate_of(config))
     keys = dict.fromkeys(text.partition("=")[0].lstrip("+~").partition("@")[0] for text in overrides)
-    idle = [key for key in keys if key.partition(".")[0] not in _HAS_EFFECT]
+    has_effect = {*_HAS_EFFECT, *_measuring(config, task.on_demand)}
+    idle = [key for key in keys if key.partition(".")[0] not in has_effect]
     if idle:
         has, it = ("have", "them") if len(idle) > 1 else ("has", "it")
         say(f"Note: {', '.join(idle)} {has} no effect on a single run; -m makes a sweep with {it}.")
     for key in sorted(switched_off(config) & keys.keys()):
         say(f"Note: {key} is not used, since its condition (`when`) does not hold.")
+
+
+def _measuring(config: DictConfig, on_demand: Container[str]) -> Iterator[str]:
+    """The settings of a sweep that have something measured which is measured on demand only."""
+    metric = config.get("metric")
+    named = metric if isinstance(metric, ListConfig) else [metric]
+    if any(name in on_demand for name in named):
+        yield "metric"
+    if any(name in on_demand for name in config.get("constraints") or {}):
+        yield "constraints"
 
 
 def run_single(config: DictConfig, runtime: Any) -> TrialResult:

@@ -13,6 +13,7 @@ from sweeps.compose.leaf import as_yaml
 from sweeps.compose.scope import package_of
 from sweeps.study.best import front_of, is_feasible, sign_of
 from sweeps.study.trial_record import Record
+from sweeps.tasks.metrics import on_test
 
 _SEARCHED = "searched values"
 _WHOLE_FROM = 10_000
@@ -46,7 +47,7 @@ def summary_table(study: Study, metric: str, names: Mapping[str, str]) -> str:
         metric: the objective's name.
         names: how a hyperparameter is called, by config key.
     """
-    test_metric = metric.replace("val_", "test_", 1)
+    test_metric = on_test(metric)
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     group = next(iter(Record.of(complete[0]).choices), "")
     has_test = test_metric != metric and any(test_metric in Record.of(trial).metrics for trial in complete)

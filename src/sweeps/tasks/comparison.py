@@ -24,7 +24,7 @@ from sweeps.tasks.scores_of_sums import ErrorScore, ScoreOfSums, known_scores
 N_DRAWS = 2_000
 _SEED = 20_261_126
 _CHUNK = 2**22  # numbers of a draw that are held at once
-_SAME = 1e-6  # how far a score may be from the one that was reported, of large ones as a share
+_SAME = 1e-6  # how far a score may be from the one that was reported
 
 
 @dataclass(frozen=True)
@@ -71,36 +71,80 @@ def mean_score(score: ScoreOfSums, predictions: Sequence[Predictions], part: str
     return float(np.mean([score.of(one.y_true, one.y_pred) for one in predictions if one.part == part]))
 
 
-def find_score(
-    reported: Sequence[tuple[Sequence[Predictions], Mapping[str, float]]],
-    metric: str,
-    direction: Direction,
-    positive: str | None = None,
-) -> ScoreOfSums | None:
-    """The metric by which predictions have the scores that were reported of them; None where none is known.
+@dataclass(frozen=True)
+class Measured:
+    """What is known of a model that is compared.
 
-    Of a sample of the rows the scores are others, so the metric's name decides, where one alone has it.
+    Attributes:
+        name: in messages.
+        scores: that were reported of it, by part.
+        predictions: of each fold and of the test part; empty where none are kept.
+    """
+
+    name: str
+    scores: Mapping[str, float]
+    predictions: Sequence[Predictions]
+
+    def on_test(self) -> Measured:
+        """The same of the test part alone."""
+        scores = {part: score for part, score in self.scores.items() if part == "test"}
+        return Measured(self.name, scores, [one for one in self.predictions if one.part == "test"])
+
+
+def compare_measured(
+    ours: Measured, theirs: Measured, metric: str, direction: Direction, positive: str | None = None
+) -> Comparison | str:
+    """Compare two models, or say in words why that cannot be.
 
     Args:
-        reported: of each model its predictions and its scores by part.
+        ours: one of them.
+        theirs: the other.
         metric: its name, such as `test_f1`.
         direction: which way it is better.
         positive: the label, as text, that precision, recall and F1 are of, if it is known.
     """
-    all_predictions = [one for predictions, _ in reported for one in predictions]
+    for one in (ours, theirs):
+        if not one.predictions:
+            return f"no predictions of {one.name} are kept"
+    if not same_rows(ours.predictions, theirs.predictions):
+        return "the predictions that are kept are of other rows"
+    score = find_score((ours, theirs), metric, direction, positive)
+    if score is None:
+        return f"{metric} does not follow from the predictions that are kept"
+    return compare(ours.predictions, theirs.predictions, score)
+
+
+def find_score(
+    models: Sequence[Measured], metric: str, direction: Direction, positive: str | None = None
+) -> ScoreOfSums | None:
+    """The metric by which predictions have the scores that were reported of them; None where none is known.
+
+    Of a sample of the rows the scores are others, so the metric's name decides, and of several means the closest.
+
+    Args:
+        models: with predictions.
+        metric: its name, such as `test_f1`.
+        direction: which way it is better.
+        positive: the label, as text, that precision, recall and F1 are of, if it is known.
+    """
+    all_predictions = [one for model in models for one in model.predictions]
     values = [array for one in all_predictions for array in (one.y_true, one.y_pred)]
     known = [score for score in known_scores(values, _label(values, positive)) if score.direction == direction]
+    if not all(model.scores for model in models):
+        return None
     if any(one.is_sample for one in all_predictions):
         named = [score for score in known if score.name == metric.partition("_")[2]]
-        return named[0] if named and (positive is not None or len(named) == 1) else None
-    for score in known:
-        if all(
-            abs(mean_score(score, predictions, part) - value) <= _SAME * max(1.0, abs(value))
-            for predictions, scores in reported
-            for part, value in scores.items()
-        ):
-            return score
-    return None
+        return min(named, key=lambda score: _distance(score, models), default=None)
+    return next((score for score in known if _distance(score, models) <= _SAME), None)
+
+
+def _distance(score: ScoreOfSums, models: Sequence[Measured]) -> float:
+    """How far the predictions' scores are from those that were reported, at most; of large ones as a share."""
+    return max(
+        abs(mean_score(score, model.predictions, part) - value) / max(1.0, abs(value))
+        for model in models
+        for part, value in model.scores.items()
+    )
 
 
 def compare(ours: Sequence[Predictions], theirs: Sequence[Predictions], score: ScoreOfSums) -> Comparison:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from statistics import stdev
 from typing import Any, Literal
 
@@ -21,6 +21,16 @@ _STDERR = "_stderr"
 def is_better(score: float, than: float, direction: Direction) -> bool:
     """Whether a score beats another strictly."""
     return score > than if direction == "maximize" else score < than
+
+
+def on_test(metric: str) -> str:
+    """The name of a metric's counterpart on the test part: `test_f1` of `val_f1`."""
+    return f"test_{metric.removeprefix('val_')}"
+
+
+def gated_metric(metrics: Iterable[str], measured: Container[str]) -> str | None:
+    """The first `val_` metric whose counterpart on the test part is measured, which the gate compares; None if none."""
+    return next((name for name in metrics if name.startswith("val_") and on_test(name) in measured), None)
 
 
 def over_folds(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:

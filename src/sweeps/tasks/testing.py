@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from sweeps.tasks.base import Candidate, Evaluation, Task
-from sweeps.tasks.metrics import TIMINGS
+from sweeps.tasks.metrics import TIMINGS, on_test
 
 _PICKLES = {".pkl", ".pickle", ".joblib", ".dill"}
 
@@ -58,7 +58,7 @@ def check_task(task: Task, candidate: Candidate) -> None:
     first, second = task.evaluate(candidate), task.evaluate(candidate)
     for metric in task.directions:
         _require(metric in first.metrics, f"evaluate() measures {metric}")
-    counterpart = task.default_metric.replace("val_", "test_", 1)
+    counterpart = on_test(task.default_metric)
     _require(counterpart in first.metrics, f"evaluate() measures {counterpart}, which the gate compares")
     _require(all(math.isfinite(value) for value in first.metrics.values()), "every metric is a finite number")
     _require(

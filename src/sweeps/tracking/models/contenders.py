@@ -25,14 +25,16 @@ VAL_METRIC = "sweeps.val_metric"
 DIRECTION = "sweeps.direction"
 
 
-def gate_of(version: ModelVersion, rule: Promote) -> Gate:
-    """The gate that a version has to pass, by the metric that it was chosen for."""
+def gate_of(version: ModelVersion, rule: Promote) -> Gate | None:
+    """The gate that a version has to pass, by the metric that it was chosen for; None where its tags do not say."""
     tags = version.tags
+    if "sweeps.metric" not in tags or DIRECTION not in tags:
+        return None
     return Gate(
         rule=rule,
-        test_metric=tags.get("sweeps.metric", ""),
+        test_metric=tags["sweeps.metric"],
         val_metric=tags.get(VAL_METRIC, ""),
-        direction=cast(Direction, tags.get(DIRECTION, "maximize")),
+        direction=cast(Direction, tags[DIRECTION]),
         positive_label=tags.get(POSITIVE_LABEL),
     )
 
@@ -60,7 +62,7 @@ def known_by_address(client: MlflowClient, address: str) -> tuple[str, Gate, Con
         address: `models:/NAME/VERSION` or `models:/NAME@ALIAS`.
 
     Raises:
-        TrackingError: there is no such version.
+        TrackingError: there is no such version, or its tags do not say by which metric it was chosen.
     """
     check_uri(client, address)
     name, alias, number = split_uri(address)
@@ -68,6 +70,11 @@ def known_by_address(client: MlflowClient, address: str) -> tuple[str, Gate, Con
         raise TrackingError(f"{address} is no registered version; type models:/NAME/VERSION or models:/NAME@champion.")
     found = client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, str(number))
     gate = gate_of(found, Promote.auto)
+    if gate is None:
+        raise TrackingError(
+            f"{address} cannot be compared: its tags sweeps.metric and {DIRECTION} do not say by which metric it was "
+            f"chosen. A version that a sweep registers has them."
+        )
     return name, gate, contender(found, gate, kept_predictions(client, found))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sweeps.base.predictions import Predictions
 from sweeps.compose.settings import Promote
-from sweeps.tasks.comparison import Comparison, compare, find_score, same_rows
+from sweeps.tasks.comparison import Comparison, Measured, compare_measured
 from sweeps.tasks.metrics import Direction, is_better
 
 N_COMPARISONS = "sweeps.gate.comparisons"  # tag of a version that was compared on its test part
@@ -37,14 +37,11 @@ class Contender:
     predictions: Sequence[Predictions] = ()
     n_trials: int | None = None
 
-    def scores(self) -> dict[str, float]:
-        """Its scores by part."""
-        return {part: score for part, score in (("val", self.val), ("test", self.test)) if score is not None}
-
-    def on_test(self) -> Contender:
-        """What is known of it on the test part alone."""
-        predictions = [one for one in self.predictions if one.part == "test"]
-        return Contender(self.version, self.test, None, self.evaluation_id, "", predictions, self.n_trials)
+    @property
+    def measured(self) -> Measured:
+        """For a comparison of predictions."""
+        scores = {part: score for part, score in (("val", self.val), ("test", self.test)) if score is not None}
+        return Measured(f"version {self.version}", scores, self.predictions)
 
 
 @dataclass(frozen=True)
@@ -90,75 +87,57 @@ class Gate:
         """Whether the new version, `mine`, becomes champion in the place of the incumbent, `theirs`."""
         is_same = bool(mine.evaluation_id) and mine.evaluation_id == theirs.evaluation_id
         if not is_same or mine.test is None or theirs.test is None:
-            metric = self.test_metric or "a test score"
-            mine_has, theirs_has = ("none" if one.test is None else f"{one.test:.6g}" for one in (mine, theirs))
-            return Verdict(
-                promoted=False,
-                why=f"it was measured on other data, another split or another metric, so the scores are not comparable "
-                f"({metric}: version {mine.version} has {mine_has}, version {theirs.version} has {theirs_has})",
-                is_comparable=False,
-            )
+            return self._not_comparable(mine, theirs)
         if mine.selection_id != theirs.selection_id or mine.val is None or theirs.val is None:
-            return self._on_test_alone(mine, theirs)
-        comparison, why_not = self._compared(mine, theirs)
-        if self.rule is Promote.evidence:
-            return self._by_evidence(mine, theirs, comparison, why_not)
-        return self._by_scores(mine, theirs, comparison)
-
-    def _by_scores(self, mine: Contender, theirs: Contender, comparison: Comparison | None) -> Verdict:
-        """Better inside the training part, and not worse on test."""
-        assert mine.val is not None and theirs.val is not None  # noqa: S101, PT018 - for mypy: looked at before
-        assert mine.test is not None and theirs.test is not None  # noqa: S101, PT018
-        val = self._told(self.val_metric, mine, theirs, mine.val, theirs.val)
+            return self._on_test_alone(mine, theirs, mine.test, theirs.test)
         test = self._told(self.test_metric, mine, theirs, mine.test, theirs.test)
+        val = self._told(self.val_metric, mine, theirs, mine.val, theirs.val)
+        comparison = self._compared(mine.measured, theirs.measured)
+        if self.rule is Promote.evidence:
+            return self._by_evidence(comparison, f"{val}; {test}")
+        known = comparison if isinstance(comparison, Comparison) else None
         if not is_better(mine.val, theirs.val, self.direction):
             why = "a tie keeps it" if mine.val == theirs.val else "it is better inside the training part"
-            return Verdict(False, f"{why}: {val}; {test}", comparison)
+            return Verdict(False, f"{why}: {val}; {test}", known)
         if is_better(theirs.test, mine.test, self.direction):
-            return Verdict(False, f"it is better on test: {test}; {val}", comparison)
-        return Verdict(True, f"better inside the training part and not worse on test: {val}; {test}", comparison)
+            return Verdict(False, f"it is better on test: {test}; {val}", known)
+        return Verdict(True, f"better inside the training part and not worse on test: {val}; {test}", known)
 
-    def _by_evidence(
-        self, mine: Contender, theirs: Contender, comparison: Comparison | None, why_not: str, where: str = ""
-    ) -> Verdict:
-        if comparison is None:
-            return Verdict(False, f"there is no evidence{where}: {why_not}")
-        p = comparison.p_better
-        sure = f"P(better) is {'at least' if p >= SURE else 'below'} {SURE}{where}"
-        scores = [self._told(self.test_metric, mine, theirs, mine.test, theirs.test)]
-        if mine.val is not None and theirs.val is not None:
-            scores.insert(0, self._told(self.val_metric, mine, theirs, mine.val, theirs.val))
-        return Verdict(p >= SURE, f"{sure}: {'; '.join(scores)}", comparison)
+    def _not_comparable(self, mine: Contender, theirs: Contender) -> Verdict:
+        metric = self.test_metric or "a test score"
+        mine_has, theirs_has = ("none" if one.test is None else f"{one.test:.6g}" for one in (mine, theirs))
+        return Verdict(
+            promoted=False,
+            why=f"it was measured on other data, another split or another metric, so the scores are not comparable "
+            f"({metric}: version {mine.version} has {mine_has}, version {theirs.version} has {theirs_has})",
+            is_comparable=False,
+        )
 
-    def _on_test_alone(self, mine: Contender, theirs: Contender) -> Verdict:
-        """Where folds or metric settings differ, test rows decide under either rule."""
-        mine, theirs = mine.on_test(), theirs.on_test()
-        comparison, why_not = self._compared(mine, theirs)
+    def _by_evidence(self, comparison: Comparison | str, scores: str, where: str = "") -> Verdict:
+        if isinstance(comparison, str):
+            return Verdict(False, f"there is no evidence{where}: {comparison}")
+        is_sure = comparison.p_better >= SURE
+        sure = f"P(better) is {'at least' if is_sure else 'below'} {SURE}{where}"
+        return Verdict(is_sure, f"{sure}: {scores}", comparison)
+
+    def _on_test_alone(self, mine: Contender, theirs: Contender, my_score: float, their_score: float) -> Verdict:
+        """Where folds or metric settings differ, test rows decide under either rule, by evidence if there is any."""
+        scores = self._told(self.test_metric, mine, theirs, my_score, their_score)
         where = " on test alone, as the two were not selected on the same folds"
-        if comparison is None and self.rule is Promote.auto:
-            assert mine.test is not None and theirs.test is not None  # noqa: S101, PT018 - for mypy: looked at before
-            told = self._told(self.test_metric, mine, theirs, mine.test, theirs.test)
-            if is_better(mine.test, theirs.test, self.direction):
-                return Verdict(True, f"better{where}, and {why_not}: {told}")
-            same = "a tie keeps it" if mine.test == theirs.test else "it is better"
-            return Verdict(False, f"{same}{where}, and {why_not}: {told}")
-        return self._by_evidence(mine, theirs, comparison, why_not, where)
+        comparison = self._compared(mine.measured.on_test(), theirs.measured.on_test())
+        if isinstance(comparison, Comparison) or self.rule is Promote.evidence:
+            return self._by_evidence(comparison, scores, where)
+        if is_better(my_score, their_score, self.direction):
+            return Verdict(True, f"better{where}, and {comparison}: {scores}")
+        same = "a tie keeps it" if my_score == their_score else "it is better"
+        return Verdict(False, f"{same}{where}, and {comparison}: {scores}")
 
-    def _compared(self, mine: Contender, theirs: Contender) -> tuple[Comparison | None, str]:
-        """The comparison of the predictions, or why there is none."""
-        for one in (mine, theirs):
-            if not one.predictions:
-                return None, f"no predictions of version {one.version} are kept"
-        if not same_rows(mine.predictions, theirs.predictions):
-            return None, "the predictions that are kept are of other rows"
-        reported = [(one.predictions, one.scores()) for one in (mine, theirs)]
-        score = find_score(reported, self.test_metric, self.direction, self.positive_label)
-        if score is None:
-            return None, f"{self.test_metric} does not follow from the predictions that are kept"
-        return compare(mine.predictions, theirs.predictions, score), ""
+    def _compared(self, mine: Measured, theirs: Measured) -> Comparison | str:
+        return compare_measured(mine, theirs, self.test_metric, self.direction, self.positive_label)
 
-    def _told(self, metric: str, mine: Contender, theirs: Contender, my: float | None, their: float | None) -> str:
-        return f"version {mine.version} has {metric} {my:.6g}, version {theirs.version} {their:.6g}"
+    @staticmethod
+    def _told(metric: str, mine: Contender, theirs: Contender, my_score: float, their_score: float) -> str:
+        return f"version {mine.version} has {metric} {my_score:.6g}, version {theirs.version} {their_score:.6g}"
 
 
 def figures_as_tags(verdict: Verdict, theirs: Contender, n_comparisons: int) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,8 +27,15 @@ from sweeps.compose.settings import Promote
 from sweeps.execution.objective import FittedWinner, Winner
 from sweeps.tasks.base import Predictor, Task
 from sweeps.tracking.client import filing_in, unreachable
-from sweeps.tracking.models.contenders import DIRECTION, VAL_METRIC, contender, gate_of, kept_predictions
-from sweeps.tracking.models.gate import N_COMPARISONS, figures_as_tags
+from sweeps.tracking.models.contenders import (
+    DIRECTION,
+    POSITIVE_LABEL,
+    VAL_METRIC,
+    contender,
+    gate_of,
+    kept_predictions,
+)
+from sweeps.tracking.models.gate import N_COMPARISONS, Gate, figures_as_tags
 from sweeps.tracking.models.load import known_model
 from sweeps.tracking.models.pyfunc import load_predictor, save_predictor
 from sweeps.tracking.own_runs import OWN_RUN, OWN_RUN_ELSEWHERE
@@ -153,11 +160,13 @@ def _what_the_gate_would_say(client: MlflowClient, version: ModelVersion, before
     """A line for each rule, where there was another champion."""
     if before is None or before.version == version.version:
         return ""
+    gate = gate_of(version, Promote.auto)
+    if gate is None:  # nobody compared it when it was registered
+        return ""
+    mine, theirs = (contender(one, gate, kept_predictions(client, one)) for one in (version, before))
     lines = []
     for rule in (Promote.auto, Promote.evidence):
-        gate = gate_of(version, rule)
-        mine = contender(version, gate, kept_predictions(client, version))
-        verdict = gate.decide(mine, contender(before, gate, kept_predictions(client, before)))
+        verdict = replace(gate, rule=rule).decide(mine, theirs)
         said = f"By promote={rule.value} it would {'be' if verdict.promoted else 'not be'} champion: {verdict.why}"
         lines.append(". ".join([said, *([verdict.figures()] if verdict.figures() else [])]))
     return "".join(f"\n{line}." for line in lines)
@@ -319,7 +328,7 @@ def _gate(
             f"champion stays version {incumbent.version}, and version {number} is challenger: the two cannot be "
             f"compared, as {winner.lacks}. To promote it: {command}",
         )
-    gate = gate_of(version, promote)
+    gate = Gate(promote, winner.metric, winner.val_metric, winner.direction, winner.tags.get(POSITIVE_LABEL))
     challenger = contender(version, gate, predictions)
     champion = contender(incumbent, gate, kept_predictions(client, incumbent))
     verdict = gate.decide(challenger, champion)
