@@ -11,6 +11,7 @@ import surprise
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import FeatureUnion
@@ -62,7 +63,8 @@ def store(kind: str, folder: Path) -> None:
         texts, labels = TEXTS, LABELS
         if kind == "svm_with_probabilities":  # three classes
             texts, labels = [*TEXTS, "train bus", "bus car", "train car"], [*LABELS, *["other"] * 3]
-        text_model = TextModel.fit(*TEXT_KINDS[kind], texts, labels, text_column="text", seed=1, n_folds=2)
+        folds = list(StratifiedKFold(2).split(texts, labels))
+        text_model = TextModel.fit(*TEXT_KINDS[kind], texts, labels, text_column="text", folds=folds)
         save_predictor(text_model, TextClassification, folder, ())
         return
     users, items = np.array(["a", "a", "b", "b", "c", "c", "a", "b"]), np.array([1, 2, 1, 3, 2, 3, 3, 2])

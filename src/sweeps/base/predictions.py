@@ -32,6 +32,7 @@ class Predictions:
         y_pred: the predictions, shape (n,).
         groups: of the rows, shape (n,); None where each stands for itself.
         is_sample: whether there were more rows.
+        repeat: the same rows are in folds of each repeat, from 0 on.
     """
 
     part: str
@@ -39,6 +40,7 @@ class Predictions:
     y_pred: np.ndarray
     groups: np.ndarray | None = None
     is_sample: bool = False
+    repeat: int = 0
 
 
 def read_predictions(folder: Path) -> list[Predictions]:
@@ -57,7 +59,8 @@ def _read(file: Path, part: str) -> Predictions:
     import numpy as np
 
     with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:  # numpy would leave it open
-        return Predictions(part, arrays["y_true"], arrays["y_pred"], arrays.get("groups"), "is_sample" in arrays)
+        truth, predicted, groups = arrays["y_true"], arrays["y_pred"], arrays.get("groups")
+        return Predictions(part, truth, predicted, groups, "is_sample" in arrays, int(arrays.get("repeat", 0)))
 
 
 def log_predictions(part: str, y_true: ArrayLike, y_pred: ArrayLike, groups: ArrayLike | None = None) -> None:
@@ -104,6 +107,8 @@ def keep_predictions(predictions: Sequence[Predictions]) -> None:
             size = max(1, len(one.y_true) * _MOST_ROWS // n_rows)
             rows = ((np.arange(size) + rng.random(size)) * (len(one.y_true) / size)).astype(np.int64)  # one of each run
             arrays = {name: array[rows] for name, array in arrays.items()} | {"is_sample": np.array(True)}
+        if one.repeat:
+            arrays["repeat"] = np.array(one.repeat)
         if arrays["y_pred"].dtype == np.float64:
             arrays["y_pred"] = arrays["y_pred"].astype(np.float32)  # noise to the eighth digit, half the time and space
         _keep(one.part, arrays)

@@ -4,8 +4,9 @@ The difference is D = w D_val + (1 - w) D_test, where each is taken as the score
 folds, on `test` that of the refitted model; w is the share of the rows that are in the training part, at most 0.5.
 A draw takes as many rows as there are, with replacement, within each part, fold and class, the same ones for both
 models; where rows are in groups, such as those of one user, it takes whole groups within each part and fold (Efron
-and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 8 and 13). It describes these two fitted models,
-and not how they were trained.
+and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 8 and 13). Where the same rows were parted into folds
+more than once, D_val is the mean over all of them, and varies as that of the first repeat, since others bring no new
+rows. It describes these two fitted models, and not how they were trained.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ def same_rows(ours: Sequence[Predictions], theirs: Sequence[Predictions]) -> boo
         return (one is None) == (other is None) and (one is None or np.array_equal(one, np.asarray(other)))
 
     return len(ours) == len(theirs) and all(
-        one.part == other.part and equal(one.y_true, other.y_true) and equal(one.groups, other.groups)
+        (one.part, one.repeat) == (other.part, other.repeat)
+        and equal(one.y_true, other.y_true)
+        and equal(one.groups, other.groups)
         for one, other in zip(ours, theirs, strict=True)
     )
 
@@ -158,25 +161,31 @@ def compare(ours: Sequence[Predictions], theirs: Sequence[Predictions], score: S
     rng = np.random.default_rng(_SEED)
     sign = 1.0 if score.direction == "maximize" else -1.0
     drawn: dict[str, list[np.ndarray]] = {part: [] for part in PARTS}
+    varied: dict[str, list[float]] = {part: [] for part in PARTS}  # the differences that the draws are about
     observed: dict[str, list[float]] = {part: [] for part in PARTS}
+    n_rows = dict.fromkeys(PARTS, 0)
     for one, other in zip(ours, theirs, strict=True):
         both = _both(one, other, score)
-        sums = sum(stratum.draw(rng, N_DRAWS) for stratum in both)
-        drawn[one.part].append(sign * _differences(score, np.asarray(sums)))
         whole = sum(stratum.whole() for stratum in both)
         observed[one.part].append(float(sign * _differences(score, np.asarray(whole))))
-    n_rows = {part: sum(len(one.y_true) for one in ours if one.part == part) for part in PARTS}
-    weight = min(0.5, n_rows["val"] / sum(n_rows.values())) if n_rows["test"] else 1.0
-    weights = {"val": weight if n_rows["val"] else 0.0, "test": (1.0 - weight) if n_rows["val"] else 1.0}
+        if one.repeat == 0:
+            sums = sum(stratum.draw(rng, N_DRAWS) for stratum in both)
+            drawn[one.part].append(sign * _differences(score, np.asarray(sums)))
+            varied[one.part].append(observed[one.part][-1])
+            n_rows[one.part] += len(one.y_true)
     parts = [part for part in PARTS if n_rows[part]]
-    draws = sum(weights[part] * np.mean(drawn[part], axis=0) for part in parts)
+    means = {part: float(np.mean(observed[part])) for part in parts}
+    draws_of = {part: np.mean(drawn[part], axis=0) + means[part] - np.mean(varied[part]) for part in parts}
+    weight = min(0.5, n_rows["val"] / sum(n_rows.values())) if n_rows["test"] else 1.0
+    weights = {"val": weight, "test": 1.0 - weight}
+    draws = np.asarray(sum(weights[part] * draws_of[part] for part in parts))
     low, high = np.quantile(draws, [0.025, 0.975])
     return Comparison(
-        difference=sum(weights[part] * float(np.mean(observed[part])) for part in parts),
+        difference=sum(weights[part] * means[part] for part in parts),
         low=float(low),
         high=float(high),
-        p_better=_p_better(np.asarray(draws)),
-        p_better_on_test=_p_better(np.mean(drawn["test"], axis=0)) if n_rows["test"] else float("nan"),
+        p_better=_p_better(draws),
+        p_better_on_test=_p_better(draws_of["test"]) if n_rows["test"] else float("nan"),
     )
 
 

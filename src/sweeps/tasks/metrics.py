@@ -33,7 +33,7 @@ def gated_metric(metrics: Iterable[str], measured: Container[str]) -> str | None
     return next((name for name in metrics if name.startswith("val_") and on_test(name) in measured), None)
 
 
-def over_folds(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
+def over_folds(scores: Sequence[Mapping[str, float]], n_repeats: int = 1) -> dict[str, float]:
     """Scores of folds as a trial's metrics: every mean as `val_<name>`, its standard error as `val_<name>_stderr`.
 
     >>> over_folds([{"f1": 0.8}, {"f1": 0.9}])
@@ -41,12 +41,16 @@ def over_folds(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
     Args:
         scores: of each fold, by name; of one fold no standard error is known.
+        n_repeats: how often the same rows are in them, repeat after repeat. The standard error is then that of one
+            repeat, in the quadratic mean: other folds of the same rows bring no new rows.
     """
-    by_name = {f"val_{name}": [of_fold[name] for of_fold in scores] for name in scores[0]}
-    means = {name: float(np.mean(values)) for name, values in by_name.items()}
-    if len(scores) == 1:
-        return means
-    return means | {stderr_of(name): standard_error(values) for name, values in by_name.items()}
+    by_name = {f"val_{name}": np.array([of_fold[name] for of_fold in scores]) for name in scores[0]}
+    found = {name: float(np.mean(values)) for name, values in by_name.items()}
+    if len(scores) > n_repeats:
+        for name, values in by_name.items():
+            errors = [standard_error(repeat.tolist()) for repeat in np.split(values, n_repeats)]
+            found[stderr_of(name)] = math.sqrt(sum(error**2 for error in errors) / n_repeats)
+    return found
 
 
 def standard_error(values: Sequence[float]) -> float:
@@ -80,6 +84,26 @@ def classification_scores(truth: np.ndarray, predicted: np.ndarray, positive_lab
     scores = precision_recall_fscore_support(truth, predicted, average=average, labels=labels, zero_division=0)
     precision, recall, f1 = (float(np.ravel(score)[0]) for score in scores[:3])
     return {"accuracy": float(accuracy_score(truth, predicted)), "precision": precision, "recall": recall, "f1": f1}
+
+
+def confidence_scores(hits: np.ndarray, confidences: np.ndarray, n_bins: int = 10) -> dict[str, float]:
+    """How well confidences tell how often a label is right; nothing where one is missing.
+
+    Args:
+        hits: whether each label is right, shape (n,).
+        confidences: of each label, shape (n,); NaN where there is none.
+        n_bins: of equally many confidences each, the lowest first.
+
+    Returns:
+        `brier`, the mean square of what the confidence misses the hit (0 or 1) by: of two classes the Brier score; and
+        `ece`, the expected calibration error: by how much the bins' mean confidence misses their share of hits, in the
+        mean over the rows (Naeini, Cooper and Hauskrecht, 2015, with bins of equal mass).
+    """
+    if not len(hits) or np.isnan(confidences).any():
+        return {}
+    misses = confidences - hits.astype(np.float64)
+    bins = np.array_split(misses[np.argsort(confidences, kind="stable")], n_bins)
+    return {"brier": float(np.mean(misses**2)), "ece": float(sum(abs(one.sum()) for one in bins) / len(misses))}
 
 
 def rating_errors(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:

@@ -74,8 +74,9 @@ def check_task(task: Task, candidate: Candidate) -> None:
 def _check_predictor(task: Task, candidate: Candidate, evaluation: Evaluation) -> None:
     predictor = task.refit(candidate)
     scores = task.test_scores(predictor)
-    measured = {name: value for name, value in evaluation.metrics.items() if name in scores}
-    _require(bool(scores) and scores == measured, "test_scores() of the refitted model are the trial's test_ metrics")
+    measured = {name: value for name, value in evaluation.metrics.items() if name.startswith("test_")}
+    found = {name: value for name, value in scores.items() if name in measured}
+    _require(bool(found) and found == measured, "test_scores() of the refitted model are the trial's test_ metrics")
     example = task.example()
     predicted = predictor.predict(example)
     _require(len(predicted) == len(example), "predict() gives one row for each row of its input")

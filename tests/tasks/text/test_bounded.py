@@ -21,11 +21,12 @@ from sweeps.tasks.text.model import SupervisedTextModel, TextModel, limit_second
 
 TEXTS = ["good fine day", "bad sad day", "fine sun", "bad rain", "good sun", "sad mud"]
 LABELS = ["fair", "hate", "fair", "hate", "fair", "hate"]
+FOLDS = [(np.array([0, 1, 2, 3]), np.array([4, 5])), (np.array([2, 3, 4, 5]), np.array([0, 1]))]
 ENDLESS = r"(?:[a-z]+)+$"
 
 
 def stored(folder: Path, vectorizer: BaseEstimator, model: BaseEstimator) -> TextModel:
-    fitted = TextModel.fit(vectorizer, model, TEXTS, LABELS, text_column="text", seed=1, n_folds=2)
+    fitted = TextModel.fit(vectorizer, model, TEXTS, LABELS, text_column="text", folds=FOLDS)
     fitted.save(folder / "model")
     return fitted
 

@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.calibration import CalibratedClassifierCV
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.svm import SVC, LinearSVC
 
-from sweeps.tasks.text.quick_text import calibrated_probabilities, decision, labels, probabilities, quick_vectorizer
+from sweeps.tasks.text.quick_text import decision, labels, quick_vectorizer
 
 RNG = random.Random(0)
 WORDS = ["".join(RNG.choices("abcdeé", k=RNG.randint(2, 4))) for _ in range(300)]
@@ -70,18 +69,6 @@ def test_decisions_labels_and_probabilities_are_equal(classifier: Any, vectorize
     decided = decide(features)
     assert np.array_equal(decided, model.decision_function(features))
     assert np.array_equal(labels(model, decided), model.predict(features))
-    if isinstance(model, LogisticRegression):
-        assert np.array_equal(probabilities(decided), model.predict_proba(features))
-
-
-@pytest.mark.parametrize("model", [SVC(kernel="linear"), LinearSVC()], ids=str)
-def test_calibrated_probabilities_are_equal(model: Any) -> None:
-    features = TfidfVectorizer().fit_transform(TEXTS)
-    calibrated = CalibratedClassifierCV(model, ensemble=False).fit(features, [len(text) % 2 for text in TEXTS])
-    (only,) = calibrated.calibrated_classifiers_
-    decide = decision(only.estimator)
-    assert decide is not None
-    assert np.array_equal(calibrated_probabilities(only, decide(features)), calibrated.predict_proba(features))
 
 
 def test_a_tie_goes_where_each_library_gives_it() -> None:

@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,23 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from scipy.special import logit
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier, SGDClassifier
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier, RadiusNeighborsClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from sklearn.utils import all_estimators
 
 from sweeps.base.errors import DataError, ModelError
+from sweeps.tasks.text.calibration import Threshold, said_of
 from sweeps.tasks.text.model import TextModel
 from sweeps.tasks.text.svm import sparse_svc
 
@@ -47,9 +51,14 @@ def corpus(n_classes: int, n_each: int = 14) -> tuple[list[str], np.ndarray[Any,
     return [text for text, _ in rows], np.array([label for _, label in rows], dtype=object)
 
 
+def folds(labels: Any, n_folds: int = 3) -> list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
+    """Stratified folds."""
+    return list(StratifiedKFold(n_folds, shuffle=True, random_state=3).split(labels, labels))
+
+
 def fit(model: Any, n_classes: int = 2, vectorizer: Any = None, **options: Any) -> TextModel:
     texts, labels = corpus(n_classes)
-    arguments = {"text_column": "text", "seed": 3, "n_folds": 3} | options
+    arguments = {"text_column": "text", "folds": folds(labels)} | options
     return TextModel.fit(vectorizer or TfidfVectorizer(), model, texts, labels, **arguments)
 
 
@@ -220,20 +229,42 @@ def test_vectorizers_and_variants_need_no_extra_trust(vectorizer: Any, model: An
     assert loaded["confidence"].between(0, 1).all()
 
 
+MODELS = [SVC(), LinearSVC(), RidgeClassifier(), Perceptron(), LogisticRegression(), MultinomialNB()]
+
+
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_confidence_is_the_predicted_labels_probability(n_classes: int) -> None:
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: type(m).__name__)
+def test_confidence_is_a_logistic_regression_of_what_is_said_out_of_fold_and_labels_are_the_plain_pipelines(
+    model: Any, n_classes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sparse_svc, "_WORTH_IT", 1)
     texts, labels = corpus(n_classes)
-    result = fit(LogisticRegression(), n_classes).predict(pd.DataFrame({"text": texts}))
-    plain = Pipeline([("v", TfidfVectorizer()), ("m", LogisticRegression())]).fit(texts, labels)
-    np.testing.assert_array_equal(result["prediction"], plain.predict(texts))
-    np.testing.assert_array_equal(result["confidence"], plain.predict_proba(texts).max(axis=1))
+    fitted = fit(model, n_classes)
+    assert type(fitted.pipeline["model"]) is type(model)
+    result = fitted.predict(pd.DataFrame({"text": texts}))
+    plain = Pipeline([("vectorizer", TfidfVectorizer()), ("model", model)])
+    if hasattr(model, "decision_function"):
+        said = cross_val_predict(plain, texts, labels, cv=folds(labels), method="decision_function")
+        said_now = clone(plain).fit(texts, labels).decision_function(texts)
+        said, said_now = said.reshape(len(texts), -1), said_now.reshape(len(texts), -1)
+    else:
+        p = cross_val_predict(plain, texts, labels, cv=folds(labels), method="predict_proba")
+        p_now = clone(plain).fit(texts, labels).predict_proba(texts)
+        first = 1 if n_classes == 2 else 0
+        said, said_now = (np.hstack([logit(q), q]) for q in (p[:, first:], p_now[:, first:]))
+    by_hand = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(said, labels)
+    probabilities = by_hand.predict_proba(said_now)
+    predicted = plain.fit(texts, labels).predict(texts)
+    np.testing.assert_array_equal(result["prediction"], predicted)
+    columns = np.searchsorted(by_hand.classes_, predicted)
+    np.testing.assert_allclose(result["confidence"], probabilities[np.arange(len(texts)), columns], atol=1e-9)
 
 
 def test_confidence_follows_the_label_where_the_label_is_not_the_likeliest() -> None:
     texts = corpus(2)[0]
     with pytest.warns(FutureWarning, match="probability"):
         model = fit(SVC(probability=True, random_state=0), text_column="t")
-    assert model.calibrated is None
+    model = replace(model, calibration=None)
     result = model.predict(pd.DataFrame({"t": texts}))
     columns = [list(model.pipeline.classes_).index(label) for label in result["prediction"]]
     np.testing.assert_array_equal(
@@ -241,24 +272,29 @@ def test_confidence_follows_the_label_where_the_label_is_not_the_likeliest() -> 
     )
 
 
-@pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("model", [SVC(), LinearSVC(), RidgeClassifier(), Perceptron()], ids=lambda m: type(m).__name__)
-def test_calibration_is_scikit_learns_own_and_labels_are_the_plain_pipelines(
-    model: Any, n_classes: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("model", [SVC(kernel="linear"), LogisticRegression(), MultinomialNB()], ids=str)
+@pytest.mark.parametrize("is_second", [True, False])
+def test_a_threshold_decides_the_label_and_the_confidence_is_of_that_label(
+    model: Any, is_second: bool, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(sparse_svc, "_WORTH_IT", 1)
-    texts, labels = corpus(n_classes)
-    fitted = fit(model, n_classes)
-    assert fitted.calibrated is not None
-    assert type(fitted.pipeline["model"]) is type(fitted.calibrated.estimator["model"]) is type(model)
-    result = fitted.predict(pd.DataFrame({"text": texts}))
-    plain = Pipeline([("vectorizer", TfidfVectorizer()), ("model", model)])
-    by_hand = CalibratedClassifierCV(clone(plain), cv=StratifiedKFold(3, shuffle=True, random_state=3), ensemble=False)
-    probabilities = by_hand.fit(np.array(texts, dtype=object), labels).predict_proba(texts)
-    predicted = plain.fit(texts, labels).predict(texts)
-    np.testing.assert_array_equal(result["prediction"], predicted)
-    columns = np.searchsorted(by_hand.classes_, predicted)
-    np.testing.assert_array_equal(result["confidence"], probabilities[np.arange(len(texts)), columns])
+    texts = corpus(2)[0]
+    frame = pd.DataFrame({"text": texts})
+    own = fit(model)
+    said = said_of(own.pipeline["model"], own.pipeline["vectorizer"].transform(texts))[:, 0]
+    said = said if is_second else -said
+    high = Threshold(is_second, float(np.quantile(said, 0.8)))
+    fitted = fit(model, threshold=high)
+    fitted.save(tmp_path / "model")
+    loaded = TextModel.load(tmp_path / "model")
+    result = loaded.predict(frame)
+    positive, other = ("hate", "fair") if is_second else ("fair", "hate")
+    assert result["prediction"].tolist() == np.where(said >= high.value, positive, other).tolist()
+    assert loaded.labels(texts).tolist() == result["prediction"].tolist()
+    same = result["prediction"] == own.predict(frame)["prediction"]
+    assert 0 < same.sum() < len(same)
+    np.testing.assert_allclose(
+        result["confidence"], np.where(same, own.predict(frame)["confidence"], 1 - own.predict(frame)["confidence"])
+    )
 
 
 def test_calibration_costs_one_fit_a_fold_and_one_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,8 +307,8 @@ def test_calibration_costs_one_fit_a_fold_and_one_for_all(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(LinearSVC, "fit", counted)
     n = len(corpus(2)[0])
-    fit(LinearSVC(), n_folds=4)
-    assert sizes == [21, 21, 21, 21, n]
+    fit(LinearSVC(), folds=folds(corpus(2)[1], 4))
+    assert sizes == [n, 21, 21, 21, 21]
 
 
 def test_arguments_stay_unfitted() -> None:
@@ -282,23 +318,26 @@ def test_arguments_stay_unfitted() -> None:
     assert not hasattr(model, "coef_")
 
 
-def test_a_rare_label_gets_fewer_folds_and_a_single_one_no_confidence(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_single_example_of_a_label_costs_the_confidence_and_not_the_model(caplog: pytest.LogCaptureFixture) -> None:
     texts, labels = corpus(2)
-    options: dict[str, Any] = {"text_column": "text", "seed": 0, "n_folds": 5}
-    rare = TextModel.fit(TfidfVectorizer(), LinearSVC(), [*texts, "bus", "train"], [*labels, "x", "x"], **options)
-    assert rare.calibrated is not None
-    assert rare.predict(pd.DataFrame({"text": texts}))["confidence"].between(0, 1).all()
-    single = TextModel.fit(TfidfVectorizer(), LinearSVC(), [*texts, "bus"], [*labels, "x"], **options)
-    assert "with 1 examples of the rarest label" in single.no_confidence
+    texts, labels = [*texts, "bus"], np.array([*labels, "x"], dtype=object)
+    parts = list(KFold(3, shuffle=True, random_state=0).split(texts))
+    single = TextModel.fit(TfidfVectorizer(), LinearSVC(), texts, labels, text_column="text", folds=parts)
+    assert "a label has too few examples" in single.no_confidence
     assert single.no_confidence in caplog.text
     assert list(single.labels(["bus"])) == ["x"]
     assert single.predict(pd.DataFrame({"text": texts}))["confidence"].isna().all()
+    own = TextModel.fit(TfidfVectorizer(), LogisticRegression(), texts, labels, text_column="text", folds=parts)
+    assert "will be the classifier's own" in caplog.text
+    assert (own.no_confidence, own.calibration) == ("", None)
+    expected = own.pipeline.predict_proba(texts).max(axis=1)
+    assert np.array_equal(own.predict(pd.DataFrame({"text": texts}))["confidence"], expected)
 
 
 def test_a_fold_that_cannot_be_fitted_costs_the_confidence_and_not_the_model(tmp_path: Path) -> None:
     texts = ["alpha", "alpha", "beta", "beta"]
     model = TextModel.fit(
-        TfidfVectorizer(min_df=2), LinearSVC(), texts, [0, 0, 1, 1], text_column="text", seed=0, n_folds=2
+        TfidfVectorizer(min_df=2), LinearSVC(), texts, [0, 0, 1, 1], text_column="text", folds=folds([0, 0, 1, 1], 2)
     )
     assert model.no_confidence.startswith("calibration failed")
     model.save(tmp_path / "model")
@@ -314,7 +353,7 @@ def test_a_label_outside_of_the_training_labels_has_no_confidence() -> None:
         result = model.predict(pd.DataFrame({"text": ["nothing known", corpus(2)[0][0]]}))
     assert result["prediction"].tolist()[0] == "unlike"
     assert np.isnan(result["confidence"][0])
-    assert result["confidence"][1] == 1.0
+    assert 0.5 < result["confidence"][1] < 1.0
 
 
 @pytest.mark.parametrize(
@@ -323,7 +362,7 @@ def test_a_label_outside_of_the_training_labels_has_no_confidence() -> None:
 def test_labels_keep_their_type_also_in_an_empty_frame(labels: list[Any], dtype: Any, tmp_path: Path) -> None:
     texts = ["good fine", "bad ugly"] * 6
     for model in (LogisticRegression(), LinearSVC()):
-        fitted = TextModel.fit(TfidfVectorizer(), model, texts, labels * 6, text_column="text", seed=0, n_folds=2)
+        fitted = TextModel.fit(TfidfVectorizer(), model, texts, labels * 6, text_column="text", folds=folds(labels * 6))
         full = fitted.predict(pd.DataFrame({"text": texts}))
         empty = fitted.predict(pd.DataFrame({"text": []}))
         assert full["prediction"].dtype == empty["prediction"].dtype == dtype
@@ -366,7 +405,8 @@ def test_the_directory_says_what_it_holds(tmp_path: Path) -> None:
     about = json.loads((tmp_path / "deep" / "model" / "text_model.json").read_text())
     assert about["text_column"] == "text"
     assert about["label_dtype"] == "object"
-    assert about["calibrated"] is True
+    assert len(about["calibration"]["weights"]) == len(about["calibration"]["intercept"]) == 1
+    assert about["threshold"] is None
     assert about["versions"]["scikit-learn"] == sklearn.__version__
 
 
@@ -397,8 +437,12 @@ def test_what_was_trusted_when_saving_is_not_trusted_when_loading(tmp_path: Path
         "{",
         "[]",
         "{}",
+        '{"format_version": 1, "text_column": "t", "no_confidence": ""}',
         '{"format_version": 2, "text_column": "t", "no_confidence": ""}',
-        '{"format_version": 1, "text_column": 5, "no_confidence": ""}',
+        '{"format_version": 2, "text_column": 5, "no_confidence": "", "calibration": null, "threshold": null}',
+        '{"format_version": 2, "text_column": "t", "no_confidence": "", "calibration": {"weights": [[1.0]], '
+        '"intercept": [1.0, 2.0]}, "threshold": null}',
+        '{"format_version": 2, "text_column": "t", "no_confidence": "", "calibration": null, "threshold": {}}',
     ],
 )
 def test_a_damaged_description(about: str | None, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from sweeps.tasks.ratings.data import RatingsData
 from sweeps.tasks.ratings.knn.algorithm import KNN
 from sweeps.tasks.ratings.knn.arrays import ArrayTrainset, InnerIds
 from sweeps.tasks.ratings.model import Recommender, estimates
+from sweeps.tasks.split import check_split
 
 if TYPE_CHECKING:  # it is slow to import, and only plots need it
     from matplotlib.figure import Figure
@@ -50,6 +51,7 @@ class Recommendation(Task):
         split_seed: seed of the split and the folds; not the sweep's `seed`, so that sweeps compare.
         n_folds: folds for `val_`; 1 holds out `test_size` of the training part once, for large data.
         split: random or time.
+        n_repeats: how often the training part is parted into folds, at other seeds; `val_` is the mean over all.
 
     Raises:
         ConfigError: an option is out of range, or `split: time` without timestamps.
@@ -71,14 +73,21 @@ class Recommendation(Task):
         split_seed: int = 42,
         n_folds: int = 3,
         split: Literal["random", "time"] = "random",
+        n_repeats: int = 1,
     ) -> None:
-        _check_options(test_size, split_seed, n_folds, split)
+        check_split(test_size, split_seed, n_folds, n_repeats, fewest_folds=1)
+        if split not in ("random", "time"):
+            raise ConfigError(f"dataset.split={split}: random or time.")
+        if split == "time" and n_repeats > 1:
+            raise ConfigError("dataset.n_repeats: dataset.split=time parts the ratings in one way only; leave it out.")
         if split == "time" and data.timestamps is None:
             raise ConfigError("dataset.split=time needs timestamps: name their column, dataset.timestamp_column=NAME.")
         self.data = data
         self.test_size = test_size
         self.split_seed = split_seed
-        self.n_folds = self.n_reports = n_folds
+        self.n_folds = n_folds
+        self.n_repeats = n_repeats
+        self.n_reports = n_folds * n_repeats
         self.split = split
         train, test = self._hold_out(np.arange(len(data.ratings)), split_seed)
         if min(len(train), len(test)) < 1 or len(train) <= n_folds:
@@ -87,7 +96,8 @@ class Recommendation(Task):
                 f"n_folds={n_folds}."
             )
         self._whole = _Part(data, train, test)
-        self._folds = [_Part(data, fit, score) for fit, score in self._fold_rows(train)]
+        seeds = range(split_seed, split_seed + n_repeats)
+        self._folds = [_Part(data, fit, score) for seed in seeds for fit, score in self._fold_rows(train, seed)]
 
     @property
     def fingerprint(self) -> str:
@@ -127,11 +137,11 @@ class Recommendation(Task):
         """
         clock = Clock()
         fold_scores, predictions = [], []
-        for fold in self._folds:
-            predictions.append(self._predictions("val", candidate, fold, clock))
+        for index, fold in enumerate(self._folds):
+            predictions.append(self._predictions("val", candidate, fold, clock, index // self.n_folds))
             fold_scores.append(rating_errors(predictions[-1].y_true, predictions[-1].y_pred))
             report({f"val_{name}": value for name, value in fold_scores[-1].items()})
-        metrics = over_folds(fold_scores)
+        metrics = over_folds(fold_scores, self.n_repeats)
         test = self._predictions("test", candidate, self._whole, clock)
         metrics |= {f"test_{name}": value for name, value in rating_errors(test.y_true, test.y_pred).items()}
         return Evaluation({**metrics, "fit_seconds": clock.fit_seconds}, clock.seconds, [*predictions, test])
@@ -216,14 +226,14 @@ class Recommendation(Task):
             order = rows[np.random.RandomState(seed).permutation(len(rows))]
         return order[: len(rows) - n_held_out], order[len(rows) - n_held_out :]
 
-    def _fold_rows(self, train: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    def _fold_rows(self, train: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
         if self.n_folds == 1:
-            return [self._hold_out(train, self.split_seed)]
+            return [self._hold_out(train, seed)]
         if self.split == "time":
             windows = np.array_split(self._by_time(train), self.n_folds + 1)
             return [(np.concatenate(windows[:i]), windows[i]) for i in range(1, self.n_folds + 1)]
         order = np.arange(len(train))
-        np.random.RandomState(self.split_seed).shuffle(order)  # Surprise's KFold
+        np.random.RandomState(seed).shuffle(order)  # Surprise's KFold
         folds = np.array_split(order, self.n_folds)
         return [(train[np.concatenate([*folds[:i], *folds[i + 1 :]])], train[fold]) for i, fold in enumerate(folds)]
 
@@ -251,7 +261,7 @@ class Recommendation(Task):
         algorithm: AlgoBase = build(config, "model")
         return algorithm
 
-    def _predictions(self, name: str, candidate: Candidate, part: _Part, clock: Clock) -> Predictions:
+    def _predictions(self, name: str, candidate: Candidate, part: _Part, clock: Clock, repeat: int = 0) -> Predictions:
         """Fit on one part, and predict what it scores; rows of one user are in a group."""
         algorithm = self._build(candidate)
         with clock.phase("load"):
@@ -260,7 +270,8 @@ class Recommendation(Task):
             algorithm.fit(trainset)
         with clock.phase("score"):
             predicted = part.predict(algorithm)
-        return Predictions(name, self.data.ratings[part.score], predicted, self._user_codes[part.score])
+        users = self._user_codes[part.score]
+        return Predictions(name, self.data.ratings[part.score], predicted, users, repeat=repeat)
 
     def _recommender(self, algorithm: AlgoBase) -> Recommender:
         return Recommender(algorithm, self.data.user_column, self.data.item_column)
@@ -296,14 +307,3 @@ class _Part:
             values: np.ndarray = algorithm.predict_inner(*self.inner).values[0]
             return values
         return estimates(algorithm, self.data.users[self.score].tolist(), self.data.items[self.score].tolist())[0]
-
-
-def _check_options(test_size: Any, split_seed: Any, n_folds: Any, split: Any) -> None:
-    if isinstance(test_size, bool) or not isinstance(test_size, int | float) or not 0 < test_size < 1:
-        raise ConfigError(f"dataset.test_size={test_size}: a share of the rows above 0 and below 1, such as 0.2.")
-    if isinstance(split_seed, bool) or not isinstance(split_seed, int) or not 0 <= split_seed < 2**32:
-        raise ConfigError(f"dataset.split_seed={split_seed}: a whole number from 0 to {2**32 - 1}.")
-    if isinstance(n_folds, bool) or not isinstance(n_folds, int) or n_folds < 1:
-        raise ConfigError(f"dataset.n_folds={n_folds}: a whole number of folds, at least 1.")
-    if split not in ("random", "time"):
-        raise ConfigError(f"dataset.split={split}: random or time.")

@@ -1,16 +1,15 @@
 """The winner of a text-classification sweep, fitted: labels with a confidence, and a directory to keep it in.
 
 The directory holds `model.skops`, plain data that loads without unpickling (see `sweeps.tasks.trusted`), and
-`text_model.json`, what a reader wants to know without loading it.
+`text_model.json`: calibration, threshold, and what a reader wants to know without loading the model.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Collection, Iterable
-from copy import copy
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
@@ -20,8 +19,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.base import clone
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
 from sweeps.base.atomic_file import replacing
@@ -30,14 +27,14 @@ from sweeps.tasks.stored_file import as_model_error, read_json
 from sweeps.tasks.supervised import Supervised
 from sweeps.tasks.text import quick_text
 from sweeps.tasks.text.bounded import is_bounded
-from sweeps.tasks.text.duplicates import Grouping
+from sweeps.tasks.text.calibration import Calibration, Threshold, as_columns, said_of, says_something
 from sweeps.tasks.text.input import as_texts
 from sweeps.tasks.text.svm.sparse_svc import ordinary, quickened
 from sweeps.tasks.trusted import load_skops, save_skops
 
 __all__ = ["SupervisedTextModel", "TextModel", "limit_seconds"]
 
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2
 _MODEL_FILE = "model.skops"
 _ABOUT_FILE = "text_model.json"
 _CANNOT = "The model cannot predict"
@@ -51,13 +48,9 @@ _log = logging.getLogger(__name__)
 class TextModel:
     """A fitted vectorizer and classifier, with a confidence for every label.
 
-    Labels are always the classifier's own `predict`. The confidence of a label is, in this order:
-
-    * the classifier's `predict_proba` of that label;
-    * where it has none (SVC, LinearSVC, RidgeClassifier, a hinge loss, ...): scikit-learn's sigmoid calibration of
-      its `decision_function`, fitted by cross-validation on the training part;
-    * where it has no `decision_function` either (a hard VotingClassifier, OutputCodeClassifier), or calibration is
-      impossible (a class with a single example, a fold that cannot be fitted): NaN, and `no_confidence` says why.
+    Labels are the classifier's own `predict`, unless there is a threshold. The confidence of a label is its calibrated
+    probability, see `Calibration`; it may be below 0.5. Where calibration was impossible (a fold that cannot be fitted)
+    or has not been tried, it is the classifier's `predict_proba`; where it has none, NaN, and `no_confidence` says why.
 
     A single NaN also stands where the label is none of the training labels (RadiusNeighborsClassifier's
     `outlier_label`), since nothing was learnt about it.
@@ -65,13 +58,15 @@ class TextModel:
     Attributes:
         pipeline: fitted `Pipeline` of the steps `vectorizer` and `model`.
         text_column: the column that `predict` reads.
-        calibrated: fitted `CalibratedClassifierCV` whose estimator is `pipeline`; None where it is not needed.
+        calibration: fitted on what the classifier says out of fold; None where there is none.
+        threshold: from where on a text is given the positive label; None where the classifier's `predict` decides.
         no_confidence: why every confidence is NaN; empty where there are confidences.
     """
 
     pipeline: Pipeline
     text_column: str
-    calibrated: CalibratedClassifierCV | None = None
+    calibration: Calibration | None = None
+    threshold: Threshold | None = None
     no_confidence: str = ""
 
     @classmethod
@@ -83,14 +78,13 @@ class TextModel:
         labels: npt.ArrayLike,
         *,
         text_column: str,
-        seed: int,
-        n_folds: int,
-        groups: npt.NDArray[Any] | None = None,
+        folds: Sequence[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]],
+        threshold: Threshold | None = None,
     ) -> Self:
         """Fits clones of both on the training part; the arguments stay unfitted.
 
-        A classifier that needs calibration is fitted once on everything and once a fold, the vectorizer with it, so
-        that no text is scored by a vocabulary it was part of.
+        They are fitted once on everything and once a fold, for the calibration; the vectorizer with the model, so that
+        no text is scored by a vocabulary it was part of.
 
         Args:
             vectorizer: an unfitted transformer of texts.
@@ -98,58 +92,30 @@ class TextModel:
             texts: n texts; a missing one counts as the empty string.
             labels: array of n labels.
             text_column: the name under which texts will come to `predict`.
-            seed: seed of the shuffle into calibration folds.
-            n_folds: calibration folds, at least 2; fewer are used where a class has fewer examples.
-            groups: array of n; rows of one group, such as those of one text, are in one calibration fold. None: each
-                row is a group.
+            folds: rows to fit on and rows to score, of each calibration fold.
+            threshold: see the class.
 
         Raises:
             DataError: an entry of `texts` is neither a string nor missing.
         """
-        fitted = cls._fit(
-            vectorizer, quickened(model), as_texts(texts), np.asarray(labels), text_column, seed, n_folds, groups
-        )
-        for pipeline in [fitted.pipeline] + ([fitted.calibrated.estimator] if fitted.calibrated else []):
-            pipeline.set_params(model=ordinary(pipeline["model"]))
-        return fitted
-
-    @classmethod
-    def _fit(
-        cls,
-        vectorizer: Any,
-        model: Any,
-        texts: npt.NDArray[Any],
-        labels: npt.NDArray[Any],
-        text_column: str,
-        seed: int,
-        n_folds: int,
-        groups: npt.NDArray[Any] | None,
-    ) -> Self:
-        pipeline = Pipeline([("vectorizer", clone(vectorizer)), ("model", model)])
-        if hasattr(pipeline, "predict_proba"):
-            return cls(pipeline.fit(texts, labels), text_column)
-        if not hasattr(pipeline, "decision_function"):
-            pipeline.fit(texts, labels)
-            # A StackingClassifier knows only when fitted that its default final estimator has probabilities.
-            if hasattr(pipeline, "predict_proba"):
-                return cls(pipeline, text_column)
+        documents, truth = as_texts(texts), np.asarray(labels)
+        pipeline = Pipeline([("vectorizer", clone(vectorizer)), ("model", quickened(model))])
+        fitted = clone(pipeline).fit(documents, truth)
+        calibration, reason = None, ""
+        if not says_something(fitted):
             reason = f"{type(model).__name__} has neither predict_proba nor decision_function"
         else:
-            grouping = Grouping(np.arange(len(labels)) if groups is None else groups, labels)
-            smallest_class = min(int(np.sum(grouping.labels == label)) for label in np.unique(labels))
             try:
-                n_folds = min(n_folds, smallest_class)
-                folds = grouping.folds(n_folds, seed)
-                calibrated = CalibratedClassifierCV(pipeline, cv=folds, ensemble=False).fit(texts, labels)
-            except ValueError as error:
-                # A class can be too small to split, or a fold too small to fit (min_df, NuSVC's nu).
-                reason = f"calibration failed, with {smallest_class} examples of the rarest label: {error}"
-                pipeline.fit(texts, labels)
-            else:
-                calibrated.cv = n_folds  # what is stored holds no row numbers
-                return cls(_calibrated_pipeline(calibrated), text_column, calibrated)
-        _log.warning("Predictions will have no confidence: %s", reason)
-        return cls(pipeline, text_column, no_confidence=reason)
+                calibration = _calibrated(pipeline, documents, truth, folds)
+            except ValueError as error:  # a fold can be too small to fit (min_df, NuSVC's nu)
+                reason = f"calibration failed: {error}"
+                if hasattr(fitted, "predict_proba"):
+                    _log.warning("The confidence of predictions will be the classifier's own: %s", reason)
+                    reason = ""
+        if reason:
+            _log.warning("Predictions will have no confidence: %s", reason)
+        fitted.set_params(model=ordinary(fitted["model"]))
+        return cls(fitted, text_column, calibration, threshold, reason)
 
     @as_model_error(_CANNOT, DataError)
     def labels(self, texts: Iterable[str | None]) -> npt.NDArray[Any]:
@@ -163,6 +129,8 @@ class TextModel:
         documents = as_texts(texts)
         if not len(documents):
             return np.empty(0, dtype=self.pipeline.classes_.dtype)
+        if self.threshold is not None:
+            return self.score(documents)[0]
         return np.asarray(self.pipeline.predict(documents))
 
     @as_model_error(_CANNOT, DataError)
@@ -181,15 +149,18 @@ class TextModel:
         if not len(documents):
             return np.empty(0, dtype=self.pipeline.classes_.dtype), np.empty(0)
         features, model = self._vectorize(documents), self.pipeline.named_steps["model"]
-        if self._decide is None:
+        if self._decide is not None:
+            decided = self._decide(features)
+            labels, said = quick_text.labels(model, decided), as_columns(decided)
+        else:
             labels = np.asarray(model.predict(features))
-            return labels, self._confidences(labels, lambda: self._scorer.predict_proba(features))
-        decided = self._decide(features)
-        labels = quick_text.labels(model, decided)
-        if self.calibrated is None:
-            return labels, self._confidences(labels, lambda: quick_text.probabilities(decided))
-        (only,) = self.calibrated.calibrated_classifiers_
-        return labels, self._confidences(labels, lambda: quick_text.calibrated_probabilities(only, decided))
+            said = said_of(model, features) if self.calibration or self.threshold else np.empty(0)
+        if self.threshold is not None:
+            labels = self.threshold.labels(said, model.classes_)
+        if self.no_confidence:
+            return labels, np.full(len(labels), np.nan)
+        probabilities = self.calibration.probabilities(said) if self.calibration else model.predict_proba(features)
+        return labels, self._confidences(labels, probabilities)
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Labels and confidences for a frame of texts.
@@ -222,8 +193,7 @@ class TextModel:
             raise ModelError(f"{directory}: exists and is not an empty directory. Name another, or remove it.")
         with replacing(directory) as partial:
             partial.mkdir(parents=True)
-            # The calibrated classifier holds the pipeline, so one file is enough for both.
-            save_skops(self.pipeline if self.calibrated is None else self.calibrated, partial / _MODEL_FILE, trusted)
+            save_skops(self.pipeline, partial / _MODEL_FILE, trusted)
             (partial / _ABOUT_FILE).write_text(json.dumps(self._about(), indent=2) + "\n", encoding="utf-8")
 
     @staticmethod
@@ -241,14 +211,12 @@ class TextModel:
             PredictionTimeoutError: it does not come to an end with a short text.
         """
         about = _read_about(directory / _ABOUT_FILE)
-        stored = load_skops(directory / _MODEL_FILE, trusted)
-        calibrated = stored if isinstance(stored, CalibratedClassifierCV) else None
+        pipeline = load_skops(directory / _MODEL_FILE, trusted)
         with as_model_error(f"{directory / _MODEL_FILE}: holds no fitted vectorizer and model"):
-            pipeline = stored if calibrated is None else _calibrated_pipeline(calibrated)
             if not isinstance(pipeline, Pipeline) or list(pipeline.named_steps) != ["vectorizer", "model"]:
                 raise ModelError(f"{directory / _MODEL_FILE}: holds no fitted vectorizer and model. Log it anew.")
-        kind = TextModel if is_bounded(stored, trusted) else SupervisedTextModel
-        model = kind(pipeline, about["text_column"], calibrated, about["no_confidence"])
+        kind = TextModel if is_bounded(pipeline, trusted) else SupervisedTextModel
+        model = kind(pipeline, **about)
         model.score(["A short text."])
         return model
 
@@ -275,14 +243,12 @@ class TextModel:
             )
         return frame.iloc[:, matches[0] if matches else 0]
 
-    def _confidences(self, labels: npt.NDArray[Any], probabilities: Callable[[], Any]) -> npt.NDArray[np.float64]:
+    def _confidences(self, labels: npt.NDArray[Any], probabilities: Any) -> npt.NDArray[np.float64]:
         confidences = np.full(len(labels), np.nan)
-        if self.no_confidence:
-            return confidences
-        column_of = {label: column for column, label in enumerate(self._scorer.classes_.tolist())}
+        column_of = {label: column for column, label in enumerate(self.pipeline.classes_.tolist())}
         columns = np.array([column_of.get(label, -1) for label in labels.tolist()])
         known = np.flatnonzero(columns >= 0)
-        confidences[known] = np.asarray(probabilities())[known, columns[known]]
+        confidences[known] = np.asarray(probabilities)[known, columns[known]]
         # A mean of votes may exceed 1 by a rounding error.
         clipped: npt.NDArray[np.float64] = np.clip(confidences, 0.0, 1.0)
         return clipped
@@ -293,25 +259,8 @@ class TextModel:
 
     @cached_property
     def _decide(self) -> quick_text.Decide | None:
-        """The classifier's decisions, where labels and confidences follow from them."""
-        model = self.pipeline.named_steps["model"]
-        if self.calibrated is None:
-            return quick_text.decision(model) if type(model) is LogisticRegression else None
-        (only,) = self.calibrated.calibrated_classifiers_
-        is_simple = only.method == "sigmoid" and len(model.classes_) == 2
-        return quick_text.decision(model) if is_simple else None
-
-    @cached_property
-    def _scorer(self) -> Any:
-        """What has `predict_proba` for features: the classifier, or its calibration without the vectorizer."""
-        classifier = self.pipeline.named_steps["model"]
-        if self.calibrated is None:
-            return classifier
-        scorer = copy(self.calibrated)
-        (only,) = self.calibrated.calibrated_classifiers_
-        scorer.calibrated_classifiers_ = [copy(only)]
-        scorer.calibrated_classifiers_[0].estimator = classifier
-        return scorer
+        """The classifier's decisions, where labels follow from them, and confidences by the calibration."""
+        return None if self.calibration is None else quick_text.decision(self.pipeline.named_steps["model"])
 
     def _about(self) -> dict[str, Any]:
         pinned = dict(requirement.split("==", 1) for requirement in self.pip_requirements())
@@ -319,7 +268,8 @@ class TextModel:
             "format_version": _FORMAT_VERSION,
             "text_column": self.text_column,
             "label_dtype": str(self.pipeline.classes_.dtype),
-            "calibrated": self.calibrated is not None,
+            "calibration": None if self.calibration is None else self.calibration.as_data(),
+            "threshold": None if self.threshold is None else vars(self.threshold),
             "no_confidence": self.no_confidence,
             "versions": pinned,
         }
@@ -331,7 +281,7 @@ class SupervisedTextModel(TextModel):
     @cached_property
     def process(self) -> Supervised:
         """What predicts; its `seconds` may be set."""
-        return Supervised(TextModel(self.pipeline, self.text_column, self.calibrated, self.no_confidence), _SECONDS)
+        return Supervised(TextModel(**{one.name: getattr(self, one.name) for one in fields(self)}), _SECONDS)
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the process."""
@@ -362,25 +312,46 @@ def limit_seconds(predictor: object, seconds: float) -> None:
         predictor.process.seconds = seconds
 
 
-def _calibrated_pipeline(calibrated: CalibratedClassifierCV) -> Any:
-    # Without an ensemble, scikit-learn fits its one estimator on everything: that is the pipeline, and not to be fitted
-    # again.
-    (only,) = calibrated.calibrated_classifiers_
-    return only.estimator
+def _calibrated(
+    pipeline: Pipeline,
+    texts: npt.NDArray[Any],
+    labels: npt.NDArray[Any],
+    folds: Sequence[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]],
+) -> Calibration:
+    """Fit on what clones of a pipeline say of the texts of each fold.
+
+    Raises:
+        ValueError: a fold cannot be fitted, or lacks a label.
+    """
+    said, truth = [], []
+    for fit, score in folds:
+        if len(np.unique(labels[fit])) < len(np.unique(labels)):
+            raise ValueError("a label has too few examples for every fold to have one")
+        fitted = clone(pipeline).fit(texts[fit], labels[fit])
+        said.append(said_of(fitted["model"], fitted["vectorizer"].transform(texts[score])))
+        truth.append(labels[score])
+    return Calibration.fit(np.concatenate(said), np.concatenate(truth))
 
 
 def _read_about(file: Path) -> dict[str, Any]:
+    """The fields of a stored model, but for its pipeline."""
     about = read_json(file)
     with as_model_error(f"{file} is not readable as a stored text model"):
-        format_version, text_column, reason = about["format_version"], about["text_column"], about["no_confidence"]
-    if format_version != _FORMAT_VERSION:
-        raise ModelError(
-            f"{file}: has format version {format_version!r}, this version of sweeps reads {_FORMAT_VERSION}. "
-            "Load it with the version of sweeps that wrote it."
-        )
-    if not isinstance(text_column, str) or not isinstance(reason, str):
+        if about["format_version"] != _FORMAT_VERSION:
+            raise ModelError(
+                f"{file}: has format version {about['format_version']!r}, this version of sweeps reads "
+                f"{_FORMAT_VERSION}. Load it with the version of sweeps that wrote it, or sweep again."
+            )
+        calibration, threshold = about["calibration"], about["threshold"]
+        found = {
+            "text_column": about["text_column"],
+            "calibration": None if calibration is None else Calibration.of_data(calibration),
+            "threshold": None if threshold is None else Threshold(threshold["is_second"], threshold["value"]),
+            "no_confidence": about["no_confidence"],
+        }
+    if not isinstance(found["text_column"], str) or not isinstance(found["no_confidence"], str):
         raise ModelError(f"{file}: text_column and no_confidence must be strings.")
-    return about
+    return found
 
 
 def _top_level_module(part: Any) -> str:

@@ -13,12 +13,10 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from scipy.special import expit
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import normalize
 from sklearn.svm import SVC, LinearSVC
-from sklearn.utils.extmath import softmax
 from sklearn.utils.sparsefuncs_fast import inplace_csr_row_normalize_l2
 
 _ROWS = 256  # whose dot products with all support vectors are in memory at once
@@ -42,7 +40,7 @@ def quick_vectorizer(vectorizer: Any) -> Vectorize:
 
 
 def decision(model: Any) -> Decide | None:
-    """What `model.decision_function` does for sparse features, where `labels` and `probabilities` follow from it.
+    """What `model.decision_function` does for sparse features, where `labels` follow from it.
 
     Args:
         model: fitted.
@@ -70,26 +68,6 @@ def labels(model: Any, decided: np.ndarray) -> np.ndarray:
         columns = (decided > 0).astype(np.intp)
     found: np.ndarray = model.classes_[columns]
     return found
-
-
-def probabilities(decided: np.ndarray) -> np.ndarray:
-    """What `LogisticRegression.predict_proba` gives, from the decisions."""
-    if decided.ndim == 2:
-        return np.asarray(softmax(decided, copy=True))
-    positive = expit(decided)
-    return np.stack([1 - positive, positive], axis=1)
-
-
-def calibrated_probabilities(calibrated: Any, decided: np.ndarray) -> np.ndarray:
-    """What `predict_proba` of a sigmoid calibration of two classes gives, from the decisions.
-
-    Args:
-        calibrated: a `_CalibratedClassifier` among `CalibratedClassifierCV.calibrated_classifiers_`.
-        decided: shape (n,).
-    """
-    (sigmoid,) = calibrated.calibrators
-    positive = sigmoid.predict(decided)
-    return np.stack([1 - positive, positive], axis=1)
 
 
 class _Counts:

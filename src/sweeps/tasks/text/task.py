@@ -8,7 +8,7 @@ import math
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,18 +16,21 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.base import clone
 
-from sweeps.base.build import TARGET, BuildError, build, class_of
+from sweeps.base.build import TARGET
 from sweeps.base.cache import SHARED, Key
 from sweeps.base.errors import ConfigError, DataError, ModelError, first_line
 from sweeps.base.predictions import Predictions
 from sweeps.base.reporting import Report, no_report
 from sweeps.tasks.base import N_INPUTS, Candidate, Evaluation, Predictor, Task
 from sweeps.tasks.clock import Clock
-from sweeps.tasks.metrics import SCORES, Direction, classification_scores, over_folds
+from sweeps.tasks.metrics import SCORES, Direction, classification_scores, confidence_scores, over_folds
 from sweeps.tasks.rows import SHOWN_CHARACTERS
 from sweeps.tasks.serving_cost import one_thread
+from sweeps.tasks.split import check_split
+from sweeps.tasks.text.calibration import Threshold, said_of, says_something
+from sweeps.tasks.text.candidate import build_parts
 from sweeps.tasks.text.data import SHOWN_LABELS, TextData
 from sweeps.tasks.text.duplicates import RULES, Grouping, first_of_each, n_with_two_labels, same_texts
 from sweeps.tasks.text.model import TextModel
@@ -62,9 +65,12 @@ class TextClassification(Task):
         on_duplicates: what to do about texts that stand more than once (see `same_texts`). "group": all rows of one
             are in one part of the split, and in one fold; "drop": the first row of each is used; "keep": each row for
             itself.
+        threshold: "f1": a text is given the positive label from where on F1 is highest out of fold; in a fold's scores,
+            by the other folds. None: the model's own labels.
+        n_repeats: how often the training part is parted into folds, at other seeds; `val_` is the mean over all.
 
     Raises:
-        ConfigError: a share, a number of folds or a rule out of range.
+        ConfigError: a threshold without a positive label, a share, a number of folds or a rule out of range.
         DataError: a class with too few rows, or too few different texts, for the split and the folds.
     """
 
@@ -83,12 +89,20 @@ class TextClassification(Task):
         split_seed: int = 42,
         n_folds: int = 3,
         on_duplicates: Literal["group", "drop", "keep"] = "group",
+        threshold: Literal["f1"] | None = None,
+        n_repeats: int = 1,
     ) -> None:
-        _check_options(test_size, split_seed, n_folds, on_duplicates)
+        check_split(test_size, split_seed, n_folds, n_repeats, fewest_folds=2)
+        if on_duplicates not in RULES:
+            raise ConfigError(f"dataset.on_duplicates={on_duplicates}: it must be one of {', '.join(RULES)}.")
+        _check_threshold(threshold, data)
         self.data = data
         self.test_size = test_size
         self.split_seed = split_seed
-        self.n_folds = self.n_reports = n_folds
+        self.n_folds = n_folds
+        self.n_repeats = n_repeats
+        self.n_reports = n_folds * n_repeats
+        self.threshold = threshold
         self._same = same_texts(data.texts)
         has_duplicates = len(first_of_each(self._same)) < len(self._same)
         self.on_duplicates = on_duplicates if has_duplicates else None
@@ -96,7 +110,9 @@ class TextClassification(Task):
         self._groups = np.arange(len(self._same)) if on_duplicates == "keep" else self._same
         self._train, self._test = self._split()
         train = self._grouping(self._train)
-        self._parts = [(self._train[fit], self._train[score]) for fit, score in train.folds(n_folds, split_seed)]
+        self._folds = [fold for repeat in range(n_repeats) for fold in train.folds(n_folds, split_seed + repeat)]
+        """Rows of the training part to fit on and to score."""
+        self._parts = [(self._train[fit], self._train[score]) for fit, score in self._folds]
         """Rows to fit on and to score: of each fold, then of training and test part."""
         self._parts.append((self._train, self._test))
 
@@ -135,7 +151,7 @@ class TextClassification(Task):
 
     def check(self, candidate: Candidate) -> None:
         """Build the candidate, fit it on a few rows and store it for a trial."""
-        vectorizer, model = self._build(candidate)
+        vectorizer, model = build_parts(candidate)
         labels = self.data.labels[self._train]
         rows = np.concatenate([self._train[labels == c][:_CHECK_ROWS_PER_CLASS] for c in np.unique(labels)])
         try:
@@ -147,8 +163,7 @@ class TextClassification(Task):
                     self.data.texts[rows],
                     self.data.labels[rows],
                     text_column=self.data.text_column,
-                    seed=candidate.seed,
-                    n_folds=2,
+                    folds=self._grouping(rows).folds(2, candidate.seed),
                 )
         except Exception as error:
             if isinstance(error, ValueError) and isinstance(error, TypeError):  # scikit-learn's "invalid parameter"
@@ -156,6 +171,11 @@ class TextClassification(Task):
             if isinstance(error, ValueError):
                 self._check_terms(vectorizer)
             return
+        if self.threshold is not None and not says_something(fitted.pipeline):
+            raise ConfigError(
+                f"dataset.threshold=f1 needs a model with decision_function or predict_proba, and "
+                f"{candidate.model.get(TARGET)} has neither. Leave the one or the other out."
+            )
         with tempfile.TemporaryDirectory() as directory:
             try:
                 fitted.save(Path(directory) / "model", candidate.trusted_types)
@@ -175,45 +195,84 @@ class TextClassification(Task):
     def _metrics(
         self, candidate: Candidate, report: Report, clock: Clock
     ) -> tuple[dict[str, float], list[Predictions]]:
-        fold_scores, predictions = [], []
-        for index, (_, score) in enumerate(self._parts[:-1]):
-            fitted, features = self._fit(candidate, index, clock)
-            with clock.phase("score"):
-                predicted = fitted.predict(features.x_score.copy())
-                fold_scores.append(self._scores(score, predicted))
-            predictions.append(Predictions("val", self.data.labels[score], predicted))
-            report({f"val_{name}": value for name, value in fold_scores[-1].items()})
-        metrics = over_folds(fold_scores)
-        fitted, features = self._fit(candidate, self.n_folds, clock)
+        predicted, threshold = self._out_of_fold(candidate, report, clock)
+        scored = [score for _, score in self._parts[:-1]]
+        metrics = over_folds([self._scores(*one) for one in zip(scored, predicted, strict=True)], self.n_repeats)
+        fitted, features = self._fit(candidate, len(self._parts) - 1, clock)
         with clock.phase("score"):
             parts = {"train": (self._train, features.x_fit), "test": (self._test, features.x_score)}
             for part, (rows, x) in parts.items():
-                predicted = fitted.predict(x.copy())
-                metrics |= {f"{part}_{name}": value for name, value in self._scores(rows, predicted).items()}
-        predictions.append(Predictions("test", self.data.labels[self._test], predicted))
+                found = self._labels(fitted, x, threshold)
+                metrics |= {f"{part}_{name}": value for name, value in self._scores(rows, found).items()}
+        predictions = [
+            Predictions("val", self.data.labels[rows], of_fold, repeat=index // self.n_folds)
+            for index, (rows, of_fold) in enumerate(zip(scored, predicted, strict=True))
+        ]
+        predictions.append(Predictions("test", self.data.labels[self._test], found))
         metrics["val_overfitting"] = metrics["train_f1"] - metrics["val_f1"]
         metrics["overfitting"] = metrics["train_f1"] - metrics["test_f1"]
         return metrics, predictions
 
+    def _out_of_fold(
+        self, candidate: Candidate, report: Report, clock: Clock
+    ) -> tuple[list[np.ndarray], Threshold | None]:
+        """The labels of each fold, and the threshold of what is served: by all folds of the first repeat."""
+        labels, said = [], []
+        for index in range(len(self._folds)):
+            fitted, features = self._fit(candidate, index, clock)
+            with clock.phase("score"):
+                if self.threshold is None:
+                    labels.append(fitted.predict(features.x_score.copy()))
+                    report(self._reported(index, labels[-1]))
+                else:
+                    said.append(said_of(fitted, features.x_score.copy()))
+        if self.threshold is None:
+            return labels, None
+        for index in range(len(said)):
+            first = index - index % self.n_folds
+            others = [one for one in range(first, first + self.n_folds) if one != index]
+            labels.append(self._best_threshold(said, others).labels(said[index], self._classes))
+            report(self._reported(index, labels[-1]))
+        return labels, self._best_threshold(said, range(self.n_folds))
+
+    def _reported(self, index: int, predicted: np.ndarray) -> dict[str, float]:
+        return {f"val_{name}": value for name, value in self._scores(self._parts[index][1], predicted).items()}
+
+    def _best_threshold(self, said: Sequence[np.ndarray], folds: Iterable[int]) -> Threshold:
+        used = list(folds)
+        labels = [self.data.labels[self._parts[index][1]] for index in used]
+        return Threshold.best_f1([said[index] for index in used], labels, self.data.positive_label)
+
+    def _labels(self, fitted: Any, features: Any, threshold: Threshold | None) -> np.ndarray:
+        if threshold is None:
+            return np.asarray(fitted.predict(features.copy()))
+        return threshold.labels(said_of(fitted, features.copy()), self._classes)
+
+    @cached_property
+    def _classes(self) -> np.ndarray:
+        return np.unique(self.data.labels)
+
     def refit(self, candidate: Candidate) -> Predictor:
-        """Fit vectorizer and model, and a calibration where the model has no probabilities, on the training part."""
-        vectorizer, model = self._build(candidate)
+        """Fit vectorizer and model on the training part, and a calibration on its folds."""
+        vectorizer, model = build_parts(candidate)
         with one_thread():
+            threshold = self._out_of_fold(candidate, no_report, Clock())[1] if self.threshold else None
             return TextModel.fit(
                 vectorizer,
                 model,
                 self.data.texts[self._train],
                 self.data.labels[self._train],
                 text_column=self.data.text_column,
-                seed=candidate.seed,
-                n_folds=self.n_folds,
-                groups=self._groups[self._train],
+                folds=self._folds[: self.n_folds],
+                threshold=threshold,
             )
 
     def test_scores(self, predictor: Predictor) -> dict[str, float]:
-        """The `test_` metrics of a fitted model."""
-        frame = pd.DataFrame({self.data.text_column: self.data.texts[self._test]})
-        scores = self._scores(self._test, predictor.predict(frame)["prediction"].to_numpy())
+        """The `test_` metrics of a fitted model, and `test_brier` and `test_ece` of its confidences, if it has any."""
+        predicted = predictor.predict(pd.DataFrame({self.data.text_column: self.data.texts[self._test]}))
+        labels = predicted["prediction"].to_numpy()
+        scores = self._scores(self._test, labels)
+        scores |= confidence_scores(labels == self.data.labels[self._test], predicted["confidence"].to_numpy())
         return {f"test_{name}": value for name, value in scores.items()}
 
     def example(self) -> pd.DataFrame:
@@ -269,22 +328,13 @@ class TextClassification(Task):
             except ValueError as error:
                 raise ConfigError(f"vectorizer: {vectorizer} fails on the texts: {first_line(error)}.") from error
 
-    def _build(self, candidate: Candidate) -> tuple[Any, Any]:
-        if not candidate.vectorizer:
-            raise ConfigError("vectorizer=none does not fit text classification; choose vectorizer=tfidf or count.")
-        _check_classes(candidate)
-        vectorizer, model = build(candidate.vectorizer, "vectorizer"), build(candidate.model, "model")
-        if not is_classifier(model):
-            raise _not_a_classifier(candidate)
-        return _seeded(vectorizer, candidate.seed), _seeded(model, candidate.seed)
-
     def _fit(self, candidate: Candidate, index: int, clock: Clock) -> tuple[Any, Features]:
         """Fit on one part.
 
         Returns:
             What predicts labels from features, and the part's features.
         """
-        _, model = self._build(candidate)
+        _, model = build_parts(candidate)
         with clock.phase("vectorize", fits=True):
             features = self._features(candidate, index)
         if sparse_svc.fits(model, features.x_fit):
@@ -298,7 +348,7 @@ class TextClassification(Task):
 
         def compute() -> Features:
             fit, score = self._parts[index]
-            vectorizer, _ = self._build(candidate)
+            vectorizer, _ = build_parts(candidate)
             x_fit = fit_vectorizer(vectorizer, self.data.texts[fit], self.data.labels[fit], self.data.source)
             return Features(x_fit, vectorizer.transform(self.data.texts[score]))
 
@@ -307,7 +357,7 @@ class TextClassification(Task):
     def _key(self, candidate: Candidate, index: int) -> Key:
         """All that decides what the vectorizer makes of a part."""
         vectorizer = json.dumps(candidate.vectorizer, sort_keys=True, default=repr)
-        split = (float(self.test_size), self.split_seed, self.n_folds, self.on_duplicates)
+        split = (float(self.test_size), self.split_seed, self.n_folds, self.n_repeats, self.on_duplicates)
         return (self._content, *split, index, vectorizer, candidate.seed)
 
     @cached_property
@@ -323,43 +373,11 @@ class TextClassification(Task):
         return classification_scores(self.data.labels[rows], predicted, self.data.positive_label)
 
 
-def _check_classes(candidate: Candidate) -> None:
-    """Refuse, before they are called, classes that cannot be a vectorizer or a classifier."""
-    vectorizer, model = class_of(candidate.vectorizer, "vectorizer"), class_of(candidate.model, "model")
-    if not (hasattr(vectorizer, "fit_transform") and hasattr(vectorizer, "transform")):
-        raise BuildError(
-            f"vectorizer: {candidate.vectorizer.get(TARGET)} does not turn texts into features (no fit_transform and "
-            f"transform); text classification needs one such as vectorizer=tfidf."
+def _check_threshold(threshold: Any, data: TextData) -> None:
+    if threshold not in (None, "f1"):
+        raise ConfigError(f"dataset.threshold={threshold}: f1, or null for the model's own labels.")
+    if threshold is not None and data.positive_label is None:
+        raise ConfigError(
+            "dataset.threshold=f1 chooses from where on a text is given the positive label, and there is none: name it "
+            "with dataset.positive_label=LABEL."
         )
-    if model is None or not issubclass(model, BaseEstimator):
-        raise _not_a_classifier(candidate)
-
-
-def _not_a_classifier(candidate: Candidate) -> BuildError:
-    return BuildError(
-        f"model: {candidate.model.get(TARGET, 'a model without _target_')} is not a classifier in scikit-learn's "
-        f"sense; text classification needs one such as model=svm."
-    )
-
-
-def _check_options(test_size: Any, split_seed: Any, n_folds: Any, on_duplicates: Any) -> None:
-    if on_duplicates not in RULES:
-        raise ConfigError(f"dataset.on_duplicates={on_duplicates}: it must be one of {', '.join(RULES)}.")
-    if isinstance(test_size, bool) or not isinstance(test_size, int | float) or not 0 < test_size < 1:
-        raise ConfigError(f"dataset.test_size={test_size}: a share of the rows above 0 and below 1, such as 0.2.")
-    if isinstance(split_seed, bool) or not isinstance(split_seed, int) or not 0 <= split_seed < 2**32:
-        raise ConfigError(f"dataset.split_seed={split_seed}: a whole number from 0 to {2**32 - 1}.")
-    if isinstance(n_folds, bool) or not isinstance(n_folds, int) or n_folds < 2:
-        raise ConfigError(f"dataset.n_folds={n_folds}: a whole number of folds, at least 2.")
-
-
-def _seeded(model: Any, seed: int) -> Any:
-    """Give the seed to every `random_state` that the YAML leaves open, so that one seed means one result."""
-    if not hasattr(model, "get_params"):
-        return model
-    open_states = {
-        name: seed
-        for name, value in model.get_params(deep=True).items()
-        if value is None and (name == "random_state" or name.endswith("__random_state"))
-    }
-    return model.set_params(**open_states)

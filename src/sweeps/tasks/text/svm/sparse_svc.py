@@ -169,6 +169,10 @@ class SparseSVC:
         predicted: np.ndarray = self.classes[votes.argmax(axis=1)]
         return predicted
 
+    def decision_function(self, features: Any) -> np.ndarray:
+        """Of two classes, positive for the second, shape (m,)."""
+        return np.asarray(-self.decision_values(features)[:, 0])
+
     def decision_values(self, features: Any) -> np.ndarray:
         """LIBSVM's decision values, positive for the first class of a pair, shape (m, n_pairs)."""
         rows = _rows_of(_sorted(features))
