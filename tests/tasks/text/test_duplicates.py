@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from sweeps.base.errors import ConfigError, DataError
@@ -133,22 +134,26 @@ def test_single_rows_are_split_as_scikit_learn_splits_them(labels: list[str], se
 
 def test_the_calibration_of_the_winner_keeps_texts_together(monkeypatch: pytest.MonkeyPatch) -> None:
     data = repeated(60, 5)
-    seen: list[tuple[Any, Any]] = []
-    original = Grouping.folds
+    seen: list[Any] = []
+    original = TfidfVectorizer.fit_transform
 
-    def folds(self: Grouping, n_folds: int, seed: int) -> Any:
-        seen.extend(found := original(self, n_folds, seed))
-        return found
+    def fit_transform(self: TfidfVectorizer, texts: Any, y: Any = None) -> Any:
+        seen.append(texts)
+        return original(self, texts, y)
 
     task = TextClassification(data)
     texts = data.texts[task._train]
-    monkeypatch.setattr(Grouping, "folds", folds)
-    fitted = task.refit(Candidate(SVM, TFIDF))
-    assert len(seen) == task.n_folds
-    assert all(not set(texts[fit]) & set(texts[score]) for fit, score in seen)
+    with monkeypatch.context() as patched:
+        patched.setattr(TfidfVectorizer, "fit_transform", fit_transform)
+        fitted = task.refit(Candidate(SVM, TFIDF))
+    whole, *folds = seen
+    assert len(whole) == len(texts)
+    assert len(folds) == task.n_folds
+    for fold in folds:
+        left_out = len(texts) - len(fold)
+        assert sum(text not in set(fold) for text in texts) == left_out > 0
     # Out of fold the labels are noise, so the calibration must not be sure of any text that it was fitted on.
     assert fitted.score(data.texts)[1].max() < 0.8
-    assert fitted.calibrated.cv == task.n_folds
     kept = TextClassification(data, on_duplicates="keep").refit(Candidate(SVM, TFIDF))
     assert kept.score(data.texts)[1].max() > 0.9
 
