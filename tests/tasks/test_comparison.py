@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_up_predictions import LABELS, made_up
 from sklearn.metrics import (
     accuracy_score,
     f1_score,
@@ -24,7 +25,6 @@ from sweeps.tasks.comparison import Measured, compare, compare_measured, find_sc
 from sweeps.tasks.scores_of_sums import ErrorScore, LabelScore, ScoreOfSums, known_scores
 
 THEIRS: dict[str, Callable[..., float]] = {"f1": f1_score, "precision": precision_score, "recall": recall_score}
-LABELS = ("a", "b", "c")
 
 
 @st.composite
@@ -53,24 +53,6 @@ def test_errors_are_scikit_learns() -> None:
     truth, predicted = rng.normal(size=30), rng.normal(size=30)
     for name, theirs in (("rmse", root_mean_squared_error), ("mae", mean_absolute_error)):
         assert ErrorScore(name).of(truth, predicted) == pytest.approx(theirs(truth, predicted), abs=1e-12)
-
-
-def made_up(quality: float, seed: int, groups: bool = False, numbers: bool = False, n: int = 120) -> list[Predictions]:
-    """Three folds and a test part; the rows follow from the sizes alone."""
-    of_rows, of_model = np.random.default_rng(0), np.random.default_rng(seed)
-    found = []
-    for part in ("val", "val", "val", "test"):
-        users = of_rows.integers(0, 15, n) if groups else None
-        if numbers:
-            truth = of_rows.normal(size=n)
-            predicted = truth + of_model.normal(scale=1.0 - quality, size=n)
-            if users is not None:
-                predicted = predicted + 0.5 * of_model.normal(size=15)[users]
-        else:
-            truth = of_rows.choice(["a", "b", "c"], n, p=[0.6, 0.3, 0.1])
-            predicted = np.where(of_model.random(n) < quality, truth, of_model.choice(["a", "b", "c"], n))
-        found.append(Predictions(part, truth, predicted, users))
-    return found
 
 
 def drawn_by_rows(
@@ -200,8 +182,8 @@ def test_what_cannot_be_compared_is_said_in_words() -> None:
     assert found == compare(ours.predictions, theirs.predictions, score)
     none = replace(theirs, predictions=[])
     assert compare_measured(ours, none, "test_f1", "maximize") == "no predictions of theirs are kept"
-    assert "of other rows" in str(compare_measured(ours, theirs.on_test(), "test_f1", "maximize"))
+    assert "of other rows" in str(compare_measured(ours, theirs.on("test"), "test_f1", "maximize"))
     assert "test_x does not follow" in str(
         compare_measured(ours, replace(theirs, scores={"val": 2}), "test_x", "maximize")
     )
-    assert not isinstance(compare_measured(ours.on_test(), theirs.on_test(), "test_f1", "maximize"), str)
+    assert not isinstance(compare_measured(ours.on("test"), theirs.on("test"), "test_f1", "maximize"), str)

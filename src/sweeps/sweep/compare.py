@@ -85,7 +85,7 @@ def _evidence(ours: Side, theirs: Side, metrics: Sequence[str]) -> str:
     metric, positive = metrics[-1], ours.positive_label or theirs.positive_label
     mine, other, where = ours.measured(metrics), theirs.measured(metrics), ""
     if not same_rows(mine.predictions, other.predictions):
-        mine, other = mine.on_test(), other.on_test()
+        mine, other = mine.on("test"), other.on("test")
         where = "On the test part alone, as the two were not selected on the same folds: "
     found = compare_measured(mine, other, metric, ours.direction, positive)
     if isinstance(found, str):

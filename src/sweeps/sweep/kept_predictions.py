@@ -1,4 +1,4 @@
-"""The predictions of a study's trials, in their folders: those of the worst are removed when they take too much."""
+"""The predictions of a study's trials, in their folders: what is removed of them, and what they tell in the end."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sweeps.base.predictions import FOLDER
 from sweeps.study.best import is_feasible, sign_of
 from sweeps.study.folder import StudyFolder
 from sweeps.study.result import StudyResult
+from sweeps.sweep.told_apart import find_alike
 
 MOST_BYTES = 200_000_000
 
@@ -43,7 +44,9 @@ class KeptPredictions:
         self._add(trial)
 
     def on_end(self, study: Study, result: StudyResult) -> None:
-        """Nothing is left to do."""
+        """Keep which trials are not told apart from the best."""
+        if (alike := find_alike(study, self._folder)) is not None:
+            alike.remember(study)
 
     def _add(self, trial: FrozenTrial) -> None:
         folder = self._of(trial.number)

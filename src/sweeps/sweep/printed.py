@@ -18,7 +18,7 @@ from sweeps.study.stopping import EVERY_POINT
 from sweeps.study.trial_record import Record
 from sweeps.sweep.data_line import data_line
 from sweeps.sweep.preflight import CheckedStudy
-from sweeps.sweep.tables import front_table, summary_table
+from sweeps.sweep.tables import alike_line, front_table, summary_table
 from sweeps.tasks.metrics import TIMINGS
 from sweeps.tracking import client as tracking
 
@@ -45,7 +45,9 @@ def announce(checked: CheckedStudy, study: Study) -> None:
         )
 
 
-def report(study: Study, metrics: Sequence[str], result: StudyResult, names: Mapping[str, str]) -> None:
+def report(
+    study: Study, metrics: Sequence[str], result: StudyResult, names: Mapping[str, str], folder: StudyFolder
+) -> None:
     """Say how a study ended: why early, what failed, and the best trial of each model, or those of the Pareto front.
 
     Args:
@@ -53,6 +55,7 @@ def report(study: Study, metrics: Sequence[str], result: StudyResult, names: Map
         metrics: that were optimised.
         result: how it ended.
         names: how a hyperparameter is called, by config key.
+        folder: the study's files.
     """
     if result.reason:
         say(f"{'Finished' if result.reason == EVERY_POINT else 'The study ended early'}: {result.reason}.")
@@ -70,7 +73,8 @@ def report(study: Study, metrics: Sequence[str], result: StudyResult, names: Map
         if result.best is not None:
             say(f"Winner:  trial {result.best.number}: {result.why}")
     elif result.best is not None:
-        say(f"\n{summary_table(study, metrics[0], names)}\n")
+        said = [summary_table(study, metrics[0], names, folder), *filter(None, [alike_line(study)])]
+        say("\n" + "\n\n".join(said) + "\n")
 
 
 def _warnings(study: Study) -> Iterator[str]:

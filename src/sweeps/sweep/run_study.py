@@ -67,7 +67,7 @@ def run_study(checked: CheckedStudy, workers: Workers, command: Command) -> Stud
             result = loop.run()
         with suppress(StorageError):
             study.set_user_attr(END, [result.outcome.value, result.reason])
-        report(study, metrics, result, names)
+        report(study, metrics, result, names, folder)
         if settings.profile:
             say(profile_table(study, {"tracking": runs.seconds}) + "\n")
         if result.outcome is Outcome.COMPLETED and not result.is_last:
@@ -93,8 +93,8 @@ def _loop(checked: CheckedStudy, study: Study, lease: Lease, workers: Workers, r
     metrics = tuple(objective.directions)
     listeners: list[Callback] = [
         Progress(study, settings.n_trials, metrics),
-        StudyFiles(folder, metrics, objective.names()),
         KeptPredictions(study, folder),
+        StudyFiles(folder, metrics, objective.names()),
         runs,
     ]
     return StudyLoop(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from optuna import Study
 from optuna.trial import FrozenTrial
 
 from sweeps.base.atomic_file import write_text, write_yaml
+from sweeps.study.alike import Alike
 from sweeps.study.attribute import is_counted
 from sweeps.study.best import front_of, is_feasible
 from sweeps.study.folder import StudyFolder
@@ -67,8 +68,12 @@ def trial_rows(study: Study, names: Mapping[str, str]) -> list[dict[str, Any]]:
         study: the study.
         names: how a hyperparameter is called, by config key; by default as the key.
     """
-    front = {trial.number for trial in front_of(study)} if len(study.directions) > 1 else None
-    rows = [_row(trial, names, front) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+    marks = _marks(study)
+    rows = [
+        _row(trial, names, marks.get(trial.number, {}))
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state.is_finished()
+    ]
     columns = list(dict.fromkeys(column for row in rows for column in row if column not in _LAST)) + list(_LAST)
     return [{column: row.get(column) for column in columns} for row in rows]
 
@@ -113,13 +118,25 @@ def _values(trial: FrozenTrial) -> dict[str, Any]:
     return {f"value_{index}": value for index, value in enumerate(trial.values)}
 
 
-def _row(trial: FrozenTrial, names: Mapping[str, str], front: Collection[int] | None) -> dict[str, Any]:
+def _marks(study: Study) -> dict[int, dict[str, bool]]:
+    """What is said of trials beside others: on the Pareto front, or told apart from the best."""
+    if len(study.directions) > 1:
+        front = {trial.number for trial in front_of(study)}
+        return {trial.number: {"pareto": trial.number in front} for trial in study.get_trials(deepcopy=False)}
+    alike = Alike.of(study)
+    if alike is None:
+        return {}
+    compared = {**dict.fromkeys(alike.worse, True), **dict.fromkeys([alike.best, *alike.alike], False)}
+    return {number: {"told_apart": is_apart} for number, is_apart in compared.items()}
+
+
+def _row(trial: FrozenTrial, names: Mapping[str, str], marks: Mapping[str, bool]) -> dict[str, Any]:
     record = Record.of(trial)
     row: dict[str, Any] = {
         "number": trial.number,
         "state": "INTERRUPTED" if record.interrupted else trial.state.name,
         **_values(trial),
-        **({} if front is None else {"pareto": trial.number in front}),
+        **marks,
         **({"feasible": is_feasible(trial)} if trial.constraints else {}),
         **record.choices,
     }

@@ -12,19 +12,17 @@ rows. It describes these two fitted models, and not how they were trained.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from sweeps.base.predictions import PARTS, Predictions
+from sweeps.tasks.bootstrap import N_DRAWS, SEED, classes_of, strata_of
 from sweeps.tasks.metrics import Direction
-from sweeps.tasks.scores_of_sums import ErrorScore, ScoreOfSums, known_scores
+from sweeps.tasks.scores_of_sums import ScoreOfSums, known_scores
 
-N_DRAWS = 2_000
-_SEED = 20_261_126
-_CHUNK = 2**22  # numbers of a draw that are held at once
 _SAME = 1e-6  # how far a score may be from the one that was reported
 
 
@@ -88,10 +86,10 @@ class Measured:
     scores: Mapping[str, float]
     predictions: Sequence[Predictions]
 
-    def on_test(self) -> Measured:
-        """The same of the test part alone."""
-        scores = {part: score for part, score in self.scores.items() if part == "test"}
-        return Measured(self.name, scores, [one for one in self.predictions if one.part == "test"])
+    def on(self, only: str) -> Measured:
+        """The same of one part alone."""
+        scores = {part: score for part, score in self.scores.items() if part == only}
+        return Measured(self.name, scores, [one for one in self.predictions if one.part == only])
 
 
 def compare_measured(
@@ -141,6 +139,11 @@ def find_score(
     return next((score for score in known if _distance(score, models) <= _SAME), None)
 
 
+def is_score_of(score: ScoreOfSums, model: Measured) -> bool:
+    """Whether a model's predictions, unless they are a sample, have its reported scores by this metric."""
+    return any(one.is_sample for one in model.predictions) or _distance(score, [model]) <= _SAME
+
+
 def _distance(score: ScoreOfSums, models: Sequence[Measured]) -> float:
     """How far the predictions' scores are from those that were reported, at most; of large ones as a share."""
     return max(
@@ -158,18 +161,19 @@ def compare(ours: Sequence[Predictions], theirs: Sequence[Predictions], score: S
         theirs: of the same rows, see `same_rows`.
         score: the metric.
     """
-    rng = np.random.default_rng(_SEED)
+    rng = np.random.default_rng(SEED)
     sign = 1.0 if score.direction == "maximize" else -1.0
     drawn: dict[str, list[np.ndarray]] = {part: [] for part in PARTS}
     varied: dict[str, list[float]] = {part: [] for part in PARTS}  # the differences that the draws are about
     observed: dict[str, list[float]] = {part: [] for part in PARTS}
     n_rows = dict.fromkeys(PARTS, 0)
     for one, other in zip(ours, theirs, strict=True):
-        both = _both(one, other, score)
-        whole = sum(stratum.whole() for stratum in both)
+        terms = [score.terms(of.y_true, of.y_pred) for of in (one, other)]
+        strata = strata_of(np.concatenate(terms, axis=1), classes_of(one, score), one.groups)
+        whole = sum(stratum.whole() for stratum in strata)
         observed[one.part].append(float(sign * _differences(score, np.asarray(whole))))
         if one.repeat == 0:
-            sums = sum(stratum.draw(rng, N_DRAWS) for stratum in both)
+            sums = sum(stratum.draw(rng, N_DRAWS) for stratum in strata)
             drawn[one.part].append(sign * _differences(score, np.asarray(sums)))
             varied[one.part].append(observed[one.part][-1])
             n_rows[one.part] += len(one.y_true)
@@ -187,56 +191,6 @@ def compare(ours: Sequence[Predictions], theirs: Sequence[Predictions], score: S
         p_better=_p_better(draws),
         p_better_on_test=_p_better(draws_of["test"]) if n_rows["test"] else float("nan"),
     )
-
-
-@dataclass(frozen=True)
-class _Stratum:
-    """Units of which as many are drawn as there are: kinds of rows with their numbers, or groups of rows.
-
-    Attributes:
-        terms: what one unit adds to the sums of both models, shape (n_kinds, m).
-        counts: units of each kind, shape (n_kinds,).
-    """
-
-    terms: np.ndarray
-    counts: np.ndarray
-
-    def whole(self) -> np.ndarray:
-        return np.asarray(self.counts @ self.terms)
-
-    def draw(self, rng: np.random.Generator, n_draws: int) -> np.ndarray:
-        """The sums of draws, shape (n_draws, m)."""
-        shares = self.counts / self.counts.sum()
-        at_once = max(1, _CHUNK // len(shares))
-        sums = [
-            rng.multinomial(self.counts.sum(), shares, size=min(at_once, n_draws - start)) @ self.terms
-            for start in range(0, n_draws, at_once)
-        ]
-        return np.concatenate(sums)
-
-
-def _both(one: Predictions, other: Predictions, score: ScoreOfSums) -> list[_Stratum]:
-    """The strata of a part or fold: its classes, or all its groups together."""
-    terms = np.concatenate([score.terms(one.y_true, one.y_pred), score.terms(other.y_true, other.y_pred)], axis=1)
-    if one.groups is not None:
-        _, codes = np.unique(one.groups, return_inverse=True)
-        of_groups = np.zeros((codes.max() + 1, terms.shape[1]))
-        np.add.at(of_groups, codes, terms)
-        return [_Stratum(of_groups, np.ones(len(of_groups), np.int64))]
-    return [_stratum(terms[rows]) for rows in _classes(one.y_true, score)]
-
-
-def _classes(truth: np.ndarray, score: ScoreOfSums) -> Iterator[np.ndarray]:
-    if isinstance(score, ErrorScore):  # numbers have no classes
-        yield np.arange(len(truth))
-        return
-    for label in np.unique(truth):
-        yield np.flatnonzero(truth == label)
-
-
-def _stratum(terms: np.ndarray) -> _Stratum:
-    kinds, counts = np.unique(terms, axis=0, return_counts=True)
-    return _Stratum(kinds, counts)
 
 
 def _differences(score: ScoreOfSums, sums: np.ndarray) -> np.ndarray:

@@ -124,7 +124,7 @@ class Gate:
         """Where folds or metric settings differ, test rows decide under either rule, by evidence if there is any."""
         scores = self._told(self.test_metric, mine, theirs, my_score, their_score)
         where = " on test alone, as the two were not selected on the same folds"
-        comparison = self._compared(mine.measured.on_test(), theirs.measured.on_test())
+        comparison = self._compared(mine.measured.on("test"), theirs.measured.on("test"))
         if isinstance(comparison, Comparison) or self.rule is Promote.evidence:
             return self._by_evidence(comparison, scores, where)
         if is_better(my_score, their_score, self.direction):

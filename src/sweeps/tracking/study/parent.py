@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial
 from sweeps.base.errors import SweepsError, TrackingError, whole_text
 from sweeps.base.say import say
 from sweeps.compose.search_space import Proposal
+from sweeps.study.alike import Alike
 from sweeps.study.best import front_of
 from sweeps.study.folder import StudyFolder
 from sweeps.study.result import StudyResult
@@ -122,6 +123,7 @@ class StudyRuns:
         steps += [
             partial(self._log_best, result),
             partial(self._log_front, study),
+            partial(self._log_alike, study),
             self._log_files,
             partial(self._log_outcome, result),
         ]
@@ -204,7 +206,7 @@ class StudyRuns:
         best = result.best
         if best is None:
             return
-        self._mark("sweeps.best", [best])
+        self._mark("sweeps.best", [best.number])
         record = Record.of(best)
         parent = self._parent
         params = params_of(record.choices, parent.choice_params, parent.dataset, record.hyperparameters, parent.names)
@@ -212,13 +214,13 @@ class StudyRuns:
         metrics = metrics_of(record.metrics, milliseconds(None))
         self.client.log_batch(self.parent_id, metrics=metrics, tags=tags_of(tags))
 
-    def _mark(self, tag: str, trials: Sequence[FrozenTrial]) -> None:
+    def _mark(self, tag: str, numbers: Sequence[int]) -> None:
         """Have the runs of these trials say so, and no others, which may have before the study was resumed."""
         of_parent = f"tags.mlflow.parentRunId = '{self.parent_id}'"
         marked = self.client.search_runs(
             [self._experiment], f"{of_parent} and tags.`{tag}` = 'true'", max_results=_MOST_MARKED
         )
-        now = {self._children.run_ids[trial.number] for trial in trials}
+        now = {self._children.run_ids[number] for number in numbers}
         before = {run.info.run_id for run in marked}
         for run_id in before - now:
             self.client.delete_tag(run_id, tag)
@@ -227,7 +229,11 @@ class StudyRuns:
 
     def _log_front(self, study: Study) -> None:
         if len(study.directions) > 1:
-            self._mark("sweeps.pareto", front_of(study))
+            self._mark("sweeps.pareto", [trial.number for trial in front_of(study)])
+
+    def _log_alike(self, study: Study) -> None:
+        if (alike := Alike.of(study)) is not None:
+            self._mark("sweeps.not_told_apart", alike.alike)
 
     def _log_outcome(self, result: StudyResult) -> None:
         self.set_parent_tags({"sweeps.outcome": result.outcome.value, "sweeps.reason": result.reason})
