@@ -124,6 +124,10 @@ class Objective(ABC):
     def reader(self) -> Callable[[Any], TrialResult]:
         """Reads what the task function returned; pickled to the workers."""
 
+    def data_options(self) -> Mapping[str, str]:
+        """All that was set of the data and how they are parted, by the names of the settings; nothing if not known."""
+        return {}
+
     def how_to_use(self, address: str) -> str:
         """A line that says how a registered version is used.
 

@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sweeps.base.build import TARGET
 from sweeps.base.errors import ConfigError, ModelError, TrackingError, first_line
+from sweeps.base.redact import without_passwords
 from sweeps.base.say import say
 from sweeps.compose import space_yaml
 from sweeps.compose._hydra_compat import hydra_config_of
@@ -99,6 +100,13 @@ class TaskObjective(Objective):
     def describe_data(self) -> Mapping[str, str]:
         """See `Objective`."""
         return self.task.describe_data()
+
+    def data_options(self) -> Mapping[str, str]:
+        """See `Objective`."""
+        options: Mapping[Any, Any] = self.plan.config.dataset
+        known = {str(name): value for name, value in options.items() if value is not None}
+        shown = {f"dataset.{name}": without_passwords(str(value)) for name, value in known.items()}
+        return {**shown, "fingerprint": self.task.fingerprint}
 
     def reader(self) -> Callable[[Any], TrialResult]:
         """See `Objective`: `run_trial` has made a result already."""

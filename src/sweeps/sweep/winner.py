@@ -10,6 +10,7 @@ from sweeps.base.errors import TrackingError
 from sweeps.base.predictions import FOLDER, read_predictions
 from sweeps.base.say import say
 from sweeps.study.trial_record import Record
+from sweeps.sweep.model_card import model_card
 from sweeps.sweep.preflight import CheckedStudy
 from sweeps.tracking.models import registry
 from sweeps.tracking.models.contenders import N_TRIALS
@@ -57,7 +58,12 @@ def register_winner(checked: CheckedStudy, best: FrozenTrial, n_trials: int, run
         winner = checked.objective.winner(checked.plan.config_of(best), record.metrics, evaluation_id)
         tags = {**_tags(checked, best), N_TRIALS: str(n_trials)}
         promote = checked.settings.promote
-        decision = registry.register(runs.client, winner, child, tags, name, promote, predictions)
+
+        def card(decision: registry.Decision) -> str:
+            address = _address(name, decision.version, is_champion=False)
+            return model_card(checked, best, winner, predictions, address, decision.message, n_trials)
+
+        decision = registry.register(runs.client, winner, child, tags, name, promote, predictions, card)
         runs.set_parent_tags(
             {"sweeps.registered_model": f"{name}/{decision.version}", "sweeps.promotion.reason": decision.message}
         )

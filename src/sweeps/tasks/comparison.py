@@ -131,6 +131,7 @@ def find_score(
     all_predictions = [one for model in models for one in model.predictions]
     values = [array for one in all_predictions for array in (one.y_true, one.y_pred)]
     known = [score for score in known_scores(values, _label(values, positive)) if score.direction == direction]
+    known.sort(key=lambda score: score.name != metric.partition("_")[2])
     if not all(model.scores for model in models):
         return None
     if any(one.is_sample for one in all_predictions):

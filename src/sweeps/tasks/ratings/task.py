@@ -108,6 +108,10 @@ class Recommendation(Task):
         """Kind, size and seed of the test part."""
         return {"test_size": float(self.test_size), "split_seed": self.split_seed, "split": self.split}
 
+    def selection_options(self) -> Mapping[str, Any]:
+        """Folds and repeats."""
+        return {"n_folds": self.n_folds, "n_repeats": self.n_repeats}
+
     def describe_data(self) -> Mapping[str, str]:
         """Ratings, users, items, scale, and what was left out."""
         low, high = self.data.scale

@@ -130,6 +130,10 @@ class TextClassification(Task):
             "positive_label": None if self.data.positive_label is None else str(self.data.positive_label),
         }
 
+    def selection_options(self) -> Mapping[str, Any]:
+        """Folds and repeats."""
+        return {"n_folds": self.n_folds, "n_repeats": self.n_repeats}
+
     def describe_data(self) -> Mapping[str, str]:
         """Rows, classes with their counts, duplicates, what was left out, and what is odd."""
         labels = self.data.labels.tolist()

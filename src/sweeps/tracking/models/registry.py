@@ -6,7 +6,7 @@ import os
 import shlex
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -44,7 +44,10 @@ CHAMPION = "champion"
 CHALLENGER = "challenger"
 _REASON = "sweeps.promotion.reason"  # tag of a version, the last thing that is written when it is made
 PROMOTED_AT = "sweeps.promoted_at"
+CARD = "model_card.md"
+"""An artifact of a version's run."""
 _OFTEN = 10  # comparisons on one test part
+_MOST_ON_A_PAGE = 5_000  # characters that MLflow's database has for a description
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ def register(
     name: str,
     promote: Promote,
     predictions: Sequence[Predictions] = (),
+    describe: Callable[[Decision], str] = lambda decision: decision.message,
 ) -> Decision:
     """Log the winner's model unless its app has, register it, point `challenger` at it, and let the gate decide.
 
@@ -86,6 +90,7 @@ def register(
         name: of the registered model.
         promote: whether `champion` may move by itself, and by which rule.
         predictions: of the winner.
+        describe: the version's card, in Markdown.
 
     Raises:
         ModelError: the model cannot be stored as plain data.
@@ -106,6 +111,9 @@ def register(
         decision = _gate(client, winner, name, version, promote, predictions)
         if decision.promoted:
             _promote(client, name, str(version.version))
+        card = describe(decision)
+        client.log_text(run_id, card, CARD)
+        client.update_model_version(name, version.version, _on_its_page(card, run_id))
         for key, value in (
             ("sweeps.promotion", "promoted" if decision.promoted else "kept"),
             (_REASON, decision.message),
@@ -276,6 +284,15 @@ def _trusting(types: Sequence[str]) -> Iterator[None]:
             del os.environ["SWEEPS_TRUST"]
         else:
             os.environ["SWEEPS_TRUST"] = before
+
+
+def _on_its_page(card: str, run_id: str) -> str:
+    """A card, cut where the database has no room for the rest."""
+    if len(card) <= _MOST_ON_A_PAGE:
+        return card
+    more = f"\n\n(The rest is in the artifact {CARD} of the run {run_id}.)"
+    kept = card[: _MOST_ON_A_PAGE - len(more) - 4].rpartition("\n")[0]
+    return kept + ("\n```" if kept.count("```") % 2 else "") + more
 
 
 def _ensure_registered(client: MlflowClient, name: str) -> None:
