@@ -107,11 +107,13 @@ def fitted(texts: np.ndarray, labels: np.ndarray, train: np.ndarray, others: np.
     return [model for _, model in sorted((pair for made in found for pair in made), key=lambda pair: pair[0])]
 
 
-def contender(model: Model, labels: np.ndarray, test: np.ndarray, score: LabelScore, number: int) -> Contender:
+def contender(
+    model: Model, labels: np.ndarray, test: np.ndarray, score: LabelScore, number: int, n_trials: int
+) -> Contender:
     """What the gate knows of a model; `labels` and `test` are of and among the other rows."""
     of_test = Predictions("test", labels[test], model.others[test])
     tested = mean_score(score, [of_test], "test")
-    return Contender(str(number), tested, model.val, "same", "same", [*model.folds, of_test])
+    return Contender(str(number), tested, model.val, "same", "same", [*model.folds, of_test], n_trials)
 
 
 def decisions() -> dict[str, Decide]:
@@ -146,7 +148,7 @@ def repetition(found: Sequence[Model], labels: np.ndarray, n_test: int, score: L
     truths = [score.of(labels[unseen], model.others[unseen]) for model in found]
     sweeps = rng.permutation(len(found)).reshape(N_SWEEPS, N_EACH)
     winners = [int(max(sweep, key=lambda index: found[index].val)) for sweep in sweeps]
-    known = {index: contender(found[index], labels, test, score, index) for index in winners}
+    known = {index: contender(found[index], labels, test, score, index, N_EACH) for index in winners}
     counted = []
     for decide in decisions().values():
         counts, champion = Counts(), winners[0]
@@ -192,8 +194,8 @@ def a_a(found: Sequence[Model], labels: np.ndarray, n_test: int, score: LabelSco
         other = (best + 1 + int(rng.integers(n_mixed - 1))) % n_mixed
     else:
         best, other = 0, 1
-    pair = [contender(equal[index], labels, test, score, index) for index in (best, other)]
-    return decisions()["evidence"](*pair)
+    mine = contender(equal[best], labels, test, score, best, n_mixed if n_mixed > 2 else 1)
+    return decisions()["evidence"](mine, contender(equal[other], labels, test, score, other, 1))
 
 
 def main() -> None:

@@ -60,8 +60,10 @@ def test_what_is_kept_gives_the_scores_and_the_difference(swept: Workbench, tmp_
         assert float(tags(swept, version)["sweeps.test_f1"]) == pytest.approx(score(of["test"]))
     expected = 0.5 * (score(good["val"]) - score(weak["val"])) + 0.5 * (score(good["test"]) - score(weak["test"]))
     found = tags(swept, "2")
-    assert float(found["sweeps.gate.difference"]) == pytest.approx(expected)
-    assert float(found["sweeps.gate.low"]) < expected < float(found["sweeps.gate.high"])
+    selection = float(found["sweeps.gate.selection"])
+    assert 0 < selection < 0.05, "chosen from three, and the other from one"
+    assert float(found["sweeps.gate.difference"]) == pytest.approx(expected - selection)
+    assert float(found["sweeps.gate.low"]) < expected - selection < float(found["sweeps.gate.high"])
     assert not [name for of in (weak, good) for part in of.values() for fold in part for name in fold if "text" in name]
 
 
@@ -95,6 +97,7 @@ def test_two_versions_and_two_trials_are_compared(swept: Workbench) -> None:
     best = runs["good"].data.tags["sweeps.best.trial"]
     trials = swept.compare(f"multirun/good/{best}", "multirun/weak/0")
     assert trials.code == 0, trials.err
+    difference += float(tags(swept, "2")["sweeps.gate.selection"])  # two trials were chosen by whoever names them
     assert re.search(
         rf"Difference {re.escape(f'{difference:+.4g}')} \(95 % interval .*: trial {best} of good", trials.out
     )

@@ -21,7 +21,16 @@ from sklearn.metrics import (
 )
 
 from sweeps.base.predictions import Predictions
-from sweeps.tasks.comparison import Measured, compare, compare_measured, find_score, mean_score, same_rows
+from sweeps.tasks.bootstrap import strata_of
+from sweeps.tasks.comparison import (
+    Measured,
+    compare,
+    compare_measured,
+    expected_highest,
+    find_score,
+    mean_score,
+    same_rows,
+)
 from sweeps.tasks.scores_of_sums import ErrorScore, LabelScore, ScoreOfSums, known_scores
 
 THEIRS: dict[str, Callable[..., float]] = {"f1": f1_score, "precision": precision_score, "recall": recall_score}
@@ -187,3 +196,37 @@ def test_what_cannot_be_compared_is_said_in_words() -> None:
         compare_measured(ours, replace(theirs, scores={"val": 2}), "test_x", "maximize")
     )
     assert not isinstance(compare_measured(ours.on("test"), theirs.on("test"), "test_f1", "maximize"), str)
+
+
+def test_what_choosing_from_more_adds_is_taken_off() -> None:
+    score = LabelScore("f1", LABELS)
+    ours, theirs = measured(made_up(0.75, 1), score, "ours"), measured(made_up(0.7, 2), score, "theirs")
+    plain = compare(ours.predictions, theirs.predictions, score)
+    of_50 = compare_measured(replace(ours, n_trials=50), replace(theirs, n_trials=1), "test_f1", "maximize")
+    assert not isinstance(of_50, str)
+    on_val = compare(ours.on("val").predictions, theirs.on("val").predictions, score)
+    deviation = (on_val.high - on_val.low) / 3.92  # nearly normal
+    assert of_50.selection == pytest.approx(0.5 * 2.249 * deviation / np.sqrt(2), rel=0.05)
+    assert of_50.difference == pytest.approx(plain.difference - of_50.selection)
+    assert of_50.p_better < plain.p_better
+    assert of_50.p_better_on_test == plain.p_better_on_test
+    assert "taken off" in of_50.shown()
+    for mine, others in ((20, 20), (1, 50), (None, 1), (5, None)):
+        same = compare_measured(replace(ours, n_trials=mine), replace(theirs, n_trials=others), "test_f1", "maximize")
+        assert same == plain
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 20, 200])
+def test_the_expected_highest_is_that_of_draws(n: int) -> None:
+    drawn = np.random.default_rng(n).normal(size=(20_000, n)).max(axis=1).mean()
+    assert expected_highest(n) == pytest.approx(drawn, abs=0.03)
+
+
+def test_a_rare_class_varies_as_much_as_it_should() -> None:
+    """Recall of a class with five rows: a draw of five would vary by four fifths of the variance."""
+    truth = np.array(["a"] * 100 + ["b"] * 5)
+    predicted = np.array(["a"] * 100 + ["b", "b", "b", "a", "a"])
+    score = LabelScore("recall", ("a", "b"), "one", "b")
+    (_, rare) = strata_of(score.terms(truth, predicted), truth)
+    drawn = score.score(rare.draw(np.random.default_rng(0), 20_000))
+    assert np.var(drawn) == pytest.approx(0.6 * 0.4 / 4, rel=0.05)

@@ -50,7 +50,7 @@ class Side:
         parts = {one.part for one in self.predictions}
         by_part = {metric.partition("_")[0]: self.scores[metric] for metric in metrics}
         scores = {part: score for part, score in by_part.items() if part in parts}
-        return Measured(self.name, scores, self.predictions)
+        return Measured(self.name, scores, self.predictions, self.n_trials)
 
 
 def compare_two(one: str, other: str, storage: str | None = None) -> str:

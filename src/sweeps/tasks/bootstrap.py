@@ -1,4 +1,8 @@
-"""Draws with replacement of a part's rows, or of groups of them, as sums of what each adds to a metric."""
+"""Draws with replacement of a part's rows, or of groups of them, as sums of what each adds to a metric.
+
+A draw of a stratum takes one unit less than there are and scales the sums up, so that they vary as much as they should
+where a class is rare (Rao and Wu, Resampling inference with complex survey data, 1988).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ _CHUNK = 2**22  # numbers of a draw that are held at once
 
 @dataclass(frozen=True)
 class Stratum:
-    """Units of which as many are drawn as there are: kinds of rows with their numbers, or groups of rows.
+    """Units that are drawn together: kinds of rows with their numbers, or groups of rows.
 
     Attributes:
         terms: what one unit adds to the sums, shape (n_kinds, m).
@@ -33,13 +37,16 @@ class Stratum:
 
     def draw(self, rng: np.random.Generator, n_draws: int) -> np.ndarray:
         """The sums of draws, shape (n_draws, m)."""
-        shares = self.counts / self.counts.sum()
+        n_units = int(self.counts.sum())
+        if n_units == 1:
+            return np.repeat(self.whole()[np.newaxis], n_draws, axis=0)
+        shares = self.counts / n_units
         at_once = max(1, _CHUNK // len(shares))
         sums = [
-            rng.multinomial(self.counts.sum(), shares, size=min(at_once, n_draws - start)) @ self.terms
+            rng.multinomial(n_units - 1, shares, size=min(at_once, n_draws - start)) @ self.terms
             for start in range(0, n_draws, at_once)
         ]
-        return np.concatenate(sums)
+        return np.concatenate(sums) * (n_units / (n_units - 1))
 
 
 def strata_of(

@@ -7,6 +7,10 @@ models; where rows are in groups, such as those of one user, it takes whole grou
 and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 8 and 13). Where the same rows were parted into folds
 more than once, D_val is the mean over all of them, and varies as that of the first repeat, since others bring no new
 rows. It describes these two fitted models, and not how they were trained.
+
+A model that was chosen from n by its `val` score has one that flatters: the highest of n equal ones is above their mean
+by e(n) standard deviations, where e(n) is the expected highest of n standard normal numbers (Blom, Statistical
+Estimates and Transformed Beta-Variables, 1958). What that makes if ours was chosen from more is taken off D_val.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtri
 
 from sweeps.base.predictions import PARTS, Predictions
 from sweeps.tasks.bootstrap import N_DRAWS, SEED, classes_of, strata_of
@@ -36,6 +41,7 @@ class Comparison:
         high: of it.
         p_better: the share of draws in which it is better, and half of those that tie.
         p_better_on_test: the same of the test part alone.
+        selection: what has been taken off, since it was chosen from more.
     """
 
     difference: float
@@ -43,12 +49,14 @@ class Comparison:
     high: float
     p_better: float
     p_better_on_test: float
+    selection: float = 0.0
 
     def shown(self) -> str:
         """In words."""
         on_test = "" if math.isnan(self.p_better_on_test) else f" ({self.p_better_on_test:.3f} on test alone)"
+        taken_off = f", with {self.selection:.4g} taken off for being chosen from more," if self.selection > 0 else ","
         return (
-            f"Difference {self.difference:+.4g} (95 % interval {self.low:+.4g} to {self.high:+.4g}), "
+            f"Difference {self.difference:+.4g} (95 % interval {self.low:+.4g} to {self.high:+.4g}){taken_off} "
             f"P(better) {self.p_better:.3f}{on_test}"
         )
 
@@ -80,16 +88,18 @@ class Measured:
         name: in messages.
         scores: that were reported of it, by part.
         predictions: of each fold and of the test part; empty where none are kept.
+        n_trials: that it was chosen from by its score on `val`; None where that is not known.
     """
 
     name: str
     scores: Mapping[str, float]
     predictions: Sequence[Predictions]
+    n_trials: int | None = None
 
     def on(self, only: str) -> Measured:
         """The same of one part alone."""
         scores = {part: score for part, score in self.scores.items() if part == only}
-        return Measured(self.name, scores, [one for one in self.predictions if one.part == only])
+        return Measured(self.name, scores, [one for one in self.predictions if one.part == only], self.n_trials)
 
 
 def compare_measured(
@@ -112,7 +122,15 @@ def compare_measured(
     score = find_score((ours, theirs), metric, direction, positive)
     if score is None:
         return f"{metric} does not follow from the predictions that are kept"
-    return compare(ours.predictions, theirs.predictions, score)
+    excess = 0.0
+    if ours.n_trials is not None and theirs.n_trials is not None:
+        excess = max(0.0, expected_highest(ours.n_trials) - expected_highest(theirs.n_trials))
+    return compare(ours.predictions, theirs.predictions, score, excess)
+
+
+def expected_highest(n: int) -> float:
+    """Of n standard normal numbers, at least one, by Blom's approximation."""
+    return float(ndtri((n - 0.375) / (n + 0.25)))
 
 
 def find_score(
@@ -154,13 +172,16 @@ def _distance(score: ScoreOfSums, models: Sequence[Measured]) -> float:
     )
 
 
-def compare(ours: Sequence[Predictions], theirs: Sequence[Predictions], score: ScoreOfSums) -> Comparison:
+def compare(
+    ours: Sequence[Predictions], theirs: Sequence[Predictions], score: ScoreOfSums, excess: float = 0.0
+) -> Comparison:
     """Compare two models.
 
     Args:
         ours: of each fold, and of the test part; at least one.
         theirs: of the same rows, see `same_rows`.
         score: the metric.
+        excess: what selection adds to our score on `val`, in its standard deviations; at least 0.
     """
     rng = np.random.default_rng(SEED)
     sign = 1.0 if score.direction == "maximize" else -1.0
@@ -181,6 +202,11 @@ def compare(ours: Sequence[Predictions], theirs: Sequence[Predictions], score: S
     parts = [part for part in PARTS if n_rows[part]]
     means = {part: float(np.mean(observed[part])) for part in parts}
     draws_of = {part: np.mean(drawn[part], axis=0) + means[part] - np.mean(varied[part]) for part in parts}
+    selection = 0.0
+    if "val" in parts:  # the difference of two equal models varies by sqrt(2) as much as each of them
+        selection = excess * float(np.std(draws_of["val"])) / math.sqrt(2.0)
+        draws_of["val"] -= selection
+        means["val"] -= selection
     weight = min(0.5, n_rows["val"] / sum(n_rows.values())) if n_rows["test"] else 1.0
     weights = {"val": weight, "test": 1.0 - weight}
     draws = np.asarray(sum(weights[part] * draws_of[part] for part in parts))
@@ -191,6 +217,7 @@ def compare(ours: Sequence[Predictions], theirs: Sequence[Predictions], score: S
         high=float(high),
         p_better=_p_better(draws),
         p_better_on_test=_p_better(draws_of["test"]) if n_rows["test"] else float("nan"),
+        selection=weights["val"] * selection,
     )
 
 

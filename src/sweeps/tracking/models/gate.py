@@ -41,7 +41,7 @@ class Contender:
     def measured(self) -> Measured:
         """For a comparison of predictions."""
         scores = {part: score for part, score in (("val", self.val), ("test", self.test)) if score is not None}
-        return Measured(f"version {self.version}", scores, self.predictions)
+        return Measured(f"version {self.version}", scores, self.predictions, self.n_trials)
 
 
 @dataclass(frozen=True)
