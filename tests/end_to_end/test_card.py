@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import pandas as pd
 import pytest
 import yaml
 from scipy.stats import sem
+
+from sweeps.base.predictions import read_predictions
+from sweeps.tasks.comparison import same_rows
 
 from .conftest import Finished, Workbench, text_csv, write_texts
 
@@ -141,3 +145,30 @@ def test_what_is_served_is_what_was_chosen(swept: Swept) -> None:
     assert predicted["confidence"].min() < 0.5, "a label given below one half keeps its own probability"
     result = yaml.safe_load((swept.bench.folder / "multirun" / "s" / "sweep_result.yaml").read_text())
     assert result["best"]["trial"] == best["number"]
+
+
+def test_a_winner_whose_predictions_are_not_in_its_folder_predicts_once_more(swept: Swept, tmp_path: Path) -> None:
+    bench = Workbench(tmp_path)
+    shutil.copy(swept.bench.folder / "mlflow.db", tmp_path / "mlflow.db")
+    typed = [
+        *text_csv(swept.file),
+        "model=naive_bayes",
+        "study_name=other",
+        "n_trials=2",
+        "registered_model_name=other",
+    ]
+    bench.sweep(*typed)
+    runs = bench.client.get_model_version("other", "1").run_id
+    before = read_predictions(Path(bench.client.download_artifacts(str(runs), "predictions", str(tmp_path))))
+    bench.client.delete_registered_model("other")
+    for folder in (tmp_path / "multirun" / "other").glob("*/predictions"):
+        for file in folder.glob("test-*.npz"):
+            file.write_bytes(b"damaged")
+    again = bench.sweep(*typed)
+    assert "predicting once more" in again.out
+    assert bench.client.get_model_version("other", "1").tags["sweeps.promotion"] == "promoted"
+    (best,) = [run for run in bench.runs("trial") if run.info.run_id == runs]
+    number = best.data.tags["sweeps.trial.number"]
+    after = read_predictions(tmp_path / "multirun" / "other" / number / "predictions")
+    assert same_rows(before, after)
+    assert all((one.y_pred == other.y_pred).all() for one, other in zip(before, after, strict=True))

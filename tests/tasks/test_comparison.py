@@ -211,7 +211,11 @@ def test_what_choosing_from_more_adds_is_taken_off() -> None:
     assert of_50.p_better < plain.p_better
     assert of_50.p_better_on_test == plain.p_better_on_test
     assert "taken off" in of_50.shown()
-    for mine, others in ((20, 20), (1, 50), (None, 1), (5, None)):
+    back = compare_measured(replace(theirs, n_trials=1), replace(ours, n_trials=50), "test_f1", "maximize")
+    assert not isinstance(back, str)
+    assert back.selection == pytest.approx(-of_50.selection, rel=0.05)
+    assert "added for being chosen from fewer trials" in back.shown()
+    for mine, others in ((20, 20), (None, 1), (5, None)):
         same = compare_measured(replace(ours, n_trials=mine), replace(theirs, n_trials=others), "test_f1", "maximize")
         assert same == plain
 

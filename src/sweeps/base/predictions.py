@@ -88,17 +88,24 @@ def log_predictions(part: str, y_true: ArrayLike, y_pred: ArrayLike, groups: Arr
     if len(set(lengths.values())) > 1 or 0 in lengths.values():
         listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
         raise ValueError(f"sweeps.log_predictions: the arrays must have the same number of rows, at least 1: {listed}.")
-    _keep(part, arrays)
+    if (trial := current_trial()) is not None:
+        _keep(trial.folder / FOLDER, part, arrays)
 
 
-def keep_predictions(predictions: Sequence[Predictions]) -> None:
+def keep_predictions(predictions: Sequence[Predictions], folder: Path | None = None) -> None:
     """Keep what a task's trial predicts, as `log_predictions` does; of more than 50,000 rows a fixed sample.
 
     Args:
         predictions: of each fold, and of the test part; none for a task that gives none.
+        folder: where; None for that of the running trial, if there is one.
     """
     import numpy as np
 
+    if folder is None:
+        trial = current_trial()
+        if trial is None:
+            return
+        folder = trial.folder / FOLDER
     n_rows = sum(len(one.y_true) for one in predictions)
     rng = np.random.default_rng(_SEED)
     for one in predictions:
@@ -111,7 +118,7 @@ def keep_predictions(predictions: Sequence[Predictions]) -> None:
             arrays["repeat"] = np.array(one.repeat)
         if arrays["y_pred"].dtype == np.float64:
             arrays["y_pred"] = arrays["y_pred"].astype(np.float32)  # noise to the eighth digit, half the time and space
-        _keep(one.part, arrays)
+        _keep(folder, one.part, arrays)
 
 
 def _arrays(y_true: ArrayLike, y_pred: ArrayLike, groups: ArrayLike | None) -> dict[str, np.ndarray]:
@@ -119,13 +126,9 @@ def _arrays(y_true: ArrayLike, y_pred: ArrayLike, groups: ArrayLike | None) -> d
     return {name: _array(name, values) for name, values in given.items()}
 
 
-def _keep(part: str, arrays: Mapping[str, np.ndarray]) -> None:
-    trial = current_trial()
-    if trial is None:
-        return
+def _keep(folder: Path, part: str, arrays: Mapping[str, np.ndarray]) -> None:
     import numpy as np
 
-    folder = trial.folder / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     call = sum(1 for _ in folder.glob(f"{part}-*.npz"))
     # As `np.savez_compressed`, whose level 6 takes thrice as long.

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from sweeps.base.build import locate
 from sweeps.base.errors import ConfigError
+from sweeps.base.predictions import Predictions
 from sweeps.compose.plan import StudyPlan, names_of
 from sweeps.compose.scope import Scope
 from sweeps.compose.settings import Settings
@@ -123,6 +124,17 @@ class Objective(ABC):
     @abstractmethod
     def reader(self) -> Callable[[Any], TrialResult]:
         """Reads what the task function returned; pickled to the workers."""
+
+    def predictions(self, config: DictConfig) -> Sequence[Predictions]:
+        """What a trial's model predicts, once more, where the trial was run on a machine that shares no folder.
+
+        Args:
+            config: of the trial.
+
+        Returns:
+            Nothing where that is not known.
+        """
+        return ()
 
     def data_options(self) -> Mapping[str, str]:
         """All that was set of the data and how they are parted, by the names of the settings; nothing if not known."""

@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sweeps.base.build import TARGET
 from sweeps.base.errors import ConfigError, ModelError, TrackingError, first_line
+from sweeps.base.predictions import Predictions
 from sweeps.base.redact import without_passwords
 from sweeps.base.say import say
 from sweeps.compose import space_yaml
@@ -100,6 +101,13 @@ class TaskObjective(Objective):
     def describe_data(self) -> Mapping[str, str]:
         """See `Objective`."""
         return self.task.describe_data()
+
+    def predictions(self, config: DictConfig) -> Sequence[Predictions]:
+        """See `Objective`: as the trial, evaluated anew."""
+        say("Model:   predicting once more, since the trial's predictions are not in its folder ...")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the trial has recorded what its fit warned of
+            return self.task.evaluate(candidate_of(config)).predictions
 
     def data_options(self) -> Mapping[str, str]:
         """See `Objective`."""

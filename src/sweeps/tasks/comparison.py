@@ -10,7 +10,7 @@ rows. It describes these two fitted models, and not how they were trained.
 
 A model that was chosen from n by its `val` score has one that flatters: the highest of n equal ones is above their mean
 by e(n) standard deviations, where e(n) is the expected highest of n standard normal numbers (Blom, Statistical
-Estimates and Transformed Beta-Variables, 1958). What that makes if ours was chosen from more is taken off D_val.
+Estimates and Transformed Beta-Variables, 1958). What that makes of two models is taken off D_val.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Comparison:
         high: of it.
         p_better: the share of draws in which it is better, and half of those that tie.
         p_better_on_test: the same of the test part alone.
-        selection: what has been taken off, since it was chosen from more.
+        selection: what has been taken off, since it was chosen from more; below 0 it was chosen from fewer.
     """
 
     difference: float
@@ -54,9 +54,12 @@ class Comparison:
     def shown(self) -> str:
         """In words."""
         on_test = "" if math.isnan(self.p_better_on_test) else f" ({self.p_better_on_test:.3f} on test alone)"
-        taken_off = f", with {self.selection:.4g} taken off for being chosen from more," if self.selection > 0 else ","
+        taken_off = ""
+        if self.selection:
+            how, than = ("taken off", "more") if self.selection > 0 else ("added", "fewer")
+            taken_off = f", with {abs(self.selection):.2g} {how} for being chosen from {than} trials"
         return (
-            f"Difference {self.difference:+.4g} (95 % interval {self.low:+.4g} to {self.high:+.4g}){taken_off} "
+            f"Difference {self.difference:+.4g} (95 % interval {self.low:+.4g} to {self.high:+.4g}){taken_off}, "
             f"P(better) {self.p_better:.3f}{on_test}"
         )
 
@@ -124,7 +127,7 @@ def compare_measured(
         return f"{metric} does not follow from the predictions that are kept"
     excess = 0.0
     if ours.n_trials is not None and theirs.n_trials is not None:
-        excess = max(0.0, expected_highest(ours.n_trials) - expected_highest(theirs.n_trials))
+        excess = expected_highest(ours.n_trials) - expected_highest(theirs.n_trials)
     return compare(ours.predictions, theirs.predictions, score, excess)
 
 
@@ -181,7 +184,7 @@ def compare(
         ours: of each fold, and of the test part; at least one.
         theirs: of the same rows, see `same_rows`.
         score: the metric.
-        excess: what selection adds to our score on `val`, in its standard deviations; at least 0.
+        excess: what selection adds to our score on `val` more than to theirs, in its standard deviations.
     """
     rng = np.random.default_rng(SEED)
     sign = 1.0 if score.direction == "maximize" else -1.0

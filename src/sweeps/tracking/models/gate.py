@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sweeps.base.predictions import Predictions
 from sweeps.compose.settings import Promote
@@ -133,6 +133,9 @@ class Gate:
         return Verdict(False, f"{same}{where}, and {comparison}: {scores}")
 
     def _compared(self, mine: Measured, theirs: Measured) -> Comparison | str:
+        """The new version has to prove itself: all that choosing it adds to its `val_` score is taken off."""
+        if mine.n_trials is not None:
+            theirs = replace(theirs, n_trials=1)
         return compare_measured(mine, theirs, self.test_metric, self.direction, self.positive_label)
 
     @staticmethod
