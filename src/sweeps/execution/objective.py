@@ -126,15 +126,12 @@ class Objective(ABC):
         """Reads what the task function returned; pickled to the workers."""
 
     def predictions(self, config: DictConfig) -> Sequence[Predictions]:
-        """What a trial's model predicts, once more, where the trial was run on a machine that shares no folder.
+        """What a trial's model predicts, once more, where it was run on a machine that shares no folder.
 
         Args:
-            config: of the trial.
-
-        Returns:
-            Nothing where that is not known.
+            config: of a trial whose result says that this can be had.
         """
-        return ()
+        raise NotImplementedError
 
     def data_options(self) -> Mapping[str, str]:
         """All that was set of the data and how they are parted, by the names of the settings; nothing if not known."""

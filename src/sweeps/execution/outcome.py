@@ -24,6 +24,7 @@ class TrialResult:
         uses_mlflow: whether it may have logged to MLflow itself.
         evaluation_id: stands for what its `test_` metrics are measured on; empty where it does not say.
         own_store: the MLflow store that it has logged to, where that is not the sweep's; without passwords.
+        predicts_again: whether what it predicts can be had once more, as a task's trial that keeps predictions can.
     """
 
     metrics: Mapping[str, float]
@@ -33,6 +34,7 @@ class TrialResult:
     uses_mlflow: bool = False
     evaluation_id: str = ""
     own_store: str = ""
+    predicts_again: bool = False
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def run_trial(config: DictConfig) -> TrialResult:
     metrics |= {name: metrics[of] for name, of in more.items() if of in metrics}
     params = {str(name): OmegaConf.select(config, key) for name, key in (also.get("params") or {}).items()}
     seconds = {**evaluation.seconds, "load": evaluation.seconds.get("load", 0.0) + loading}
-    return TrialResult(metrics, seconds, tuple(messages), params)
+    return TrialResult(metrics, seconds, tuple(messages), params, predicts_again=bool(evaluation.predictions))
 
 
 def _asked_for(config: DictConfig) -> set[str]:

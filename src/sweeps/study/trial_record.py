@@ -41,6 +41,7 @@ class Record:
         params: more params, by the names that `also_log` gives them.
         seconds: wall time by phase.
         warnings: as text.
+        predicts_again: whether what it predicts can be had once more.
         error: why it failed, empty otherwise.
         uses_mlflow: whether it may have logged to MLflow itself.
         evaluation_id: stands for what its `test_` metrics are measured on; empty where it does not say.
@@ -60,6 +61,7 @@ class Record:
     uses_mlflow: bool = False
     evaluation_id: str = ""
     own_store: str = ""
+    predicts_again: bool = False
     error: str = ""
     traceback: str = ""
     interrupted: bool = False
@@ -192,4 +194,5 @@ def _described(result: TrialResult, metrics: Mapping[str, float]) -> dict[str, A
         "uses_mlflow": result.uses_mlflow,
         "evaluation_id": result.evaluation_id,
         "own_store": result.own_store,
+        "predicts_again": result.predicts_again,
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 from optuna.trial import FrozenTrial
@@ -56,7 +55,9 @@ def register_winner(checked: CheckedStudy, best: FrozenTrial, n_trials: int, run
         child, record = _child_of(best, runs), Record.of(best)
         evaluation_id = record.evaluation_id or runs.data_digest(child)
         folder = checked.folder.path / str(best.number) / FOLDER
-        predictions = read_predictions(folder) or _predict_again(checked, best, folder)
+        predictions = read_predictions(folder)
+        if not predictions and record.predicts_again:
+            predictions = _predict_again(checked, best, folder)
         for file in sorted(folder.glob("*.npz")):
             runs.client.log_artifact(child, str(file), FOLDER)
         winner = checked.objective.winner(checked.plan.config_of(best), record.metrics, evaluation_id)
@@ -86,13 +87,12 @@ def _address(name: str, version: str, *, is_champion: bool) -> str:
     return f"models:/{name}@{registry.CHAMPION}" if is_champion else f"models:/{name}/{version}"
 
 
-def _predict_again(checked: CheckedStudy, best: FrozenTrial, folder: Path) -> Sequence[Predictions]:
+def _predict_again(checked: CheckedStudy, best: FrozenTrial, folder: Path) -> list[Predictions]:
     """Have what the trial predicts in its folder, where it was run on a machine that does not share it."""
     predictions = checked.objective.predictions(checked.plan.config_of(best))
-    if predictions:
-        shutil.rmtree(folder, ignore_errors=True)  # what is there is damaged
-        with replacing(folder) as partial:
-            keep_predictions(predictions, partial)
+    shutil.rmtree(folder, ignore_errors=True)  # what is there is damaged
+    with replacing(folder) as partial:
+        keep_predictions(predictions, partial)
     return read_predictions(folder)
 
 
