@@ -10,7 +10,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -199,9 +199,8 @@ class TextClassification(Task):
     def _metrics(
         self, candidate: Candidate, report: Report, clock: Clock
     ) -> tuple[dict[str, float], list[Predictions]]:
-        predicted, threshold = self._out_of_fold(candidate, report, clock)
-        scored = [score for _, score in self._parts[:-1]]
-        metrics = over_folds([self._scores(*one) for one in zip(scored, predicted, strict=True)], self.n_repeats)
+        predicted, scores, threshold = self._out_of_fold(candidate, report, clock)
+        metrics = over_folds(scores, self.n_repeats)
         fitted, features = self._fit(candidate, len(self._parts) - 1, clock)
         with clock.phase("score"):
             parts = {"train": (self._train, features.x_fit), "test": (self._test, features.x_score)}
@@ -209,8 +208,8 @@ class TextClassification(Task):
                 found = self._labels(fitted, x, threshold)
                 metrics |= {f"{part}_{name}": value for name, value in self._scores(rows, found).items()}
         predictions = [
-            Predictions("val", self.data.labels[rows], of_fold, repeat=index // self.n_folds)
-            for index, (rows, of_fold) in enumerate(zip(scored, predicted, strict=True))
+            Predictions("val", self.data.labels[score], of_fold, repeat=index // self.n_folds)
+            for index, ((_, score), of_fold) in enumerate(zip(self._parts, predicted, strict=False))
         ]
         predictions.append(Predictions("test", self.data.labels[self._test], found))
         metrics["val_overfitting"] = metrics["train_f1"] - metrics["val_f1"]
@@ -219,28 +218,35 @@ class TextClassification(Task):
 
     def _out_of_fold(
         self, candidate: Candidate, report: Report, clock: Clock
-    ) -> tuple[list[np.ndarray], Threshold | None]:
-        """The labels of each fold, and the threshold of what is served: by all folds of the first repeat."""
-        labels, said = [], []
+    ) -> tuple[list[np.ndarray], list[dict[str, float]], Threshold | None]:
+        """Labels and scores of each fold, and the threshold of what is served: by all folds of the first repeat."""
+        labels: list[np.ndarray] = []
+        scores: list[dict[str, float]] = []
+        said: list[np.ndarray] = []
+
+        def add(predicted: np.ndarray) -> None:
+            _, rows = self._parts[len(labels)]
+            labels.append(predicted)
+            with clock.phase("score"):
+                scores.append(self._scores(rows, predicted))
+            report({f"val_{name}": value for name, value in scores[-1].items()})
+
         for index in range(len(self._folds)):
             fitted, features = self._fit(candidate, index, clock)
             with clock.phase("score"):
-                if self.threshold is None:
-                    labels.append(fitted.predict(features.x_score.copy()))
-                    report(self._reported(index, labels[-1]))
-                else:
-                    said.append(said_of(fitted, features.x_score.copy()))
+                tell = fitted.predict if self.threshold is None else partial(said_of, fitted)
+                told = tell(features.x_score.copy())
+            if self.threshold is None:
+                add(told)
+            else:
+                said.append(told)
         if self.threshold is None:
-            return labels, None
-        for index in range(len(said)):
+            return labels, scores, None
+        for index, of_fold in enumerate(said):
             first = index - index % self.n_folds
             others = [one for one in range(first, first + self.n_folds) if one != index]
-            labels.append(self._best_threshold(said, others).labels(said[index], self._classes))
-            report(self._reported(index, labels[-1]))
-        return labels, self._best_threshold(said, range(self.n_folds))
-
-    def _reported(self, index: int, predicted: np.ndarray) -> dict[str, float]:
-        return {f"val_{name}": value for name, value in self._scores(self._parts[index][1], predicted).items()}
+            add(self._best_threshold(said, others).labels(of_fold, self._classes))
+        return labels, scores, self._best_threshold(said, range(self.n_folds))
 
     def _best_threshold(self, said: Sequence[np.ndarray], folds: Iterable[int]) -> Threshold:
         used = list(folds)
@@ -260,7 +266,7 @@ class TextClassification(Task):
         """Fit vectorizer and model on the training part, and a calibration on its folds."""
         vectorizer, model = build_parts(candidate)
         with one_thread():
-            threshold = self._out_of_fold(candidate, no_report, Clock())[1] if self.threshold else None
+            threshold = self._out_of_fold(candidate, no_report, Clock())[-1] if self.threshold else None
             return TextModel.fit(
                 vectorizer,
                 model,
