@@ -229,6 +229,15 @@ def test_the_model_that_the_best_trial_logged_becomes_a_version_and_the_gate_com
     assert champion(app_site) == ("1", 2.0)
     version = app_site.client.get_model_version("level", "1")
     assert version.run_id is not None
+    assert version.description is not None
+    for said in (
+        "# level/1",
+        "| val_error | ",
+        "champion is version 1, the first",
+        "load_model('models:/level/1')",
+        "| guess |",
+    ):
+        assert said in version.description, version.description
     files = [file.path for file in app_site.client.list_artifacts(version.run_id, "predictions")]
     assert files == ["predictions/test-0.npz", "predictions/val-0.npz"]
     kept = np.load(mlflow.artifacts.download_artifacts(run_id=version.run_id, artifact_path=files[0]))

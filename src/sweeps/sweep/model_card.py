@@ -50,7 +50,7 @@ def model_card(
             f"registered on {day} by sweeps {__version__}."
         ],
         "## How good it is": [*_scores(best, winner, predictions), *_confidence(winner)],
-        "## Why it is, or is not, the champion": [f"{reason}."],
+        "## Why it is, or is not, the champion": _why(reason),
         "## How to use it": _use(checked, address),
         "## What it is": _rows({**_choices(best), **_values(checked, best)}),
         "## What it was made of": _rows({**checked.objective.describe_data(), **checked.objective.data_options()}),
@@ -62,7 +62,11 @@ def model_card(
 def _scores(best: FrozenTrial, winner: Winner, predictions: Sequence[Predictions]) -> Iterator[str]:
     """Each score with its standard error over folds, or its 95 % interval where that follows from what is kept."""
     known = Record.of(best).metrics
-    scores = {name: value for name, value in {**known, **winner.scores}.items() if name.startswith(("val_", "test_"))}
+    found = {**known, **winner.scores}
+    first = [
+        name for name in (winner.val_metric, winner.metric) if name in found
+    ]  # by which it was chosen, and compared
+    scores = {name: found[name] for name in [*first, *found] if name.startswith(("val_", "test_")) or name in first}
     shown: dict[str, str] = {}
     for name, value in scores.items():
         error = known.get(stderr_of(name))
@@ -106,6 +110,17 @@ def _confidence(winner: Winner) -> Iterator[str]:
             f"right labels by {error:.3f} (expected calibration error, ten bins of equal mass); its Brier score is "
             f"{brier:.3f}."
         )
+
+
+def _why(reason: str) -> list[str]:
+    if "P(better)" not in reason:
+        return [f"{reason}."]
+    return [
+        f"{reason}.",
+        "",
+        "(P(better) is the probability that it is the better of the two on rows like these, by a bootstrap that draws "
+        "the same rows for both.)",
+    ]
 
 
 def _use(checked: CheckedStudy, address: str) -> list[str]:
