@@ -7,11 +7,12 @@ from dataclasses import astuple, replace
 import numpy as np
 import pytest
 from made_up_predictions import LABELS, made_up
+from scipy.stats import sem
 
 from sweeps.base.predictions import Predictions
 from sweeps.tasks.comparison import compare
 from sweeps.tasks.scores_of_sums import ErrorScore, LabelScore, ScoreOfSums
-from sweeps.tasks.uncertainty import difference_interval, score_interval
+from sweeps.tasks.uncertainty import difference_interval, score_interval, shown_uncertainty
 
 SCORES = [
     (LabelScore("f1", LABELS), {}),
@@ -67,7 +68,8 @@ def test_intervals_of_a_test_score_hold_the_truth_in_95_of_100_test_parts(name: 
     holds = []
     for _ in range(1_000):
         rows = rng.integers(0, len(truth), n)
-        low, high = score_interval(score, Predictions("test", truth[rows], predicted[rows]))
+        part = Predictions("test", truth[rows], predicted[rows])
+        low, high = score_interval(score, part, score.of(part.y_true, part.y_pred))
         holds.append(low <= whole <= high)
     assert 0.92 <= np.mean(holds) <= 0.98
 
@@ -82,6 +84,27 @@ def test_intervals_of_a_rating_error_hold_the_truth_where_users_differ() -> None
         users = np.repeat(rng.integers(0, 2_000, 150), 20)
         errors = np.repeat(spread[users[::20]], 20) * rng.normal(size=len(users))
         of_groups = np.repeat(np.arange(150), 20)
-        low, high = score_interval(score, Predictions("test", errors, np.zeros(len(errors)), of_groups))
+        part = Predictions("test", errors, np.zeros(len(errors)), of_groups)
+        low, high = score_interval(score, part, score.of(part.y_true, part.y_pred))
         holds.append(low <= whole <= high)
     assert 0.90 <= np.mean(holds) <= 0.99
+
+
+def test_the_interval_of_a_sample_is_about_the_score_of_all_rows() -> None:
+    score = LabelScore("accuracy", LABELS)
+    (part,) = [one for one in made_up(0.7, 1, n=400) if one.part == "test"]
+    whole = score.of(part.y_true, part.y_pred)
+    half = replace(part, y_true=part.y_true[:200], y_pred=part.y_pred[:200], is_sample=True)
+    low, high = score_interval(score, half, whole)
+    assert (low + high) / 2 == pytest.approx(whole, abs=0.005)
+    of_all = score_interval(score, part, whole)
+    assert (high - low) / (of_all[1] - of_all[0]) == pytest.approx(np.sqrt(2), rel=0.1)
+    assert shown_uncertainty(score, [half], whole) == f"({low:.4f} to {high:.4f})"
+    assert shown_uncertainty(score, [half, half], whole) == "", "the folds' scores are not known"
+
+
+def test_a_standard_error_is_that_of_the_folds() -> None:
+    score = LabelScore("f1", LABELS)
+    folds = [one for one in made_up(0.7, 1) if one.part == "val"]
+    error = sem([score.of(one.y_true, one.y_pred) for one in folds])
+    assert shown_uncertainty(score, folds, 0.0) == f"± {error:.4f}"

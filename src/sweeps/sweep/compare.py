@@ -17,8 +17,9 @@ from sweeps.study.identity import METRICS
 from sweeps.study.storage import find_study
 from sweeps.study.trial_record import Record
 from sweeps.sweep.tables import table
-from sweeps.tasks.comparison import Measured, compare_measured, same_rows
+from sweeps.tasks.comparison import Measured, compare_measured, find_score, same_rows
 from sweeps.tasks.metrics import Direction, gated_metric, on_test
+from sweeps.tasks.uncertainty import shown_uncertainty
 
 _REGISTRY = "models:/"
 
@@ -52,6 +53,14 @@ class Side:
         scores = {part: score for part, score in by_part.items() if part in parts}
         return Measured(self.name, scores, self.predictions, self.n_trials)
 
+    def shown(self, metric: str) -> str:
+        """A score with its uncertainty, where that follows from what is kept."""
+        value, measured = self.scores[metric], self.measured([metric])
+        of_part = measured.on(metric.partition("_")[0])
+        score = find_score([of_part], metric, self.direction, self.positive_label) if of_part.predictions else None
+        said = "" if score is None else shown_uncertainty(score, of_part.predictions, value)
+        return f"{value:.6g} {said}".strip()
+
 
 def compare_two(one: str, other: str, storage: str | None = None) -> str:
     """What there is to say of two models.
@@ -72,10 +81,7 @@ def compare_two(one: str, other: str, storage: str | None = None) -> str:
     if not metrics:
         named = " and ".join(metric for metric in ours.metrics if metric)
         raise ConfigError(f"{other} has no {named}, which {one} was chosen by.")
-    rows = [
-        [side.name, *(f"{side.scores[metric]:.6g}" for metric in metrics), _shown(side.n_trials)]
-        for side in (ours, theirs)
-    ]
+    rows = [[side.name, *(side.shown(metric) for metric in metrics), _shown(side.n_trials)] for side in (ours, theirs)]
     shown = table(rows, ["", *metrics, "chosen from"])
     return f"{shown}\n{_evidence(ours, theirs, metrics)}"
 

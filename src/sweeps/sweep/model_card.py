@@ -96,7 +96,7 @@ def _interval(
     for direction in ("maximize", "minimize"):
         score = find_score([measured], name, direction, positive)
         if score is not None and score.name == name.removeprefix("test_"):  # and not one that happens to be equal
-            return score_interval(score, on_test[0])
+            return score_interval(score, on_test[0], value)
     return None
 
 

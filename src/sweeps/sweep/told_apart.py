@@ -68,7 +68,7 @@ def interval_on_test(study: Study, folder: StudyFolder, trial: FrozenTrial, metr
     measured = _measured(trial, folder, {"val": trial.values[0], "test": test})
     score = find_score([measured], on_test(metric), _direction(study)) if measured.predictions else None
     on_test_part = measured.on("test").predictions
-    return None if score is None or not on_test_part else score_interval(score, on_test_part[0])
+    return None if score is None or not on_test_part else score_interval(score, on_test_part[0], test)
 
 
 def _verdicts(

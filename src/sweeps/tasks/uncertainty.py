@@ -14,23 +14,43 @@ import numpy as np
 
 from sweeps.base.predictions import Predictions
 from sweeps.tasks.bootstrap import N_DRAWS, SEED, classes_of, strata_of
+from sweeps.tasks.metrics import over_folds, stderr_of
 from sweeps.tasks.scores_of_sums import ScoreOfSums
 
 _Z = 1.959964  # of the normal distribution, 95 %
 _STEP = 1e-4  # of a sum, as a share of the rows: the score's slope
 
 
-def score_interval(score: ScoreOfSums, one: Predictions) -> tuple[float, float]:
-    """The 95 % interval of a score.
+def score_interval(score: ScoreOfSums, one: Predictions, reported: float) -> tuple[float, float]:
+    """The 95 % interval of a score; that of a sample of the rows is about the score of all, and wider than theirs.
 
     Args:
         score: the metric.
         one: predictions of the test part, say; at least one.
+        reported: the score of all rows.
     """
     (stratum,) = strata_of(score.terms(one.y_true, one.y_pred), groups=one.groups)
     draws = score.score(stratum.draw(np.random.default_rng(SEED), N_DRAWS))
-    low, high = np.quantile(draws, [0.025, 0.975])
+    low, high = np.quantile(draws, [0.025, 0.975]) + reported - score.of(one.y_true, one.y_pred)
     return float(low), float(high)
+
+
+def shown_uncertainty(score: ScoreOfSums, of_part: Sequence[Predictions], reported: float) -> str:
+    """Behind a score: its standard error over several folds, or the 95 % interval of a part that is one.
+
+    Args:
+        score: the metric.
+        of_part: predictions of `val` or of `test`; at least one.
+        reported: the score.
+    """
+    if len(of_part) == 1:
+        low, high = score_interval(score, of_part[0], reported)
+        return f"({low:.4f} to {high:.4f})"
+    if any(one.is_sample for one in of_part):
+        return ""
+    folds = [{"x": score.of(one.y_true, one.y_pred)} for one in of_part]
+    error = over_folds(folds, 1 + max(one.repeat for one in of_part)).get(stderr_of("val_x"))
+    return "" if error is None else f"± {error:.4f}"
 
 
 def difference_interval(
