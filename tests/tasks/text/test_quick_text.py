@@ -12,9 +12,11 @@ from sklearn.base import clone
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.naive_bayes import MultinomialNB
+from sklearn.pipeline import FeatureUnion
 from sklearn.svm import SVC, LinearSVC
 
 from sweeps.tasks.text.quick_text import decision, labels, quick_vectorizer
+from sweeps.tasks.text.union import Union
 
 RNG = random.Random(0)
 WORDS = ["".join(RNG.choices("abcdeé", k=RNG.randint(2, 4))) for _ in range(300)]
@@ -31,6 +33,10 @@ VECTORIZERS = [
     TfidfVectorizer(norm=None, binary=True, max_features=50),
     TfidfVectorizer(dtype=np.float32),
     HashingVectorizer(n_features=64),
+    TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), min_df=2, sublinear_tf=True),
+    Union(word=TfidfVectorizer(sublinear_tf=True), char=CountVectorizer(analyzer="char_wb", ngram_range=(2, 4))),
+    FeatureUnion([("word", TfidfVectorizer()), ("hashed", HashingVectorizer(n_features=64))]),
+    FeatureUnion([("word", TfidfVectorizer()), ("char", CountVectorizer())], transformer_weights={"char": 0.5}),
 ]
 CLASSIFIERS = [
     LogisticRegression(C=5),
