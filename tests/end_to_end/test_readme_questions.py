@@ -16,7 +16,7 @@ from .nursery import user_environment
 README = Path(__file__).parents[2] / "README.md"
 SECTION = README.read_text(encoding="utf-8").partition("## Questions asked of MLflow")[2].partition("\n## ")[0]
 COMMANDS = re.findall(r"```sh\n(.*?)\n```", SECTION, re.DOTALL)
-EXPECTED = ["comments", "logistic", "champion", "params.C", "['comments', 'Default']", "model=logistic"]
+EXPECTED = ["completed", "comments", "logistic", "champion", "params.C", "['comments', 'Default']", "model=logistic"]
 
 
 def test_every_question_has_one_command() -> None:

@@ -254,7 +254,7 @@ def test_bash_completes_commands_and_studies(studies: Path, line: str, expected:
     [
         ("sweeps run -m model=lo", ["logistic"]),  # bash takes what follows the = for a word
         ("sweeps run -m model=logistic n_tri", ["n_trials="]),
-        ("sweeps run -m pruner=none vectorizer=", ["count", "none", "tfidf"]),
+        ("sweeps run -m pruner=none vectorizer=", ["char", "count", "none", "tfidf", "word_char"]),
         (f"{SWEEPS} run dataset.split_s", ["dataset.split_seed="]),
     ],
 )

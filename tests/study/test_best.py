@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeps.compose.choice import Choice
-from sweeps.study.attribute import Attribute
+from sweeps.study.attribute import METRICS, Attribute
 from sweeps.study.best import best_of, best_trial, front_of, remember_choice
-from sweeps.study.identity import METRICS
 
 FEW = st.integers(-2, 2).map(float)  # so that there are equals
 STDERR = 1.0

@@ -24,11 +24,10 @@ from sweeps.base.atomic_file import write_text
 from sweeps.base.errors import ConfigError, SweepFailedError, SweepsError
 from sweeps.base.say import say
 from sweeps.compose.override_text import to_text
-from sweeps.study.attribute import is_counted
+from sweeps.study.attribute import METRICS, is_counted
 from sweeps.study.best import best_trial, front_of, least_violated
 from sweeps.study.command_file import STORAGE, arguments_again, recall, storage_of
 from sweeps.study.folder import StudyFolder
-from sweeps.study.identity import METRICS
 from sweeps.study.storage import find_study
 from sweeps.study.trial_record import Record
 from sweeps.sweep.study_files import trial_rows

@@ -11,6 +11,7 @@ from sweeps import __version__
 COMMANDS = {
     "run": "sweep, or run one config: sweeps run -m model=svm,logistic",
     "resume": "resume a study: sweeps resume multirun/STUDY n_trials=100",
+    "list": "list the studies of a folder: sweeps list multirun",
     "sync": "log to MLflow what it lacks of a study: sweeps sync multirun/STUDY",
     "rerun": "run one trial again, alone: sweeps rerun multirun/STUDY/3",
     "predict": "predict with a model: sweeps predict models:/NAME@champion in.csv",

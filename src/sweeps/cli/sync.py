@@ -10,6 +10,7 @@ from sweeps.base.command import run_command
 from sweeps.base.errors import ConfigError, TrackingError
 from sweeps.base.say import say
 from sweeps.study.asking import fail_cut_off
+from sweeps.study.attribute import END
 from sweeps.study.best import best_trial
 from sweeps.study.command_file import recall, storage_of
 from sweeps.study.folder import StudyFolder
@@ -36,7 +37,7 @@ def _sync(folder: StudyFolder, given: str | None) -> None:
         raise ConfigError(f"{storage} has no study {command['study_name']}.")
 
     from sweeps.tracking import client as tracking
-    from sweeps.tracking.study.parent import END, TRACKING, StudyRuns
+    from sweeps.tracking.study.parent import TRACKING, StudyRuns
 
     client = tracking.connect()
     lease = Lease(study, open_storage(storage))

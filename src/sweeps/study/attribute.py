@@ -1,8 +1,11 @@
-"""The user attributes that a study keeps of a trial, and what follows from them alone."""
+"""The user attributes that a study keeps of itself and of a trial, and what follows from them alone."""
 
 from __future__ import annotations
 
 from optuna.trial import FrozenTrial, TrialState
+
+METRICS = "sweeps.metrics"  # of the study: the names of its values
+END = "sweeps.end"  # of the study: outcome and reason
 
 
 class Attribute:

@@ -10,7 +10,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.compose.choice import Choice
-from sweeps.study.identity import METRICS
+from sweeps.study.attribute import METRICS
 from sweeps.study.trial_record import Record
 from sweeps.tasks.metrics import stderr_of
 

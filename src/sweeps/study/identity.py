@@ -14,7 +14,6 @@ from sweeps.execution.objective import Objective
 
 # User attributes of the study
 IDENTITY = "sweeps.identity"
-METRICS = "sweeps.metrics"  # the names of its values
 _MOST_SHOWN = 12  # changes in a message; where it was another app everything has changed
 
 

@@ -11,9 +11,9 @@ from optuna.trial import TrialState
 
 from sweeps.base.errors import ConfigError
 from sweeps.base.predictions import FOLDER, Predictions, read_predictions
+from sweeps.study.attribute import METRICS
 from sweeps.study.command_file import recall, storage_of
 from sweeps.study.folder import StudyFolder
-from sweeps.study.identity import METRICS
 from sweeps.study.storage import find_study
 from sweeps.study.trial_record import Record
 from sweeps.sweep.tables import table

@@ -15,9 +15,10 @@ from sweeps.base.atomic_file import write_text
 from sweeps.base.errors import StorageError
 from sweeps.base.redact import without_passwords
 from sweeps.base.waiting import wait_for
+from sweeps.study.attribute import METRICS
 from sweeps.study.best import remember_choice
 from sweeps.study.command_file import Command, remember
-from sweeps.study.identity import IDENTITY, METRICS, check_same
+from sweeps.study.identity import IDENTITY, check_same
 from sweeps.study.lease import Lease
 from sweeps.study.starting_points import STARTING_POINTS
 from sweeps.study.storage import open_storage

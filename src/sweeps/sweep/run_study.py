@@ -20,6 +20,7 @@ from sweeps.execution.objective import Objective
 from sweeps.execution.workers import Workers
 from sweeps.figures.of_objective import figures_of
 from sweeps.study.asking import TrialQueue
+from sweeps.study.attribute import END
 from sweeps.study.command_file import Command
 from sweeps.study.folder import StudyFolder
 from sweeps.study.lease import Lease
@@ -36,7 +37,7 @@ from sweeps.sweep.study_files import StudyFiles
 from sweeps.sweep.tables import profile_table
 from sweeps.sweep.winner import register_winner
 from sweeps.tracking import client as tracking
-from sweeps.tracking.study.parent import END, StudyRuns
+from sweeps.tracking.study.parent import StudyRuns
 
 
 def run_study(checked: CheckedStudy, workers: Workers, command: Command) -> StudyResult:

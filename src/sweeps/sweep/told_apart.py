@@ -9,9 +9,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.base.predictions import FOLDER, read_predictions
 from sweeps.study.alike import Alike
+from sweeps.study.attribute import METRICS
 from sweeps.study.best import is_feasible, sign_of
 from sweeps.study.folder import StudyFolder
-from sweeps.study.identity import METRICS
 from sweeps.study.trial_record import Record
 from sweeps.tasks.comparison import Measured, find_score, is_score_of, same_rows
 from sweeps.tasks.metrics import Direction, on_test

@@ -8,7 +8,6 @@ from statistics import stdev
 from typing import Any, Literal
 
 import numpy as np
-from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 Direction = Literal["maximize", "minimize"]
 SCORES = ("f1", "accuracy", "precision", "recall")
@@ -80,6 +79,9 @@ def classification_scores(truth: np.ndarray, predicted: np.ndarray, positive_lab
     Returns:
         `accuracy`, `precision`, `recall` and `f1`.
     """
+    # It takes a second to import, and most commands measure nothing.
+    from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+
     average, labels = ("macro", None) if positive_label is None else (None, [positive_label])
     scores = precision_recall_fscore_support(truth, predicted, average=average, labels=labels, zero_division=0)
     precision, recall, f1 = (float(np.ravel(score)[0]) for score in scores[:3])

@@ -35,7 +35,6 @@ if TYPE_CHECKING:  # it is slow to import, and only plots need it
 # User attributes of the study
 PARENT_RUN = "sweeps.parent_run_id"
 TRACKING = "sweeps.tracking"  # its experiment, its dataset's name, how hyperparameters are called, the parent's tags
-END = "sweeps.end"  # outcome and reason
 
 STUDY_ID = "sweeps.study.id"  # tag of the parent run: finds the one of a sweep that died before its study knew it
 
