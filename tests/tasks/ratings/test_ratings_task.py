@@ -136,6 +136,25 @@ def test_the_scores_are_surprises(frame: pd.DataFrame, task: Recommendation, mod
     assert metrics["fit_seconds"] > 0
 
 
+def test_repeats_are_surprises_folds_of_other_seeds(frame: pd.DataFrame, task: Recommendation) -> None:
+    twice = Recommendation(data_of(frame), split_seed=7, n_repeats=2)
+    found = twice.evaluate(knn(k=5))
+    training = surprise_data(frame.iloc[twice._whole.fit])
+    errors = []
+    for seed in (7, 8):
+        folds = KFold(3, random_state=seed).split(training)
+        algorithms = [(surprise.KNNBasic(k=5, sim_options={"name": "cosine"}, verbose=False), *fold) for fold in folds]
+        errors.append([accuracy.rmse(one.fit(fit).test(score), verbose=False) for one, fit, score in algorithms])
+    assert found.metrics["val_rmse"] == pytest.approx(np.mean(errors), abs=1e-12)
+    assert found.metrics["val_rmse_stderr"] == pytest.approx(np.sqrt(np.mean([sem(e) ** 2 for e in errors])), abs=1e-12)
+    assert [one.repeat for one in found.predictions] == [0, 0, 0, 1, 1, 1, 0]
+    assert twice.n_reports == 6
+    assert twice.evaluation_id() == task.evaluation_id()
+    assert twice.selection_id() != task.selection_id()
+    with pytest.raises(ConfigError, match=r"dataset\.n_repeats: dataset\.split=time parts the ratings in one way"):
+        Recommendation(data_of(frame), split="time", n_repeats=2)
+
+
 def test_a_temporal_split_tests_on_the_latest_and_validates_on_what_follows(frame: pd.DataFrame) -> None:
     task = Recommendation(data_of(frame), split="time", n_folds=2)
     times = frame["at"].to_numpy()
